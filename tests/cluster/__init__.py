@@ -1,0 +1,1 @@
+"""Real clusters with real processes: the only place where a test may sleep."""

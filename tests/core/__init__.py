@@ -1,0 +1,1 @@
+"""The compiled core alone: no machine, no message, no I/O."""

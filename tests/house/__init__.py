@@ -1,0 +1,1 @@
+"""The rules of the house: layering, sizes, words, docs, the build itself."""
