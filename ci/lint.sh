@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# ruff (rules and format), cython-lint, mypy over the public face (`make lint`). Runs them all, fails if one did.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+failed=0
+check() {
+    echo "lint: $*"
+    ".venv/bin/$1" "${@:2}" || failed=1
+}
+
+check ruff check .
+check ruff format --check .
+mapfile -t cython < <(find fastsched -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' | sort)
+[ "${#cython[@]}" -eq 0 ] || check cython-lint "${cython[@]}"
+check mypy
+exit "$failed"
