@@ -1,0 +1,511 @@
+"""Every message that crosses a process border, and who may send it.
+
+One concern: the vocabulary of the wire. A message is a named tuple whose fields are ints, strings, bytes and batches; a batch is a
+tuple of *items*, and an item is again a named tuple (after decoding: a plain tuple of the same shape). Nothing here knows bytes
+(`codec`), sockets (`net`) or what a machine does with a message. The annotations are the schema: `wire.codec` checks each decoded
+message against them, so a machine never meets a field of the wrong type.
+
+Numbers that name things
+------------------------
+fid
+    A client's own number for one future. Counted up by the client, never used again; it means something on that connection only.
+task id
+    The scheduler's name for a task: ``generation << 32 | row`` of its `SchedulerCore`.
+run
+    The attempt number of a task; a report that names an older run is dropped.
+fn
+    The content hash (8 bytes) of a pickled function. The bytes travel once per connection, before the first task that names them.
+frames
+    A pickled value: the pickle itself, then its out-of-band buffers.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple, TypeAlias
+
+__all__ = [
+    "ALLOWED",
+    "MESSAGES",
+    "Answer",
+    "Buffer",
+    "Call",
+    "Cancel",
+    "Data",
+    "Done",
+    "Drop",
+    "ErrorItem",
+    "ErrorKind",
+    "ErredItem",
+    "FailedItem",
+    "FinishedItem",
+    "Frames",
+    "Free",
+    "FunctionItem",
+    "GetData",
+    "InputItem",
+    "Keep",
+    "Locate",
+    "Located",
+    "LocatedItem",
+    "Message",
+    "MissingItem",
+    "Pulse",
+    "Put",
+    "PutItem",
+    "RanFunction",
+    "Refuse",
+    "Register",
+    "Release",
+    "Report",
+    "ResultItem",
+    "Retract",
+    "Role",
+    "Run",
+    "RunFunction",
+    "RunItem",
+    "Scatter",
+    "ScatterItem",
+    "Shutdown",
+    "Submit",
+    "TaskItem",
+    "Verb",
+    "Want",
+    "WantItem",
+    "Welcome",
+]
+
+
+class Buffer:
+    """A large piece of a message that travels beside the control bytes instead of inside them (no copy on the way out).
+
+    Parameters
+    ----------
+    view : bytes-like
+        Contiguous bytes. Kept, not copied.
+    """
+
+    __slots__ = ("view",)
+
+    def __init__(self, view: bytes | bytearray | memoryview) -> None:
+        self.view = memoryview(view).cast("B")
+
+    def __len__(self) -> int:
+        return self.view.nbytes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Buffer) and self.view == other.view
+
+    def __hash__(self) -> int:
+        return hash((Buffer, self.view.nbytes))
+
+    def __repr__(self) -> str:
+        return f"Buffer({self.view.nbytes} bytes)"
+
+
+Frames: TypeAlias = tuple[bytes | Buffer, ...]
+Fids: TypeAlias = tuple[int, ...]
+Ids: TypeAlias = tuple[int, ...]
+Attempts: TypeAlias = tuple[tuple[int, int], ...]  # (task id, run)
+
+
+class Role(IntEnum):
+    """What a peer proved to be in the handshake."""
+
+    CLIENT = 1
+    WORKER = 2
+    SCHEDULER = 3
+
+
+class ErrorKind(IntEnum):
+    """How a task ended without a value: its own exception, or one of the closed set of the contract."""
+
+    TASK = 1  # frames hold the task's own exception
+    SERIALIZATION = 2
+    WORKER_LOST = 3
+    NO_WORKERS = 4
+    DATA_LOST = 5
+    CYCLIC_WAIT = 6
+    CANCELLED = 7
+    SCHEDULER_LOST = 8
+
+
+class Verb(IntEnum):
+    """What a `Call` asks the scheduler for."""
+
+    INFO = 1  # -> the identity of the scheduler and of all workers (a map)
+    NTHREADS = 2  # -> {worker name: threads}
+    RUN = 3  # frames hold a pickled (function, args, kwargs); -> {worker name: (ok, frames)}
+    WAIT_FOR_WORKERS = 4  # args (n,); answered when n workers are there
+    SHUTDOWN = 5  # stop scheduler and workers
+
+
+# -- items ---------------------------------------------------------------------------------------------------------
+
+
+class FunctionItem(NamedTuple):
+    """A pickled function, sent before the first task of this connection that names it."""
+
+    fn: bytes
+    frames: Frames
+
+
+class TaskItem(NamedTuple):
+    """A task as a client submits it. `dependencies` and `pins` are fids of the same client."""
+
+    fid: int
+    key: str
+    fn: bytes
+    args: Frames
+    dependencies: Fids  # futures in containers: arrive as values, in this order
+    pins: Fids  # futures elsewhere (attributes, closures): kept alive while the task may run
+    priority: int
+    retries: int
+    parent: int  # task id of the submitting task, 0 from outside
+
+
+class WantItem(NamedTuple):
+    """A future that arrived by pickle: attach `fid` to the task of this key."""
+
+    fid: int
+    key: str
+
+
+class ScatterItem(NamedTuple):
+    """A value that a client puts into the cluster."""
+
+    fid: int
+    key: str
+    type_name: str
+    frames: Frames
+    pins: Fids  # futures inside the value
+
+
+class ErrorItem(NamedTuple):
+    """Why a task has no value."""
+
+    kind: int  # ErrorKind
+    frames: Frames | None  # the pickled exception (ErrorKind.TASK), else None
+    key: str  # the task in which it began
+    worker: str  # the worker that ran it, "" if none
+    attempt: int
+    text: str  # the formatted remote traceback, or what happened
+
+
+class ResultItem(NamedTuple):
+    """A wanted future has its value; `frames` is None when the value is too large to travel unasked."""
+
+    fid: int
+    type_name: str
+    nbytes: int
+    frames: Frames | None
+
+
+class FailedItem(NamedTuple):
+    """A wanted future ended without a value."""
+
+    fid: int
+    error: ErrorItem
+
+
+class LocatedItem(NamedTuple):
+    """Where a value is: here (`frames`), or on the workers at `addresses` under `id`; neither: not in memory at the moment."""
+
+    fid: int
+    id: int
+    frames: Frames | None
+    addresses: tuple[str, ...]
+
+
+class InputItem(NamedTuple):
+    """One dependency of a task that a worker shall run: its value, or where to fetch it."""
+
+    id: int
+    key: str
+    nbytes: int
+    frames: Frames | None
+    addresses: tuple[str, ...]
+
+
+class RunItem(NamedTuple):
+    """A task as a worker receives it. Inputs are in the order of the task's dependencies."""
+
+    id: int
+    run: int
+    key: str
+    fn: bytes
+    args: Frames
+    inputs: tuple[InputItem, ...]
+    priority: int
+    order: int
+
+
+class PutItem(NamedTuple):
+    """A value for a worker to hold."""
+
+    id: int
+    key: str
+    type_name: str
+    frames: Frames
+
+
+class FinishedItem(NamedTuple):
+    """A worker finished a task; small values travel with the report."""
+
+    id: int
+    run: int
+    type_name: str
+    nbytes: int
+    micros: int  # run time in microseconds
+    frames: Frames | None
+    pins: tuple[str, ...]  # keys of futures inside the value
+
+
+class ErredItem(NamedTuple):
+    """A task raised."""
+
+    id: int
+    run: int
+    error: ErrorItem
+
+
+class MissingItem(NamedTuple):
+    """A task cannot start: these inputs were not where they were said to be."""
+
+    id: int
+    run: int
+    inputs: Ids
+
+
+class DatumItem(NamedTuple):
+    """One answer to `GetData`; None: not here."""
+
+    id: int
+    frames: Frames | None
+
+
+# -- client -> scheduler (a worker's tasks are clients too) -----------------------------------------------------------
+
+
+class Submit(NamedTuple):
+    CODE = 1
+    functions: tuple[FunctionItem, ...]
+    tasks: tuple[TaskItem, ...]
+
+
+class Want(NamedTuple):
+    CODE = 2
+    items: tuple[WantItem, ...]
+
+
+class Release(NamedTuple):
+    CODE = 3
+    fids: Fids
+
+
+class Cancel(NamedTuple):
+    CODE = 4
+    fids: Fids
+    reason: str
+
+
+class Scatter(NamedTuple):
+    CODE = 5
+    items: tuple[ScatterItem, ...]
+    workers: tuple[str, ...]  # names; empty: any
+    broadcast: bool
+
+
+class Locate(NamedTuple):
+    CODE = 6
+    fids: Fids
+
+
+class Call(NamedTuple):
+    CODE = 7
+    request: int
+    verb: int  # Verb
+    args: tuple[Any, ...]  # scalars and strings
+    frames: Frames | None
+
+
+class Keep(NamedTuple):
+    """Fire and forget: the scheduler holds these tasks itself until they are done."""
+
+    CODE = 8
+    fids: Fids
+
+
+# -- scheduler -> client ----------------------------------------------------------------------------------------------
+
+
+class Report(NamedTuple):
+    CODE = 20
+    finished: tuple[ResultItem, ...]
+    erred: tuple[FailedItem, ...]
+    lost: Fids  # finished before, now being computed again
+
+
+class Located(NamedTuple):
+    CODE = 21
+    items: tuple[LocatedItem, ...]
+
+
+class Answer(NamedTuple):
+    CODE = 22
+    request: int
+    ok: bool
+    value: Any  # plain data; the text of the error if not ok
+
+
+# -- scheduler -> worker ----------------------------------------------------------------------------------------------
+
+
+class Run(NamedTuple):
+    CODE = 40
+    functions: tuple[FunctionItem, ...]
+    tasks: tuple[RunItem, ...]
+
+
+class Free(NamedTuple):
+    """Drop these values."""
+
+    CODE = 41
+    ids: Ids
+
+
+class Retract(NamedTuple):
+    """Give these back if they have not started: answered by `Done.returned`, silence means kept."""
+
+    CODE = 42
+    attempts: Attempts
+
+
+class Drop(NamedTuple):
+    """Nobody wants these attempts any more: forget them if queued, throw the result away if running."""
+
+    CODE = 43
+    attempts: Attempts
+
+
+class Put(NamedTuple):
+    CODE = 44
+    items: tuple[PutItem, ...]
+
+
+class RunFunction(NamedTuple):
+    """`Client.run`: call this on the worker, outside the slots."""
+
+    CODE = 45
+    request: int
+    frames: Frames
+
+
+class Shutdown(NamedTuple):
+    CODE = 46
+    reason: str
+
+
+# -- worker -> scheduler ----------------------------------------------------------------------------------------------
+
+
+class Done(NamedTuple):
+    """The news of one turn of a worker."""
+
+    CODE = 60
+    finished: tuple[FinishedItem, ...]
+    erred: tuple[ErredItem, ...]
+    returned: Attempts  # retracted, or not startable here
+    missing: tuple[MissingItem, ...]
+    replicas: tuple[tuple[int, int], ...]  # (task id, nbytes): values that now are here too
+    lent: int  # assigned tasks that hold no slot at the moment (seceded)
+
+
+class RanFunction(NamedTuple):
+    CODE = 61
+    request: int
+    ok: bool
+    frames: Frames  # the pickled result, or the pickled exception
+
+
+# -- both ways --------------------------------------------------------------------------------------------------------
+
+
+class Register(NamedTuple):
+    """The first message after the handshake."""
+
+    CODE = 80
+    name: str
+    version: str
+    pid: int
+    nthreads: int  # 0 from a client
+    address: str  # where a worker serves its data, "" from a client
+    memory_limit: int  # bytes, 0: none
+    page: str  # path of the worker's page of running tasks, "" if none
+
+
+class Welcome(NamedTuple):
+    CODE = 81
+    name: str  # the peer's name in this cluster
+    version: str
+    scheduler: str  # the scheduler's own identity
+
+
+class Refuse(NamedTuple):
+    """The peer is not let in (or is put out); the connection is closed after it."""
+
+    CODE = 82
+    text: str
+
+
+class Pulse(NamedTuple):
+    """A sign of life; no answer is due."""
+
+    CODE = 83
+    beat: int
+
+
+# -- data connections (worker or client -> worker) ------------------------------------------------------------------
+
+
+class GetData(NamedTuple):
+    CODE = 100
+    request: int
+    ids: Ids
+
+
+class Data(NamedTuple):
+    CODE = 101
+    request: int
+    items: tuple[DatumItem, ...]
+
+
+Message: TypeAlias = (
+    Submit | Want | Release | Cancel | Scatter | Locate | Call | Keep
+    | Report | Located | Answer
+    | Run | Free | Retract | Drop | Put | RunFunction | Shutdown
+    | Done | RanFunction
+    | Register | Welcome | Refuse | Pulse
+    | GetData | Data
+)  # fmt: skip
+
+_CLIENT = (Submit, Want, Release, Cancel, Scatter, Locate, Call, Keep)
+_WORKER = (Done, RanFunction)
+_BOTH = (Register, Pulse)
+
+MESSAGES: dict[int, type] = {
+    kind.CODE: kind
+    for kind in (
+        *_CLIENT, Report, Located, Answer, Run, Free, Retract, Drop, Put, RunFunction, Shutdown,
+        *_WORKER, *_BOTH, Welcome, Refuse, GetData, Data,
+    )
+}  # fmt: skip
+
+ALLOWED: dict[Role, frozenset[type]] = {
+    Role.CLIENT: frozenset((*_CLIENT, *_BOTH, GetData)),
+    Role.WORKER: frozenset((*_CLIENT, *_WORKER, *_BOTH, GetData, Data)),
+    Role.SCHEDULER: frozenset(
+        (Report, Located, Answer, Run, Free, Retract, Drop, Put, RunFunction, Shutdown, Welcome, Refuse, Pulse)
+    ),
+}
+"""What each role may send. Data listeners of workers further allow only `GetData`."""
