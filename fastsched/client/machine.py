@@ -1,0 +1,367 @@
+"""The client as a pure state machine: which futures are held, what was asked for, what to tell the scheduler.
+
+One concern: turn commands (submit, want, release, cancel, scatter, fetch, call) and the scheduler's messages into outgoing messages and
+settled records. No thread, lock, socket, clock or pickle: `session` calls it in the I/O thread, tests call it directly.
+
+Each future has a `fid` of its own, also when two futures have the same key: the scheduler knows that they are one task, so the client need
+not, and no answer about an old future can be taken for one about a new one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from fastsched.client.record import FutureRecord, Status
+from fastsched.config import Config
+from fastsched.errors import ProtocolError
+from fastsched.wire.messages import (
+    Answer,
+    Call,
+    Cancel,
+    DatumItem,
+    ErrorItem,
+    ErrorKind,
+    Frames,
+    FunctionItem,
+    Keep,
+    Locate,
+    Located,
+    Message,
+    Pulse,
+    Release,
+    Report,
+    Scatter,
+    ScatterItem,
+    Submit,
+    TaskItem,
+    Verb,
+    Want,
+    WantItem,
+)
+
+__all__ = ["Action", "Answered", "ClientMachine", "Fetched", "GetFrom", "Send", "Settled"]
+
+
+class Send(NamedTuple):
+    """Send this to the scheduler."""
+
+    message: Message
+
+
+class Settled(NamedTuple):
+    """Tell the observers of this record."""
+
+    record: FutureRecord
+
+
+class GetFrom(NamedTuple):
+    """Ask the worker at one of `addresses` for the value of task `id`; tell `fetched` or `fetch_failed`."""
+
+    fid: int
+    id: int
+    addresses: tuple[str, ...]
+
+
+class Fetched(NamedTuple):
+    """The value of a fetched record (None: it ended without one, see the record)."""
+
+    record: FutureRecord
+    frames: Frames | None
+
+
+class Answered(NamedTuple):
+    """The scheduler answered a call."""
+
+    request: int
+    ok: bool
+    value: Any
+
+
+Action: TypeAlias = Send | Settled | GetFrom | Fetched | Answered
+
+
+class ClientMachine:
+    """The state of one client.
+
+    Parameters
+    ----------
+    config : Config
+        `functions` and `batch_items` are used here.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.records: dict[int, FutureRecord] = {}
+        self._functions: OrderedDict[bytes, None] = OrderedDict()  # sent on this connection, oldest first; the scheduler keeps the same list
+        self._fetching: dict[int, bool] = {}  # fid -> a Locate or GetFrom is under way (False: waits for the next Report)
+        self._calls: set[int] = set()
+        self._kept: set[int] = set()  # fire and forget: told to the scheduler, which may outlive the record
+        self._ended: ErrorItem | None = None
+        # what this turn will send, in order; runs of the same kind are sent as one message
+        self._out: list[tuple[type, Any]] = []
+        self._actions: list[Action] = []
+
+    # -- commands ---------------------------------------------------------------------------------------------------
+
+    def submit(self, record: FutureRecord, item: TaskItem, function: Frames) -> None:
+        """Hold a new future and submit its task."""
+        if self._enter(record):
+            self._intern(item.fn, function)
+            self._out.append((TaskItem, item))
+
+    def submit_many(self, records: Sequence[FutureRecord], items: Sequence[TaskItem], function: Frames) -> None:
+        """`submit` for tasks that share one function."""
+        for record, item in zip(records, items, strict=True):
+            self.submit(record, item, function)
+
+    def want(self, record: FutureRecord) -> None:
+        """Hold a future that arrived by pickle, by its key."""
+        if self._enter(record):
+            self._out.append((WantItem, WantItem(record.fid, record.key)))
+
+    def scatter(
+        self, records: Sequence[FutureRecord], items: Sequence[ScatterItem], workers: tuple[str, ...], broadcast: bool
+    ) -> None:
+        """Put values into the cluster."""
+        entered = tuple(item for record, item in zip(records, items, strict=True) if self._enter(record))
+        if entered:
+            self._out.append((Scatter, Scatter(entered, workers, broadcast)))
+
+    def release(self, fid: int) -> None:
+        """Hold this future no longer. Unknown fids are ignored: its submit may have been interrupted before it was sent."""
+        if self.records.pop(fid, None) is not None:
+            self._fetching.pop(fid, None)
+            self._kept.discard(fid)
+            if self._ended is None:
+                self._out.append((Release, fid))
+
+    def cancel(self, fids: Iterable[int], reason: str) -> None:
+        """Cancel the tasks of these futures, for everybody; here it is true at once."""
+        held = tuple(fid for fid in fids if fid in self.records)
+        for fid in held:
+            record = self.records[fid]
+            if record.status is not Status.CANCELLED:
+                text = reason or f"{record.key} was cancelled"
+                self._end(record, Status.CANCELLED, ErrorItem(ErrorKind.CANCELLED, None, record.key, "", 0, text))
+        if held and self._ended is None:
+            self._out.append((Cancel, Cancel(held, reason)))
+
+    def keep(self, fids: Iterable[int]) -> None:
+        """Fire and forget: the scheduler shall hold these tasks itself until they are done."""
+        held = tuple(fid for fid in fids if fid in self.records and fid not in self._kept)
+        if held and self._ended is None:
+            self._kept.update(held)
+            self._out.append((Keep, Keep(held)))
+
+    def fetch(self, fid: int) -> None:
+        """Get the value of a finished future that did not travel with its report; answered by `Fetched`."""
+        record = self.records.get(fid)
+        if record is None:
+            return
+        if record.frames is not None or record.status in (Status.ERROR, Status.CANCELLED):
+            self._actions.append(Fetched(record, record.frames))
+        elif fid not in self._fetching:
+            self._locate(record)
+
+    def call(self, request: int, verb: Verb, args: tuple[Any, ...] = (), frames: Frames | None = None) -> None:
+        """Ask the scheduler; answered by `Answered`."""
+        if self._ended is not None:
+            self._actions.append(Answered(request, False, self._ended.text))
+        else:
+            self._calls.add(request)
+            self._out.append((Call, Call(request, verb, args, frames)))
+
+    def abandon_call(self, request: int) -> None:
+        """Nobody waits for this answer any more."""
+        self._calls.discard(request)
+
+    # -- what comes back from workers that serve data ---------------------------------------------------------------
+
+    def fetched(self, fid: int, item: DatumItem) -> None:
+        """A worker answered `GetFrom`."""
+        record = self.records.get(fid)
+        if record is None or fid not in self._fetching:
+            return
+        _, frames = item
+        if frames is None:
+            self.fetch_failed(fid)
+        else:
+            del self._fetching[fid]
+            self._actions.append(Fetched(record, frames))
+
+    def fetch_failed(self, fid: int) -> None:
+        """The worker is gone or does not have it: ask the scheduler again, it will know soon."""
+        record = self.records.get(fid)
+        if record is not None and fid in self._fetching:
+            self._locate(record)
+
+    # -- messages ---------------------------------------------------------------------------------------------------
+
+    def receive(self, peer: int, message: Message, now: float) -> None:
+        """Take in a message of the scheduler.
+
+        Raises
+        ------
+        ProtocolError
+            If it is none that a scheduler sends to a client.
+        """
+        match message:
+            case Report(finished, erred, lost):
+                self._report(finished, erred, lost)
+            case Located(items):
+                for item in items:
+                    self._located(*item)
+            case Answer(request, ok, value):
+                if request in self._calls:
+                    self._calls.remove(request)
+                    self._actions.append(Answered(request, ok, value))
+            case Pulse():
+                pass
+            case _:
+                raise ProtocolError(f"a client does not expect {type(message).__name__}")
+
+    def lost(self, peer: int, now: float, error: ErrorItem) -> None:
+        """The scheduler is gone (or this client was closed): everything that is not settled ends with `error`."""
+        if self._ended is not None:
+            return
+        self._ended = error
+        self._out.clear()
+        status = Status.CANCELLED if error.kind == ErrorKind.CANCELLED else Status.ERROR
+        for record in self.records.values():
+            if not record.settled or (record.status is Status.FINISHED and record.frames is None):
+                self._end(record, status, error._replace(key=record.key))
+        for request in sorted(self._calls):
+            self._actions.append(Answered(request, False, error.text))
+        self._calls.clear()
+
+    def tick(self, now: float) -> None:
+        """Nothing here waits for time."""
+
+    def next_deadline(self) -> float | None:
+        """Never."""
+        return None
+
+    def drain(self) -> list[Action]:
+        """What is to be done now, in order."""
+        actions = self._messages() if self._out else []
+        actions += self._actions
+        self._actions = []
+        return actions
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _enter(self, record: FutureRecord) -> bool:
+        self.records[record.fid] = record
+        if self._ended is not None:
+            status = Status.CANCELLED if self._ended.kind == ErrorKind.CANCELLED else Status.ERROR
+            self._end(record, status, self._ended._replace(key=record.key))
+            return False
+        return True
+
+    def _intern(self, fn: bytes, frames: Frames) -> None:
+        if fn not in self._functions:
+            self._functions[fn] = None
+            if len(self._functions) > self._config.functions:
+                self._functions.popitem(last=False)
+            self._out.append((FunctionItem, FunctionItem(fn, frames)))
+
+    def _report(self, finished: Iterable[Any], erred: Iterable[Any], lost: Iterable[int]) -> None:
+        for fid in lost:
+            record = self.records.get(fid)
+            if record is not None and record.status is Status.FINISHED and record.frames is None:
+                record.status = Status.PENDING
+        for fid, type_name, nbytes, frames in finished:
+            record = self.records.get(fid)
+            if record is None or record.status in (Status.CANCELLED, Status.ERROR):
+                continue
+            record.type_name, record.nbytes, record.frames = type_name, nbytes, frames
+            record.status = Status.FINISHED
+            self._actions.append(Settled(record))
+            if fid in self._fetching:
+                self._resume_fetch(record)
+        for fid, error in erred:
+            record = self.records.get(fid)
+            if record is not None and record.status is not Status.CANCELLED:
+                item = ErrorItem(*error)
+                self._end(record, Status.CANCELLED if item.kind == ErrorKind.CANCELLED else Status.ERROR, item)
+
+    def _end(self, record: FutureRecord, status: Status, error: ErrorItem) -> None:
+        record.error = error
+        record.frames = None
+        record.status = status
+        self._actions.append(Settled(record))
+        if self._fetching.pop(record.fid, None) is not None:
+            self._actions.append(Fetched(record, None))
+
+    def _locate(self, record: FutureRecord) -> None:
+        if self._ended is not None:
+            return
+        self._fetching[record.fid] = True
+        self._out.append((Locate, record.fid))
+
+    def _located(self, fid: int, id: int, frames: Frames | None, addresses: tuple[str, ...]) -> None:
+        record = self.records.get(fid)
+        if record is None or fid not in self._fetching:
+            return
+        if frames is not None:
+            del self._fetching[fid]
+            self._actions.append(Fetched(record, frames))
+        elif addresses:
+            self._actions.append(GetFrom(fid, id, addresses))
+        else:
+            self._fetching[fid] = False
+
+    def _resume_fetch(self, record: FutureRecord) -> None:
+        if record.frames is not None:
+            del self._fetching[record.fid]
+            self._actions.append(Fetched(record, record.frames))
+        elif not self._fetching[record.fid]:
+            self._locate(record)
+
+    def _messages(self) -> list[Action]:
+        """Runs of items of one kind become one message each; a function goes in front of the tasks that follow it."""
+        out, self._out = self._out, []
+        actions: list[Action] = []
+        most = self._config.batch_items
+        start, total = 0, len(out)
+        while start < total:
+            kind = out[start][0]
+            group = _GROUPS.get(kind)
+            stop = start + 1
+            if group is None:
+                actions.append(Send(out[start][1]))
+            else:
+                while stop < total and stop - start < most and _GROUPS.get(out[stop][0]) is group:
+                    stop += 1
+                actions.append(Send(_message(group, out[start:stop])))
+            start = stop
+        return actions
+
+    def check(self) -> None:
+        """Recompute the invariants; AssertionError names what is broken."""
+        for fid, record in self.records.items():
+            assert fid == record.fid, f"record {record} is filed under {fid}"
+            assert record.status in Status, record
+            if record.status in (Status.ERROR, Status.CANCELLED):
+                assert record.error is not None, f"{record} ended without an error"
+            if record.frames is not None:
+                assert record.status is Status.FINISHED, f"{record} has a value"
+            if self._ended is not None:
+                assert record.settled, f"{record} is pending, and the scheduler is gone"
+        assert self._fetching.keys() <= self.records.keys(), "fetches of futures that are not held"
+        assert len(self._functions) <= self._config.functions
+
+
+_GROUPS: dict[type, type] = {FunctionItem: Submit, TaskItem: Submit, WantItem: Want, Release: Release, Locate: Locate}
+
+
+def _message(group: type, entries: list[tuple[type, Any]]) -> Message:
+    if group is Submit:
+        functions = tuple(item for kind, item in entries if kind is FunctionItem)
+        return Submit(functions, tuple(item for kind, item in entries if kind is TaskItem))
+    items = tuple(item for _, item in entries)
+    if group is Want:
+        return Want(items)
+    return Release(items) if group is Release else Locate(items)

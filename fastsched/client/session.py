@@ -1,0 +1,303 @@
+"""A client's connection at work: the shell that holds a `ClientMachine` in the I/O thread.
+
+One concern: carry commands from user threads into the I/O thread and outcomes back. A user thread appends to a deque and writes to a waker; each is one
+atomic step and neither can block, so an exception raised by a signal handler between any two instructions leaves the machine as it
+was: the command is in or it is not. Everything else here runs in the loop.
+
+Called by `client` (any thread); knows `machine` and a channel (a stream, the in-process pair, or a worker's own connection).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import queue
+import threading
+import weakref
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from fastsched.client.machine import Answered, ClientMachine, Fetched, GetFrom, Send, Settled
+from fastsched.client.record import FutureRecord
+from fastsched.config import Config
+from fastsched.errors import ClosedError
+from fastsched.net.loop import Waker
+from fastsched.wire.messages import ErrorItem, ErrorKind, Frames, Message, Verb
+
+__all__ = ["Channel", "DataSource", "Reply", "Session"]
+
+logger = logging.getLogger("fastsched.client")
+
+SCHEDULER = 0  # the one peer of a client
+
+
+class Channel(Protocol):
+    """One end of a connection to the scheduler."""
+
+    def send(self, message: Message) -> None:
+        """Send it, in order."""
+
+    def close(self) -> None:
+        """Send what is still to be sent, then end."""
+
+
+class DataSource(Protocol):
+    """Where large values come from."""
+
+    def get(self, id: int, addresses: Sequence[str], answer: Callable[[Frames | None], None]) -> None:
+        """Ask the workers at `addresses` for task `id`; call `answer` in the loop, with None if they do not have it."""
+
+    def close(self) -> None:
+        """End the connections."""
+
+
+class Reply:
+    """A thread waits here for one answer."""
+
+    __slots__ = ("_lock", "ok", "value")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self.ok = False
+        self.value: Any = None
+
+    def set(self, ok: bool, value: Any) -> None:
+        """Called once, in the I/O thread."""
+        self.ok, self.value = ok, value
+        self._lock.release()
+
+    def wait(self, timeout: float | None) -> bool:
+        """False after `timeout` seconds without an answer."""
+        if not self._lock.acquire(timeout=-1 if timeout is None else max(timeout, 0.0)):
+            return False
+        self._lock.release()  # an answer stays an answer: others may wait too
+        return True
+
+    @property
+    def done(self) -> bool:
+        """True once the answer is there."""
+        return not self._lock.locked()
+
+
+class Session:
+    """The I/O side of one client.
+
+    Parameters
+    ----------
+    loop : asyncio.AbstractEventLoop
+        The loop of the I/O thread. The constructor runs in that thread.
+    config : Config
+        Limits.
+    channel : Channel
+        The connection to the scheduler; its `on_message` and `on_closed` must lead to `received` and `closed`.
+    data : DataSource
+        Where values that did not travel inline are fetched.
+    clock : callable
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self, loop: AbstractEventLoop, config: Config, channel: Channel, data: DataSource, clock: Callable[[], float]
+    ) -> None:
+        self._machine = ClientMachine(config)
+        self._channel = channel
+        self._data = data
+        self._clock = clock
+        self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._waker = Waker(loop, self._turn)
+        self._requests = itertools.count(1)
+        self._fids = itertools.count(1)
+        self._replies: dict[int, Reply] = {}
+        self._fetches: dict[int, list[Reply]] = {}
+        self._callbacks = CallbackThread()
+        self.ended = False  # closed, or the scheduler is gone
+        self.forked = False  # this is a child's copy of the parent's session: it is dead, and touches nothing of the parent's
+        _sessions.add(self)
+
+    # -- from any thread ----------------------------------------------------------------------------------------------
+
+    def new_record(self, key: str) -> FutureRecord:
+        """A record with a fid of its own."""
+        return FutureRecord(next(self._fids), key)
+
+    def post(self, command: Callable[..., None], *args: Any) -> None:
+        """Have the I/O thread run one of the machine's commands. Never blocks, takes no lock."""
+        if self.forked:
+            return
+        self._inbox.append((command, args))
+        self._waker.wake()
+
+    @property
+    def machine(self) -> ClientMachine:
+        """The machine; only its methods are touched from outside, as commands for `post`."""
+        return self._machine
+
+    def ensure_open(self) -> None:
+        """Raise `ClosedError` if nothing can be sent any more."""
+        if self.forked:
+            raise ClosedError("this client belongs to the parent process: a forked child must make its own Client")
+        if self.ended:
+            raise ClosedError("this client is closed")
+
+    def call(
+        self, verb: Verb, args: tuple[Any, ...] = (), frames: Frames | None = None, timeout: float | None = None
+    ) -> Any:
+        """Ask the scheduler and wait for the answer.
+
+        Raises
+        ------
+        ClosedError, TimeoutError, RuntimeError
+            The client is closed; no answer in `timeout` seconds; the scheduler says no (with its words).
+        """
+        self.ensure_open()
+        request = next(self._requests)
+        reply = self._replies[request] = Reply()
+        try:
+            self.post(self._machine.call, request, verb, args, frames)
+            if not reply.wait(timeout):
+                raise TimeoutError(f"no answer to {verb.name.lower()} in {timeout} s")
+        finally:
+            if self._replies.pop(request, None) is not None:
+                self.post(self._machine.abandon_call, request)
+        if not reply.ok:
+            raise RuntimeError(reply.value)
+        return reply.value
+
+    def fetch(self, record: FutureRecord) -> Reply:
+        """Start to get a value that is not here; wait on the reply. `ok` is False if the record ended otherwise."""
+        reply = Reply()
+        self.post(self._fetch, record, reply)
+        return reply
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until all commands posted so far have been carried out."""
+        reply = Reply()
+        self.post(reply.set, True, None)
+        reply.wait(timeout)
+
+    def run_callback(self, fn: Callable[[Any], Any], argument: Any) -> None:
+        """Call `fn` in the callback thread."""
+        self._callbacks.put(fn, argument)
+
+    # -- in the loop --------------------------------------------------------------------------------------------------
+
+    def received(self, messages: Sequence[Message]) -> None:
+        """The channel delivers."""
+        now = self._clock()
+        for message in messages:
+            self._machine.receive(SCHEDULER, message, now)
+        self._flush()
+
+    def closed(self, text: str) -> None:
+        """The channel ended: the scheduler is gone."""
+        self._end(ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", "", 0, text))
+
+    def close(self) -> None:
+        """The client was closed by its user; runs in the loop, is posted as a command."""
+        self._end(ErrorItem(ErrorKind.CANCELLED, None, "", "", 0, "the client was closed"))
+        self._channel.close()
+        self._data.close()
+        self._callbacks.stop()
+
+    def _end(self, error: ErrorItem) -> None:
+        self.ended = True
+        self._machine.lost(SCHEDULER, self._clock(), error)
+        self._flush()
+
+    def _turn(self) -> None:
+        inbox = self._inbox
+        try:
+            while inbox:
+                command, args = inbox.popleft()
+                command(*args)
+        finally:
+            self._flush()
+            if inbox:
+                self._waker.wake()
+
+    def _fetch(self, record: FutureRecord, reply: Reply) -> None:
+        if record.fid in self._machine.records:
+            self._fetches.setdefault(record.fid, []).append(reply)
+            self._machine.fetch(record.fid)
+        else:
+            reply.set(False, None)
+
+    def _flush(self) -> None:
+        for action in self._machine.drain():
+            match action:
+                case Send(message):
+                    self._channel.send(message)
+                case Settled(record):
+                    record.settle()
+                case GetFrom(fid, id, addresses):
+                    self._data.get(id, addresses, _Answer(self, fid, id))
+                case Fetched(record, frames):
+                    for reply in self._fetches.pop(record.fid, ()):
+                        reply.set(frames is not None, frames)
+                case Answered(request, ok, value):
+                    waiting = self._replies.pop(request, None)
+                    if waiting is not None:
+                        waiting.set(ok, value)
+
+    def data_arrived(self, fid: int, id: int, frames: Frames | None) -> None:
+        """The data source answered; runs in the loop."""
+        self._machine.fetched(fid, (id, frames))  # type: ignore[arg-type]
+        self._flush()
+
+
+class _Answer:
+    """What a data source calls back: remembers for which future it asked."""
+
+    __slots__ = ("_fid", "_id", "_session")
+
+    def __init__(self, session: Session, fid: int, id: int) -> None:
+        self._session, self._fid, self._id = session, fid, id
+
+    def __call__(self, frames: Frames | None) -> None:
+        self._session.data_arrived(self._fid, self._id, frames)
+
+
+class CallbackThread:
+    """One daemon thread, started by the first callback, in which done-callbacks run: they may submit and wait."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Callable[[Any], Any], Any] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = False
+
+    def put(self, fn: Callable[[Any], Any], argument: Any) -> None:
+        """Call ``fn(argument)`` soon."""
+        self._queue.put((fn, argument))
+        if not self._started:
+            with self._lock:
+                if not self._started:
+                    threading.Thread(target=self._run, name="fastsched-callbacks", daemon=True).start()
+                    self._started = True
+
+    def stop(self) -> None:
+        """End the thread after what was put before."""
+        self._queue.put(None)
+
+    def _run(self) -> None:
+        while (entry := self._queue.get()) is not None:
+            fn, argument = entry
+            try:
+                fn(argument)
+            except BaseException:  # a user's callback: report it and go on, as concurrent.futures does
+                logger.exception("a done-callback raised: %r", fn)
+            del entry, fn, argument  # keep no future alive while idle
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for session in list(_sessions):
+        session.forked = True
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,253 @@
+"""Waiting for many futures: `wait`, `as_completed`, `fire_and_forget`.
+
+The functions that dask.distributed has beside its client. They work outside and inside tasks; inside, a waiting thread lends its slot.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from time import monotonic
+from typing import Any, NamedTuple
+
+from fastsched.client.client import Client
+from fastsched.client.containers import futures_in, materialize
+from fastsched.client.future import Future
+from fastsched.client.record import FutureRecord, Status
+from fastsched.timing import Timeout, seconds
+
+__all__ = ["ALL_COMPLETED", "FIRST_COMPLETED", "DoneAndNotDoneFutures", "as_completed", "fire_and_forget", "wait"]
+
+ALL_COMPLETED = "ALL_COMPLETED"
+FIRST_COMPLETED = "FIRST_COMPLETED"
+
+
+class DoneAndNotDoneFutures(NamedTuple):
+    """What `wait` returns."""
+
+    done: set[Future[Any]]
+    not_done: set[Future[Any]]
+
+
+def wait(fs: Any, timeout: Timeout = None, return_when: str = ALL_COMPLETED) -> DoneAndNotDoneFutures:
+    """Wait until futures have ended, in whatever way. Follows ``dask.distributed.wait``.
+
+    Parameters
+    ----------
+    fs : Future or container of futures
+        What to wait for.
+    timeout : float or str, optional
+        Seconds, or a text such as ``"10 minutes"``.
+    return_when : {"ALL_COMPLETED", "FIRST_COMPLETED"}
+        When to come back.
+
+    Returns
+    -------
+    DoneAndNotDoneFutures
+        Two sets, ``done`` and ``not_done``.
+
+    Raises
+    ------
+    TimeoutError
+        If it took longer.
+    ValueError
+        For another `return_when`.
+    TypeError
+        If `fs` holds no future.
+    """
+    if return_when not in (ALL_COMPLETED, FIRST_COMPLETED):
+        raise ValueError(f"return_when must be {ALL_COMPLETED!r} or {FIRST_COMPLETED!r}, not {return_when!r}")
+    futures = _futures(fs, "wait")
+    first = return_when == FIRST_COMPLETED
+    if futures and not (first and any(future.record.settled for future in futures)):
+        futures[0].client.wait_for(futures, seconds(timeout), first=first)
+    done = {future for future in futures if future.record.settled}
+    return DoneAndNotDoneFutures(done, set(futures) - done)
+
+
+def fire_and_forget(obj: Any) -> None:
+    """Have the scheduler run these tasks to their end even if nobody holds their futures. Follows ``dask.distributed.fire_and_forget``.
+
+    Parameters
+    ----------
+    obj : Future or container of futures
+        What to keep.
+
+    Raises
+    ------
+    TypeError
+        If `obj` holds no future.
+    """
+    by_client: dict[Client, list[Future[Any]]] = {}
+    for future in _futures(obj, "fire_and_forget"):
+        by_client.setdefault(future.client, []).append(future)
+    for client, futures in by_client.items():
+        client.keep(futures)
+
+
+class as_completed:  # noqa: N801  dask's name
+    """Iterate over futures in the order in which they end. Follows ``dask.distributed.as_completed``.
+
+    Parameters
+    ----------
+    futures : iterable of Future, optional
+        What to iterate over; more can be added while iterating.
+    loop
+        Accepted for dask's sake, without effect.
+    with_results : bool
+        Yield ``(future, result)`` pairs.
+    raise_errors : bool
+        With results: raise a task's exception (True) or yield the exception as the result (False).
+    timeout : float or str, optional
+        Seconds from now after which iterating raises TimeoutError.
+
+    Examples
+    --------
+    >>> from fastsched import Client, as_completed
+    >>> with Client(n_workers=1) as client:
+    ...     sorted(future.result() for future in as_completed(client.map(abs, [-1, -2])))
+    [1, 2]
+    """
+
+    def __init__(
+        self,
+        futures: Iterable[Future[Any]] | None = None,
+        loop: Any = None,
+        with_results: bool = False,
+        raise_errors: bool = True,
+        *,
+        timeout: Timeout = None,
+    ) -> None:
+        self.with_results = with_results
+        self.raise_errors = raise_errors
+        limit = seconds(timeout)
+        self._deadline = None if limit is None else monotonic() + limit
+        self._arrivals = _Arrivals()
+        self._waiting: dict[int, deque[Future[Any]]] = {}  # id of the record -> futures not yielded yet
+        self._lock = threading.Lock()
+        if futures is not None:
+            self.update(futures)
+
+    def add(self, future: Future[Any]) -> None:
+        """One more future; a future added twice is yielded twice."""
+        if not isinstance(future, Future):
+            raise TypeError(f"as_completed takes futures, not {type(future).__name__}")
+        with self._lock:
+            self._waiting.setdefault(id(future.record), deque()).append(future)
+        future.record.watch(_Once(self._arrivals))
+
+    def update(self, futures: Iterable[Future[Any]]) -> None:
+        """More futures."""
+        for future in futures:
+            self.add(future)
+
+    def count(self) -> int:
+        """How many have not been yielded yet."""
+        with self._lock:
+            return sum(map(len, self._waiting.values()))
+
+    def is_empty(self) -> bool:
+        """True if all have been yielded."""
+        return self.count() == 0
+
+    def has_ready(self) -> bool:
+        """True if `next` would not wait."""
+        return not self._arrivals.empty()
+
+    def clear(self) -> None:
+        """Forget all futures."""
+        with self._lock:
+            self._waiting.clear()
+            self._arrivals = _Arrivals()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        while not self.is_empty():
+            record = self._next_record()
+            with self._lock:
+                futures = self._waiting.get(id(record))
+                if not futures:  # cleared meanwhile
+                    continue
+                future = futures.popleft()
+                if not futures:
+                    del self._waiting[id(record)]
+            return self._yielded(future)
+        raise StopIteration
+
+    next = __next__
+
+    def next_batch(self, block: bool = True) -> list[Any]:
+        """All that have ended and were not yielded yet; at least one if `block`."""
+        batch = [next(self)] if block else []
+        while self.has_ready() and not self.is_empty():
+            batch.append(next(self))
+        return batch
+
+    def batches(self) -> Iterator[list[Any]]:
+        """Iterate over lists of futures (or pairs) that have ended."""
+        while not self.is_empty():
+            yield self.next_batch(block=True)
+
+    def _next_record(self) -> FutureRecord:
+        if not self._arrivals.empty():
+            return self._arrivals.get(None)
+        with self._lock:
+            client = next(iter(self._waiting.values()))[0].client
+        remaining = None if self._deadline is None else self._deadline - monotonic()
+        with client.blocking():
+            try:
+                return self._arrivals.get(remaining)
+            except queue.Empty:
+                raise TimeoutError(f"{self.count()} futures are not done") from None
+
+    def _yielded(self, future: Future[Any]) -> Any:
+        if not self.with_results:
+            return future
+        if self.raise_errors or future.record.status is Status.FINISHED:
+            return future, future.result()
+        return future, future.client.exception_of(future.record)
+
+
+class _Arrivals:
+    """Records in the order in which they ended."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[FutureRecord] = queue.SimpleQueue()
+
+    def put(self, record: FutureRecord) -> None:
+        self._queue.put(record)
+
+    def empty(self) -> bool:
+        return self._queue.empty()
+
+    def get(self, timeout: float | None) -> FutureRecord:
+        """The next; queue.Empty after `timeout` seconds."""
+        return self._queue.get(timeout=None if timeout is None else max(timeout, 0.0))
+
+
+class _Once:
+    """Passes a record on to the arrivals the first time that it is told."""
+
+    __slots__ = ("_targets",)
+
+    def __init__(self, arrivals: _Arrivals) -> None:
+        self._targets = [arrivals]
+
+    def notify(self, record: FutureRecord) -> None:
+        try:
+            target = self._targets.pop()
+        except IndexError:  # told twice
+            return
+        target.put(record)
+
+
+def _futures(data: Any, caller: str) -> list[Future[Any]]:
+    data = materialize(data)
+    futures = futures_in(data)
+    if not futures and not isinstance(data, (list, tuple, set, frozenset, dict)):
+        raise TypeError(f"{caller} takes a future or a container of futures, not {type(data).__name__}")
+    return futures
