@@ -1,0 +1,331 @@
+"""The fork helper: a process that has imported what a worker needs, forks one on request, and sees each of them die.
+
+One concern: being the parent of worker processes. Started by `fastsched.spawn.supervisor`, which holds the other end
+of its channel. Imports the light part of the standard library; the worker's module is named by the caller and
+imported at the start.
+
+It outlives its client by two seconds at the most: at the end of the channel, or of the client's process (a fork of
+the client may hold the channel open), it ends all workers' process groups, first kindly, and leaves. It has no
+thread, so that forking is safe, and keys reach it by the channel only.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
+
+from fastsched.spawn.protocol import Op, Unpacker, how_it_ended, pack
+
+__all__ = ["Job", "main"]
+
+GRACE_SECONDS = 1.0
+"""From SIGTERM to SIGKILL when the client is gone: a second below what the contract allows for the whole."""
+
+_PARENT_POLL_SECONDS = 0.5  # where there is no pidfd
+_READ_BYTES = 1 << 16
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_PR_SET_PDEATHSIG = 1
+
+Entry = Callable[[dict[str, Any]], Any]
+
+
+class Job(NamedTuple):
+    """What a freshly forked worker is to do."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+def main(channel_fd: int, parent: int, entry_name: str) -> NoReturn:
+    """Be the helper; in each forked child: be the worker.
+
+    Parameters
+    ----------
+    channel_fd : int
+        Our end of the socket pair.
+    parent : int
+        The client's process.
+    entry_name : str
+        ``module:function`` that a worker runs.
+    """
+    os.set_inheritable(channel_fd, False)
+    os.closerange(channel_fd + 1, os.sysconf("SC_OPEN_MAX"))  # descriptors of the client that are not close-on-exec
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _stdin_from_nowhere()
+    _name_process("fastsched-fork")
+    sys.argv[:] = ["fastsched-fork"]
+    module_name, _, function_name = entry_name.partition(":")
+    entry: Entry = getattr(importlib.import_module(module_name), function_name)
+    death_signal = _death_signal_setter()
+    helper = os.getpid()
+    job = _Forker(socket.socket(fileno=channel_fd), parent).serve()
+    if job is None:
+        os._exit(0)  # nothing to clean up, and a client may be waiting for our end
+    # From here on this is a worker. The forker's frames are gone, so that it ends like any other Python process.
+    death_signal()
+    if os.getppid() != helper:
+        os._exit(1)
+    _become_worker(job)
+    sys.exit(entry(job.settings))
+
+
+class _Forker:
+    """The helper's loop over three descriptors: the channel, signals, and the client's process."""
+
+    def __init__(self, channel: socket.socket, parent: int) -> None:
+        self._channel = channel
+        self._channel.setblocking(False)
+        self._unpacker = Unpacker()
+        self._unsent = bytearray()
+        self._parent = parent
+        self._parent_fd = _pidfd(parent)
+        self._names: dict[int, str] = {}  # pid -> name of live workers
+        self._deadline: float | None = None  # of the kind part of the end; set: we are ending
+        self._killed = False
+        self._alarm, self._alarm_in = socket.socketpair()
+        self._alarm.setblocking(False)
+        self._alarm_in.setblocking(False)
+        signal.set_wakeup_fd(self._alarm_in.fileno(), warn_on_full_buffer=False)
+        self._terminated = False
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        signal.signal(signal.SIGCHLD, _note)
+
+    def serve(self) -> Job | None:
+        """Serve until the client is gone (None), or until this is a forked child (its job)."""
+        gc.disable()  # collections before a fork would leave holes in pages that the children share
+        self._send(pack(Op.READY))
+        while self._deadline is None or self._names:
+            ready = self._wait()
+            job = self._serve_channel() if self._channel.fileno() in ready else None
+            if job is not None:
+                return job
+            if self._alarm.fileno() in ready:
+                self._drain_alarm()
+                self._reap()
+            if self._terminated or os.getppid() != self._parent:
+                self._end(GRACE_SECONDS)
+            self._kill_when_due()
+        self._flush()
+        return None
+
+    def _wait(self) -> set[int]:
+        """The readable descriptors, as soon as there is one or something is due."""
+        poll = select.poll()
+        if self._deadline is None:
+            poll.register(self._channel.fileno(), select.POLLIN | (select.POLLOUT if self._unsent else 0))
+            if self._parent_fd is not None:
+                poll.register(self._parent_fd, select.POLLIN)
+        poll.register(self._alarm.fileno(), select.POLLIN)
+        if self._deadline is not None:
+            timeout = None if self._killed else max(self._deadline - time.monotonic(), 0) * 1000
+        else:
+            timeout = _PARENT_POLL_SECONDS * 1000 if self._parent_fd is None else None
+        return {fd for fd, _ in poll.poll(timeout)}
+
+    # -- the channel ------------------------------------------------------------------------------------------------
+
+    def _serve_channel(self) -> Job | None:
+        self._flush()
+        try:
+            data = self._channel.recv(_READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._end(GRACE_SECONDS)
+            return None
+        for op, *fields in self._unpacker.feed(data):
+            if op == Op.SPAWN:
+                job = self._fork(*fields)
+                if job is not None:
+                    return job
+            elif op == Op.SIGNAL:
+                self._signal(*fields)
+            elif op == Op.CLOSE:
+                self._end(*fields)
+        return None
+
+    def _send(self, data: bytes) -> None:
+        self._unsent += data
+        self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._unsent:
+                del self._unsent[: self._channel.send(self._unsent)]
+        except (BlockingIOError, InterruptedError):
+            pass
+        except ConnectionError:
+            self._unsent.clear()
+
+    # -- workers -----------------------------------------------------------------------------------------------------
+
+    def _fork(self, name: str, settings: dict[str, Any]) -> Job | None:
+        gc.freeze()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # our handlers must not run in the child
+        try:
+            pid = os.fork()
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            self._send(pack(Op.DIED, name, 0, f"it could not be forked: {error.strerror}", error.errno))
+            return None
+        if pid == 0:
+            self._become_child()
+            return Job(name, settings)
+        _own_group(pid)
+        self._names[pid] = name
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        self._send(pack(Op.SPAWNED, name, pid))
+        return None
+
+    def _become_child(self) -> None:
+        """Let go of everything that is the helper's."""
+        _own_group(0)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(signum, signal.SIG_DFL)
+        self._channel.close()
+        self._alarm.close()
+        self._alarm_in.close()
+        if self._parent_fd is not None:
+            os.close(self._parent_fd)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        gc.enable()
+
+    def _signal(self, name: str, signum: int) -> None:
+        for pid, known in self._names.items():
+            if known == name:
+                os.kill(pid, signum)
+
+    def _reap(self) -> None:
+        """Report all workers that have died, and end what is left in their process groups."""
+        while self._names:
+            if hasattr(os, "waitid"):
+                # Leave the corpse for the moment: its pid, and so its group's name, stays taken until we have used it.
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if found is None:
+                    return
+                _kill_group(found.si_pid, signal.SIGKILL)
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            name = self._names.pop(pid, None)
+            if name is not None:
+                code = os.waitstatus_to_exitcode(status)
+                self._send(pack(Op.DIED, name, pid, how_it_ended(code), code))
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _end(self, grace: float) -> None:
+        if self._deadline is not None:
+            return
+        self._deadline = time.monotonic() + grace
+        for pid in self._names:
+            _kill_group(pid, signal.SIGTERM)
+
+    def _kill_when_due(self) -> None:
+        if self._deadline is not None and not self._killed and time.monotonic() >= self._deadline:
+            self._killed = True
+            for pid in self._names:
+                _kill_group(pid, signal.SIGKILL)
+
+    def _on_sigterm(self, signum: int, frame: object) -> None:
+        self._terminated = True
+
+    def _drain_alarm(self) -> None:
+        try:
+            while self._alarm.recv(_READ_BYTES):
+                pass
+        except (BlockingIOError, InterruptedError):
+            return
+
+
+def _become_worker(job: Job) -> None:
+    """Take over the client's surroundings: where modules are found, the working directory, the environment."""
+    settings = job.settings
+    _name_process(f"fastsched {job.name}")
+    environ: dict[str, str] | None = settings.get("environ")
+    if environ is not None:
+        for gone in os.environ.keys() - environ.keys():
+            del os.environ[gone]
+        os.environ.update(environ)
+    path: list[str] | None = settings.get("sys_path")
+    if path is not None:
+        sys.path[:] = path
+        importlib.invalidate_caches()
+    cwd: str | None = settings.get("cwd")
+    if cwd:
+        try:
+            os.chdir(cwd)
+        except OSError as error:
+            sys.stderr.write(f"fastsched worker {job.name}: cannot change to the client's directory: {error}\n")
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:  # Python's own `random` does this by itself after a fork
+        numpy_random.seed()
+
+
+def _note(signum: int, frame: object) -> None:
+    """A handler that does nothing, so that the signal reaches the wake-up descriptor."""
+
+
+def _own_group(pid: int) -> None:
+    """Put a process into a group of its own; parent and child both do it, and the second finds it done."""
+    try:
+        os.setpgid(pid, pid)
+    except (PermissionError, ProcessLookupError):
+        return
+
+
+def _kill_group(pid: int, signum: int) -> None:
+    try:
+        os.killpg(pid, signum)
+    except (ProcessLookupError, PermissionError):  # PermissionError: macOS, when only the corpse is left
+        return
+
+
+def _pidfd(pid: int) -> int | None:
+    """A descriptor that becomes readable when this process ends, where the system has such."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def _stdin_from_nowhere() -> None:
+    fd = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(fd, 0)
+    if fd != 0:
+        os.close(fd)
+
+
+def _name_process(name: str) -> None:
+    """Show this name in ps and top; Linux only, and a comfort only."""
+    try:
+        with open("/proc/self/comm", "w") as comm:  # noqa: PTH123  pathlib is not light
+            comm.write(name)
+    except OSError:
+        return
+
+
+def _death_signal_setter() -> Callable[[], None]:
+    """A function by which a child asks the kernel to be killed when its parent dies; it does nothing outside Linux."""
+    try:
+        prctl = importlib.import_module("ctypes").CDLL(None).prctl
+    except (ImportError, OSError, AttributeError):
+        return lambda: None
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+    return ask
