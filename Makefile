@@ -13,7 +13,6 @@
 
 PYTHON ?= python3
 ARGS ?=
-SHELL := /bin/bash
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check

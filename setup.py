@@ -1,4 +1,4 @@
-"""Build the compiled modules: every ``.pyx`` under ``fastsched/``, with the compiler directives set here and nowhere else.
+"""Build the compiled modules: every ``.pyx`` under ``fastsched/``, with the compiler directives set here once.
 
 Three flavours, each in a build directory of its own so that none overwrites another:
 
@@ -6,8 +6,8 @@ release                what ``pip install`` builds: no bounds checks, and ``asse
 ``FASTSCHED_DEBUG=1``  bounds checks, None checks and every internal ``assert`` (``make debug``)
 ``FASTSCHED_TRACE=1``  line tracing for coverage and profilers
 
-A flavour flips checks, never meaning: ``wraparound`` and ``cdivision`` are the same in all of them. What must be verified in
-every flavour therefore says ``raise AssertionError(...)``, not ``assert``.
+A flavour flips checks, never meaning: ``wraparound`` and ``cdivision`` are the same in all of them. What must be
+verified in every flavour therefore says ``raise AssertionError(...)``, not ``assert``.
 """
 
 import os

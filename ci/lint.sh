@@ -10,7 +10,6 @@ check() {
 
 check ruff check .
 check ruff format --check .
-mapfile -t cython < <(find fastsched -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' | sort)
-[ "${#cython[@]}" -eq 0 ] || check cython-lint "${cython[@]}"
+check cython-lint fastsched
 check mypy
 exit "$failed"

@@ -1,6 +1,6 @@
-"""Print requirements out of pyproject.toml, one a line: ``requirements.py EXTRA...``, or ``--lowest`` for the oldest allowed.
+"""Print requirements out of pyproject.toml, one a line: ``requirements.py EXTRA...``, or ``--lowest`` for the oldest ones.
 
-An extra can then be installed without building the package a second time, and the lower ends of the ranges can be tested.
+An extra can then be installed without building the package again, and the lower ends of the ranges can be tested.
 """
 
 import re

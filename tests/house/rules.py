@@ -1,0 +1,123 @@
+"""The rules of the house, as data. `checks` applies them, `test_rules` holds the tree to them.
+
+Paths are relative to ``fastsched/``. An exception is one line with its reason; a rule that needs many is wrong and is
+changed here.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Floor(IntEnum):
+    """Who may import whom: imports point down, or stay on their floor."""
+
+    GROUND = 0  # bytes, errors, defaults, the compiled core
+    MACHINE = 1  # pure: no clock, socket, thread, pickle
+    SHELL = 2  # owns sockets, clocks and threads, and holds machines
+    FACE = 3  # what a user imports or starts
+
+
+# The first pattern that matches says on which floor a file stands. In a role's room what is not named here is a
+# machine, and must be pure.
+FLOORS = (
+    ("__init__.py", Floor.FACE),
+    ("nested.py", Floor.FACE),
+    ("local.py", Floor.FACE),
+    ("cli/*", Floor.FACE),
+    ("_late.py", Floor.FACE),
+    ("net/*", Floor.SHELL),
+    ("spawn/*", Floor.SHELL),
+    ("*/server.py", Floor.SHELL),
+    ("client/client.py", Floor.SHELL),
+    ("client/future.py", Floor.SHELL),
+    ("client/session.py", Floor.SHELL),
+    ("client/binding.py", Floor.SHELL),
+    ("client/waiting.py", Floor.SHELL),
+    ("worker/executor.py", Floor.SHELL),
+    ("worker/context.py", Floor.SHELL),
+    ("scheduler/*", Floor.MACHINE),
+    ("worker/*", Floor.MACHINE),
+    ("client/*", Floor.MACHINE),
+    ("_core*", Floor.GROUND),
+    ("core/*", Floor.GROUND),
+    ("wire/*", Floor.GROUND),
+    ("errors.py", Floor.GROUND),
+    ("config.py", Floor.GROUND),
+    ("timing.py", Floor.GROUND),
+    ("page.py", Floor.GROUND),
+)
+
+# Roles do not know each other; messages join them. Only these files see a role from outside.
+ROLES = ("scheduler", "worker", "client")
+SEES_ROLES = ("__init__.py", "nested.py", "local.py", "cli/*", "_late.py")
+
+# May be imported by everybody although it stands on top, and may import inside functions, to save start-up time.
+LATE = "_late.py"
+
+# A module of somebody else's that has one home here.
+HOMES = {
+    "uvloop": ("net/loop.py",),
+    "pickle": ("wire/payload.py",),
+    "cloudpickle": ("wire/payload.py",),
+    "socket": ("net/*", "spawn/*"),
+    "msgpack": ("wire/codec.py",),
+    "click": ("cli/*",),
+}
+
+# What would make a machine depend on when or where it runs. Time and randomness are arguments.
+IMPURE = (
+    "asyncio",
+    "cloudpickle",
+    "concurrent",
+    "datetime",
+    "libc.time",
+    "multiprocessing",
+    "pickle",
+    "posix.time",
+    "random",
+    "secrets",
+    "select",
+    "selectors",
+    "signal",
+    "socket",
+    "ssl",
+    "subprocess",
+    "threading",
+    "time",
+    "uvloop",
+)
+IMPURE_ALLOWED = {
+    ("client/record.py", "threading"): "the lock that a user's thread waits on stands in the record that settles it",
+}
+
+# The wire's rooms know bytes and objects, not where they come from.
+WIRE_MAY_NOT = ("asyncio", "random", "select", "selectors", "signal", "socket", "ssl", "subprocess", "time", "uvloop")
+
+# Wall clocks jump; durations are differences of time.monotonic() or time.perf_counter().
+WALL_CLOCKS = (
+    "time.time",
+    "time.time_ns",
+    "datetime.now",
+    "datetime.datetime.now",
+    "datetime.utcnow",
+    "datetime.today",
+)
+
+# Private names of the standard library that are documented for use.
+REACHES_ALLOWED = {"os._exit", "sys._getframe", "sys._current_frames"}
+
+LINES_PER_FILE = 600
+LINES_PER_FUNCTION = 60  # without the docstring
+PARAMETERS = 8  # without self, cls, *args and **kwargs
+
+# "path" or "path::function": reason.
+FILES_ALLOWED: dict[str, str] = {}
+FUNCTIONS_ALLOWED: dict[str, str] = {}
+PARAMETERS_ALLOWED: dict[str, str] = {
+    "client/client.py::__init__": "the arguments are dask.distributed's, so that a program moves by changing an import",
+    "client/client.py::submit": "the arguments are dask.distributed's",
+    "client/client.py::map": "the arguments are dask.distributed's",
+    "local.py::__init__": "the arguments are dask.distributed's",
+    "cli/*::main": "one parameter per option of the executable",
+}
