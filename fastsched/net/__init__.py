@@ -1,0 +1,1 @@
+"""The only sockets: event loops, addresses, streams, listeners, and the in-process channel with the same face."""
