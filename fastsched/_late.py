@@ -8,6 +8,7 @@ before them, so that it imports its share on another core meanwhile. And the fac
 from __future__ import annotations
 
 import atexit
+import importlib
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,27 @@ if TYPE_CHECKING:
     from fastsched.client.remote import remote_link as RemoteLink
     from fastsched.local import LocalCluster
 
-__all__ = ["close_at_exit", "local_cluster", "remote_link"]
+__all__ = ["close_at_exit", "local_cluster", "public_name", "remote_link"]
+
+_HOMES = {
+    "fastsched.client.client": ("Client",),
+    "fastsched.client.future": ("Future",),
+    "fastsched.client.waiting": ("ALL_COMPLETED", "FIRST_COMPLETED", "as_completed", "fire_and_forget", "wait"),
+    "fastsched.config": ("Config",),
+    "fastsched.errors": (
+        "AddressError", "CancelledError", "ClosedError", "ConnectError", "CyclicWait", "DataLost", "FastschedError",
+        "FutureCancelledError", "HandshakeError", "KilledWorker", "NotInTaskError", "NoWorkers", "ProtocolError", "RemoteError",
+        "SchedulerLost", "SerializationError", "TaskFailure", "TimeoutError", "WorkerLost",
+    ),
+    "fastsched.local": ("LocalCluster",),
+    "fastsched.nested": ("Worker", "get_client", "get_worker", "rejoin", "secede", "worker_client"),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def public_name(name: str) -> Any:
+    """What the package calls `name`, from the module in which it lives; KeyError if it is no public name."""
+    return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def local_cluster() -> type[LocalCluster]:

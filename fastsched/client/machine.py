@@ -150,7 +150,7 @@ class ClientMachine:
 
     def keep(self, fids: Iterable[int]) -> None:
         """Fire and forget: the scheduler shall hold these tasks itself until they are done."""
-        held = tuple(fid for fid in fids if fid in self.records and fid not in self._kept)
+        held = tuple(dict.fromkeys(fid for fid in fids if fid in self.records and fid not in self._kept))
         if held and self._ended is None:
             self._kept.update(held)
             self._out.append((Keep, Keep(held)))

@@ -1,0 +1,257 @@
+"""Tasks that launch tasks: `worker_client`, `get_client`, `get_worker`, `secede`, `rejoin`.
+
+One concern: join the worker's room (which task does this thread run, who holds its slot) with the client's (how does one submit). The client that a
+task gets is the worker's own: one per process, over the worker's own connection, made at the first use.
+
+This is also the entry of a worker process (`main`): it says how futures find their client there, then hands over to the worker.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+from fastsched.client import binding
+from fastsched.client.client import Client
+from fastsched.client.session import Session
+from fastsched.config import Config
+from fastsched.errors import NotInTaskError
+from fastsched.timing import Timeout
+from fastsched.wire.messages import Frames
+from fastsched.worker import context, server
+
+__all__ = ["Worker", "get_client", "get_worker", "main", "rejoin", "secede", "worker_client"]
+
+
+class Worker:
+    """The worker that runs the calling task, as the task sees it.
+
+    Attributes
+    ----------
+    name, address : str
+        How the cluster calls it, and where it serves its results.
+    nthreads : int
+        How many tasks it runs at once.
+    """
+
+    __slots__ = ("address", "name", "nthreads")
+
+    def __init__(self, host: context.Host) -> None:
+        self.name = host.name
+        self.address = host.address
+        self.nthreads = host.nthreads
+
+    def __repr__(self) -> str:
+        return f"<Worker: {self.name!r} {self.address}, threads: {self.nthreads}>"
+
+
+class worker_client:  # noqa: N801  dask's name
+    """Inside a task: a client over the worker's own connection. Follows ``dask.distributed.worker_client``.
+
+    While the block runs the task holds no slot: another task runs there, and children can run even on a worker with one thread.
+
+    Parameters
+    ----------
+    timeout
+        Accepted for dask's sake, without effect: there is nothing to connect.
+    separate_thread : bool
+        False: keep the slot. (A wait lends it all the same.)
+
+    Raises
+    ------
+    NotInTaskError
+        Outside a task. (It is a ValueError, as in dask.)
+
+    Examples
+    --------
+    >>> from fastsched import Client, worker_client
+    >>> def total(numbers):
+    ...     with worker_client() as client:
+    ...         return sum(client.gather(client.map(abs, numbers)))
+    >>> with Client(n_workers=1) as client:
+    ...     client.submit(total, [1, -2, 3]).result()
+    6
+    """
+
+    __slots__ = ("_lent", "_separate")
+
+    def __init__(self, timeout: Timeout = None, separate_thread: bool = True) -> None:
+        self._separate = separate_thread
+        self._lent: context.CurrentTask | None = None
+
+    def __enter__(self) -> Client:
+        task = _task("worker_client()")
+        client = _client_of(task.host)
+        if self._separate and not task.seceded:
+            task.host.secede(task)
+            self._lent = task
+        return client
+
+    def __exit__(self, *exc_info: object) -> None:
+        task, self._lent = self._lent, None
+        if task is not None and task.seceded:
+            task.host.rejoin(task)
+
+
+def get_client(address: Any = None, timeout: Timeout = None, resolve_address: bool = True) -> Client:
+    """The client of this place: inside a task the worker's own, else the newest open client of the program.
+
+    Parameters
+    ----------
+    address : str, optional
+        Outside a task, if there is no client yet: where to connect.
+    timeout : float or str, optional
+        Seconds to connect.
+    resolve_address
+        Accepted for dask's sake, without effect.
+
+    Raises
+    ------
+    ValueError
+        If there is none and no address is given.
+    """
+    here = context.host()
+    if here is not None:
+        return _client_of(here)
+    if address is not None:
+        return Client(address, timeout=timeout)
+    return binding.default_client()
+
+
+def get_worker() -> Worker:
+    """The worker that runs the calling task.
+
+    Raises
+    ------
+    NotInTaskError
+        Outside a task.
+    """
+    here = context.host()
+    if here is None:
+        raise NotInTaskError("get_worker() works only inside a task: no worker found here")
+    return Worker(here)
+
+
+def secede() -> None:
+    """Give the slot of the calling task to others, until `rejoin` or its end. Twice is fine.
+
+    Raises
+    ------
+    NotInTaskError
+        Outside a task.
+    """
+    task = _task("secede()")
+    if not task.seceded:
+        task.host.secede(task)
+
+
+def rejoin() -> None:
+    """Wait until the calling task, which seceded, has a slot again.
+
+    Raises
+    ------
+    NotInTaskError
+        Outside a task.
+    """
+    task = _task("rejoin()")
+    if task.seceded:
+        task.host.rejoin(task)
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Run a worker process until it is told to stop, or its scheduler is gone. Called in a fresh process.
+
+    Parameters
+    ----------
+    settings : dict
+        What `fastsched.worker.server.main` takes.
+    """
+    binding.set_resolver(_resolve)
+    server.main(settings)
+
+
+class _InTask:
+    """The surroundings of a thread in a worker."""
+
+    def parent(self) -> int:
+        task = context.current()
+        return 0 if task is None else task.id
+
+    @contextmanager
+    def blocking(self) -> Iterator[None]:
+        task = context.current()
+        if task is None or task.seceded:
+            yield
+            return
+        task.host.secede(task)
+        try:
+            yield
+        finally:
+            task.host.rejoin(task)
+
+
+class _WorkerLink:
+    """The session of the client inside a worker; the connection is the worker's and outlives it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def close(self, timeout: float | None) -> None:
+        """Nothing of it is the task's to close."""
+
+
+class _LocalData:
+    """Large values for tasks of this worker: its own store first, then the worker's connections to others."""
+
+    def __init__(self, host: context.Host) -> None:
+        self._host = host
+
+    def get(self, id: int, addresses: Sequence[str], answer: Callable[[Frames | None], None]) -> None:
+        frames = self._host.frames_of(id)
+        if frames is not None:
+            answer(frames)
+        else:
+            self._host.get_data(id, addresses, answer)
+
+    def close(self) -> None:
+        """The connections are the worker's."""
+
+
+_lock = threading.Lock()
+_clients: dict[str, Client] = {}  # by address of the worker: one entry in a worker process
+
+
+def _client_of(host: context.Host) -> Client:
+    client = _clients.get(host.address)
+    if client is None:
+        with _lock:
+            client = _clients.get(host.address)
+            if client is None:
+                client = _clients[host.address] = _make_client(host)
+    return client
+
+
+def _make_client(host: context.Host) -> Client:
+    config: Config = host.config
+    channel = host.channel_for_client()
+    session = Session(host.loop, config, channel, _LocalData(host), monotonic)
+    channel.on_message = lambda _, messages: session.received(messages)
+    channel.on_closed = lambda _, reason: session.closed(f"the scheduler is gone: {reason or 'connection closed'}")
+    return Client.of_link(_WorkerLink(session), _InTask(), config, f"client of {host.name}")
+
+
+def _resolve() -> Client:
+    here = context.host()
+    if here is None:
+        raise NotInTaskError("a future is unpickled in a thread of the worker that runs no task")
+    return _client_of(here)
+
+
+def _task(caller: str) -> context.CurrentTask:
+    task = context.current()
+    if task is None:
+        raise NotInTaskError(f"{caller} works only inside a task: no worker found here")
+    return task
