@@ -1,8 +1,9 @@
 """The page of running tasks: a few hundred bytes that a worker shares with whoever may have to judge its death.
 
-One concern: a memory-mapped file of int64 *seats*, one per thread that executes user code; a seat holds the id of the task that
-executes there at the moment, 0 if none. The worker stores to it at each start and end (one store of eight bytes, no system call), so
-after a SIGKILL the file still says which tasks are to blame. The worker writes (`Page`), the scheduler's server reads (`read_page`).
+One concern: a memory-mapped file of int64 *seats*, one per thread that executes user code; a seat holds the id of the
+task that executes there at the moment, 0 if none. The worker stores to it at each start and end (one store of eight
+bytes, no system call), so after a SIGKILL the file still says which tasks are to blame. The worker writes (`Page`), the
+scheduler's server reads (`read_page`).
 
 Imports nothing of fastsched.
 """
@@ -49,7 +50,7 @@ class Page:
         self._free = list(range(len(self._ids) - 1, -1, -1))
 
     def take(self) -> int:
-        """A seat for this thread; `NO_SEAT` if all are taken (its tasks are then not on the page). Safe from any thread."""
+        """A seat for this thread; `NO_SEAT` if all are taken. Safe from any thread."""
         try:
             return self._free.pop()
         except IndexError:

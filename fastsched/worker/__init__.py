@@ -1,1 +1,1 @@
-"""The worker: takes tasks from the scheduler, runs them in threads, holds their results and hands them to other workers."""
+"""The worker: runs the scheduler's tasks in threads, holds their results and hands them to other workers."""

@@ -1,13 +1,14 @@
 """Which task is this thread running?
 
-One concern: a thread-local answer to that question, set by the executor around each task and read by `nested` (worker_client,
-get_client, get_worker, secede, rejoin). Imports only messages; knows the worker as a protocol (`Host`), never as a class.
+One concern: a thread-local answer to that question, set by the executor around each task and read by `nested`
+(worker_client, get_client, get_worker, secede, rejoin). Imports only messages; knows the worker as a protocol (`Host`),
+never as a class.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from fastsched.wire.messages import Frames, Message
@@ -31,27 +32,19 @@ class ClientChannel(Protocol):
 class JobLike(Protocol):
     """What a running task knows of itself."""
 
-    @property
-    def id(self) -> int: ...
-    @property
-    def attempt(self) -> int: ...
-    @property
-    def key(self) -> str: ...
-    @property
-    def priority(self) -> int: ...
-    @property
-    def order(self) -> int: ...
+    id: int
+    attempt: int
+    key: str
+    priority: int
+    order: int
 
 
 class Host(Protocol):
     """What a task may ask of the worker that runs it."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def address(self) -> str: ...
-    @property
-    def nthreads(self) -> int: ...
+    name: str
+    address: str
+    nthreads: int
 
     def secede(self, task: CurrentTask) -> None:
         """Lend the task's slot to others; the thread goes on."""

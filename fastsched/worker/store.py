@@ -1,8 +1,8 @@
 """The values that a worker holds.
 
-One concern: pickled values by row of the worker's core, and how many bytes they are. Values stay pickled: a task, another worker and
-the client each get a copy of their own by unpickling, so that what one of them changes nobody else sees. Owned by `machine`, under
-the worker's lock. Imports only messages.
+One concern: pickled values by row of the worker's core, and how many bytes they are. Values stay pickled: a task,
+another worker and the client each get a copy of their own by unpickling, so that what one of them changes nobody else
+sees. Owned by `machine`, under the worker's lock. Imports only messages.
 """
 
 from __future__ import annotations

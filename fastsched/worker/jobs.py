@@ -1,0 +1,149 @@
+"""What the worker's machine knows of each row of its core, and what it asks its shell to do.
+
+One concern: the shapes of records and actions; no behaviour beyond that. Written by `machine` under the worker's
+lock; the executor reads a `Job` while it runs it. Imports only messages and the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from fastsched.wire.messages import Frames, Message, RunItem
+from fastsched.worker.store import Value
+
+__all__ = ["Action", "Fetch", "Fetching", "Function", "Input", "Job", "Resume", "Send", "Start"]
+
+
+class Function:
+    """A function as it came over the wire; the executor unpickles it at its first call and leaves the result here."""
+
+    __slots__ = ("call", "fn", "frames")
+
+    def __init__(self, fn: bytes, frames: Frames) -> None:
+        self.fn = fn
+        self.frames = frames
+        self.call: Any = None
+
+
+class Job:
+    """A task that the scheduler sent: one row of the worker's core.
+
+    Attributes
+    ----------
+    row, run : int
+        The row in the worker's core and the run that the core gave it at its start.
+    id, attempt : int
+        The scheduler's names for the task and for this attempt (`RunItem.id`, `RunItem.run`).
+    inputs : sequence of int
+        Rows of the inputs, in the order of the task's dependencies.
+    values : sequence of Value
+        Their values; there once the job has started.
+    wanted : bool
+        Whether the scheduler wants to hear the outcome: not once it dropped this attempt, or sent a newer one.
+    held : bool
+        Whether the core holds a reference in the scheduler's name.
+    seceded : bool
+        Its slot is lent.
+    started : bool
+        A thread runs it, or is about to.
+    """
+
+    __slots__ = (
+        "args",
+        "attempt",
+        "function",
+        "held",
+        "id",
+        "inputs",
+        "key",
+        "order",
+        "priority",
+        "row",
+        "run",
+        "seceded",
+        "started",
+        "values",
+        "wanted",
+    )
+
+    def __init__(self, item: RunItem, function: Function, inputs: Sequence[int]) -> None:
+        self.id, self.attempt, self.key, _, self.args, _, self.priority, self.order = item
+        self.function = function
+        self.inputs = inputs
+        self.values: Sequence[Value] = ()
+        self.row = 0
+        self.run = 0
+        self.wanted = True
+        self.held = True
+        self.seceded = False
+        self.started = False
+
+    def __repr__(self) -> str:
+        return f"Job({self.key!r}, id={self.id:#x}, attempt={self.attempt})"
+
+
+class Input:
+    """A value that came from elsewhere: inline, by a fetch, or put here by the scheduler."""
+
+    __slots__ = ("held", "id", "key", "row")
+
+    def __init__(self, id: int, key: str, row: int) -> None:
+        self.id = id
+        self.key = key
+        self.row = row
+        self.held = False
+
+    def __repr__(self) -> str:
+        return f"Input({self.key!r}, id={self.id:#x})"
+
+
+class Fetching:
+    """An input that is to come from another worker.
+
+    Attributes
+    ----------
+    row : int
+        The row that waits for it, 0 if nobody does any more.
+    addresses : list of str
+        Where it may be, those that have not been asked yet.
+    asked : str
+        The address that was asked and has not answered, "" if none.
+    """
+
+    __slots__ = ("addresses", "asked", "nbytes", "row")
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+        self.row = 0
+        self.addresses: list[str] = []
+        self.asked = ""
+
+
+class Send(NamedTuple):
+    """Send this message to this peer."""
+
+    peer: int
+    message: Message
+
+
+class Start(NamedTuple):
+    """Run this job in a thread: a slot is taken for it."""
+
+    job: Job
+
+
+class Resume(NamedTuple):
+    """The thread of this job waits in `rejoin`: it has its slot back."""
+
+    job: Job
+
+
+class Fetch(NamedTuple):
+    """Ask the worker at this address for these values; answered by `WorkerMachine.fetched` or `fetch_failed`."""
+
+    address: str
+    ids: tuple[int, ...]
+
+
+Action: TypeAlias = Send | Start | Resume | Fetch
