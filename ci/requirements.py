@@ -1,4 +1,4 @@
-"""Print requirements out of pyproject.toml, one a line: ``requirements.py EXTRA...``, or ``--lowest`` for the oldest ones.
+"""Print requirements of pyproject.toml, one a line: ``requirements.py EXTRA...``, or ``--lowest`` for the oldest ones.
 
 An extra can then be installed without building the package again, and the lower ends of the ranges can be tested.
 """
