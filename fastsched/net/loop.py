@@ -14,13 +14,18 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 try:
-    from uvloop import new_event_loop
+    import uvloop
 except ImportError:  # not to be had on every platform
-    from asyncio import new_event_loop
+    uvloop = None  # type: ignore[assignment]
 
 __all__ = ["LoopThread", "Waker", "new_event_loop"]
 
 T = TypeVar("T")
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """A new loop, of uvloop where it is to be had."""
+    return asyncio.new_event_loop() if uvloop is None else uvloop.new_event_loop()
 
 
 class LoopThread:
