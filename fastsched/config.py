@@ -30,6 +30,7 @@ class Config:
 
     # -- wire: what a peer may make us hold -------------------------------------------------------------------------
     frame_bytes: int = 64 * MIB  # one frame on a stream; larger buffers travel in chunks of this size at most
+    control_bytes: int = 256 * MIB  # a message without its buffers: a batch of 10,000 tasks with 16 KiB each fits
     message_bytes: int = 16 * GIB  # all buffers of one message; memory grows only as bytes arrive
     message_buffers: int = 65_536  # out-of-band buffers of one message
     array_items: int = 1 << 20  # items of one msgpack array

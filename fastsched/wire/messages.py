@@ -1,20 +1,22 @@
 """Every message that crosses a process border, and who may send it.
 
-One concern: the vocabulary of the wire. A message is a named tuple whose fields are ints, strings, bytes and batches; a batch is a
-tuple of *items*, and an item is again a named tuple (after decoding: a plain tuple of the same shape). Nothing here knows bytes
-(`codec`), sockets (`net`) or what a machine does with a message. The annotations are the schema: `wire.codec` checks each decoded
-message against them, so a machine never meets a field of the wrong type.
+One concern: the vocabulary of the wire. A message is a named tuple whose fields are ints, strings, bytes and batches;
+a batch is a tuple of *items*, and an item is again a named tuple (after decoding: a plain tuple of the same shape).
+Nothing here knows bytes (`codec`), sockets (`net`) or what a machine does with a message. The annotations are the
+schema: `wire.codec` checks each decoded message against them, so a machine never meets a field of the wrong type.
 
 Numbers that name things
 ------------------------
 fid
-    A client's own number for one future. Counted up by the client, never used again; it means something on that connection only.
+    A client's own number for one future. Counted up by the client, never used again; it means something on that
+    connection only.
 task id
     The scheduler's name for a task: ``generation << 32 | row`` of its `SchedulerCore`.
 run
     The attempt number of a task; a report that names an older run is dropped.
 fn
-    The content hash (8 bytes) of a pickled function. The bytes travel once per connection, before the first task that names them.
+    The content hash (8 bytes) of a pickled function. The bytes travel once per connection, before the first task that
+    names them.
 frames
     A pickled value: the pickle itself, then its out-of-band buffers.
 """
@@ -22,7 +24,7 @@ frames
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 __all__ = [
     "ALLOWED",
@@ -103,10 +105,17 @@ class Buffer:
         return f"Buffer({self.view.nbytes} bytes)"
 
 
-Frames: TypeAlias = tuple[bytes | Buffer, ...]
-Fids: TypeAlias = tuple[int, ...]
-Ids: TypeAlias = tuple[int, ...]
-Attempts: TypeAlias = tuple[tuple[int, int], ...]  # (task id, run)
+# What an annotation says beyond the type: a condition on the value {0}, which `shapes` compiles into the check of
+# each message.
+Natural: TypeAlias = Annotated[int, "0 <= {0} <= 0x7FFFFFFFFFFFFFFF"]
+FunctionId: TypeAlias = Annotated[bytes, "len({0}) == 8"]
+Kind: TypeAlias = Annotated[int, "1 <= {0} <= 8"]  # an ErrorKind
+Request: TypeAlias = Annotated[int, "1 <= {0} <= 5"]  # a Verb
+
+Frames: TypeAlias = tuple[bytes | Buffer, ...]  # at least one: the pickle
+Fids: TypeAlias = tuple[Natural, ...]
+Ids: TypeAlias = tuple[Natural, ...]
+Attempts: TypeAlias = tuple[tuple[Natural, Natural], ...]  # (task id, run)
 
 
 class Role(IntEnum):
@@ -146,35 +155,35 @@ class Verb(IntEnum):
 class FunctionItem(NamedTuple):
     """A pickled function, sent before the first task of this connection that names it."""
 
-    fn: bytes
+    fn: FunctionId
     frames: Frames
 
 
 class TaskItem(NamedTuple):
     """A task as a client submits it. `dependencies` and `pins` are fids of the same client."""
 
-    fid: int
+    fid: Natural
     key: str
-    fn: bytes
+    fn: FunctionId
     args: Frames
     dependencies: Fids  # futures in containers: arrive as values, in this order
     pins: Fids  # futures elsewhere (attributes, closures): kept alive while the task may run
     priority: int
-    retries: int
-    parent: int  # task id of the submitting task, 0 from outside
+    retries: Natural
+    parent: Natural  # task id of the submitting task, 0 from outside
 
 
 class WantItem(NamedTuple):
     """A future that arrived by pickle: attach `fid` to the task of this key."""
 
-    fid: int
+    fid: Natural
     key: str
 
 
 class ScatterItem(NamedTuple):
     """A value that a client puts into the cluster."""
 
-    fid: int
+    fid: Natural
     key: str
     type_name: str
     frames: Frames
@@ -184,35 +193,35 @@ class ScatterItem(NamedTuple):
 class ErrorItem(NamedTuple):
     """Why a task has no value."""
 
-    kind: int  # ErrorKind
+    kind: Kind
     frames: Frames | None  # the pickled exception (ErrorKind.TASK), else None
     key: str  # the task in which it began
     worker: str  # the worker that ran it, "" if none
-    attempt: int
+    attempt: Natural
     text: str  # the formatted remote traceback, or what happened
 
 
 class ResultItem(NamedTuple):
     """A wanted future has its value; `frames` is None when the value is too large to travel unasked."""
 
-    fid: int
+    fid: Natural
     type_name: str
-    nbytes: int
+    nbytes: Natural
     frames: Frames | None
 
 
 class FailedItem(NamedTuple):
     """A wanted future ended without a value."""
 
-    fid: int
+    fid: Natural
     error: ErrorItem
 
 
 class LocatedItem(NamedTuple):
-    """Where a value is: here (`frames`), or on the workers at `addresses` under `id`; neither: not in memory at the moment."""
+    """Where a value is: here (`frames`), or on the workers at `addresses` under `id`; neither: not in memory now."""
 
-    fid: int
-    id: int
+    fid: Natural
+    id: Natural
     frames: Frames | None
     addresses: tuple[str, ...]
 
@@ -220,9 +229,9 @@ class LocatedItem(NamedTuple):
 class InputItem(NamedTuple):
     """One dependency of a task that a worker shall run: its value, or where to fetch it."""
 
-    id: int
+    id: Natural
     key: str
-    nbytes: int
+    nbytes: Natural
     frames: Frames | None
     addresses: tuple[str, ...]
 
@@ -230,10 +239,10 @@ class InputItem(NamedTuple):
 class RunItem(NamedTuple):
     """A task as a worker receives it. Inputs are in the order of the task's dependencies."""
 
-    id: int
-    run: int
+    id: Natural
+    run: Natural
     key: str
-    fn: bytes
+    fn: FunctionId
     args: Frames
     inputs: tuple[InputItem, ...]
     priority: int
@@ -243,7 +252,7 @@ class RunItem(NamedTuple):
 class PutItem(NamedTuple):
     """A value for a worker to hold."""
 
-    id: int
+    id: Natural
     key: str
     type_name: str
     frames: Frames
@@ -252,11 +261,11 @@ class PutItem(NamedTuple):
 class FinishedItem(NamedTuple):
     """A worker finished a task; small values travel with the report."""
 
-    id: int
-    run: int
+    id: Natural
+    run: Natural
     type_name: str
-    nbytes: int
-    micros: int  # run time in microseconds
+    nbytes: Natural
+    micros: Natural  # run time in microseconds
     frames: Frames | None
     pins: tuple[str, ...]  # keys of futures inside the value
 
@@ -264,23 +273,23 @@ class FinishedItem(NamedTuple):
 class ErredItem(NamedTuple):
     """A task raised."""
 
-    id: int
-    run: int
+    id: Natural
+    run: Natural
     error: ErrorItem
 
 
 class MissingItem(NamedTuple):
     """A task cannot start: these inputs were not where they were said to be."""
 
-    id: int
-    run: int
+    id: Natural
+    run: Natural
     inputs: Ids
 
 
 class DatumItem(NamedTuple):
     """One answer to `GetData`; None: not here."""
 
-    id: int
+    id: Natural
     frames: Frames | None
 
 
@@ -288,28 +297,38 @@ class DatumItem(NamedTuple):
 
 
 class Submit(NamedTuple):
+    """New tasks, and the functions that this connection has not seen."""
+
     CODE = 1
     functions: tuple[FunctionItem, ...]
     tasks: tuple[TaskItem, ...]
 
 
 class Want(NamedTuple):
+    """Futures that arrived by pickle want their values."""
+
     CODE = 2
     items: tuple[WantItem, ...]
 
 
 class Release(NamedTuple):
+    """These futures are gone; what nobody else wants may be forgotten."""
+
     CODE = 3
     fids: Fids
 
 
 class Cancel(NamedTuple):
+    """Cancel the tasks of these futures, for everybody."""
+
     CODE = 4
     fids: Fids
     reason: str
 
 
 class Scatter(NamedTuple):
+    """Values for the workers to hold."""
+
     CODE = 5
     items: tuple[ScatterItem, ...]
     workers: tuple[str, ...]  # names; empty: any
@@ -317,14 +336,18 @@ class Scatter(NamedTuple):
 
 
 class Locate(NamedTuple):
+    """Where are the values of these futures? Answered by `Located`."""
+
     CODE = 6
     fids: Fids
 
 
 class Call(NamedTuple):
+    """A question to the scheduler, answered by `Answer`."""
+
     CODE = 7
-    request: int
-    verb: int  # Verb
+    request: Natural
+    verb: Request
     args: tuple[Any, ...]  # scalars and strings
     frames: Frames | None
 
@@ -340,6 +363,8 @@ class Keep(NamedTuple):
 
 
 class Report(NamedTuple):
+    """What became of futures that this client wants."""
+
     CODE = 20
     finished: tuple[ResultItem, ...]
     erred: tuple[FailedItem, ...]
@@ -347,13 +372,17 @@ class Report(NamedTuple):
 
 
 class Located(NamedTuple):
+    """Answers `Locate`."""
+
     CODE = 21
     items: tuple[LocatedItem, ...]
 
 
 class Answer(NamedTuple):
+    """Answers `Call`."""
+
     CODE = 22
-    request: int
+    request: Natural
     ok: bool
     value: Any  # plain data; the text of the error if not ok
 
@@ -362,6 +391,8 @@ class Answer(NamedTuple):
 
 
 class Run(NamedTuple):
+    """Tasks to run, and the functions that this connection has not seen."""
+
     CODE = 40
     functions: tuple[FunctionItem, ...]
     tasks: tuple[RunItem, ...]
@@ -389,6 +420,8 @@ class Drop(NamedTuple):
 
 
 class Put(NamedTuple):
+    """Values to hold, acknowledged by `Done.replicas`."""
+
     CODE = 44
     items: tuple[PutItem, ...]
 
@@ -397,11 +430,13 @@ class RunFunction(NamedTuple):
     """`Client.run`: call this on the worker, outside the slots."""
 
     CODE = 45
-    request: int
+    request: Natural
     frames: Frames
 
 
 class Shutdown(NamedTuple):
+    """Stop: finish nothing, close."""
+
     CODE = 46
     reason: str
 
@@ -417,13 +452,15 @@ class Done(NamedTuple):
     erred: tuple[ErredItem, ...]
     returned: Attempts  # retracted, or not startable here
     missing: tuple[MissingItem, ...]
-    replicas: tuple[tuple[int, int], ...]  # (task id, nbytes): values that now are here too
-    lent: int  # assigned tasks that hold no slot at the moment (seceded)
+    replicas: tuple[tuple[Natural, Natural], ...]  # (task id, nbytes): values that now are here too
+    lent: Natural  # assigned tasks that hold no slot at the moment (seceded)
 
 
 class RanFunction(NamedTuple):
+    """Answers `RunFunction`."""
+
     CODE = 61
-    request: int
+    request: Natural
     ok: bool
     frames: Frames  # the pickled result, or the pickled exception
 
@@ -437,14 +474,16 @@ class Register(NamedTuple):
     CODE = 80
     name: str
     version: str
-    pid: int
-    nthreads: int  # 0 from a client
+    pid: Natural
+    nthreads: Natural  # 0 from a client
     address: str  # where a worker serves its data, "" from a client
-    memory_limit: int  # bytes, 0: none
+    memory_limit: Natural  # bytes, 0: none
     page: str  # path of the worker's page of running tasks, "" if none
 
 
 class Welcome(NamedTuple):
+    """Answers `Register`: the peer is in."""
+
     CODE = 81
     name: str  # the peer's name in this cluster
     version: str
@@ -462,21 +501,25 @@ class Pulse(NamedTuple):
     """A sign of life; no answer is due."""
 
     CODE = 83
-    beat: int
+    beat: Natural
 
 
 # -- data connections (worker or client -> worker) ------------------------------------------------------------------
 
 
 class GetData(NamedTuple):
+    """Ask a worker for values that it holds; answered by `Data`."""
+
     CODE = 100
-    request: int
+    request: Natural
     ids: Ids
 
 
 class Data(NamedTuple):
+    """Answers `GetData`; in several messages if one would be over the limits of the wire, each id in one of them."""
+
     CODE = 101
-    request: int
+    request: Natural
     items: tuple[DatumItem, ...]
 
 
