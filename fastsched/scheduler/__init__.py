@@ -1,0 +1,20 @@
+"""The scheduler's room: a pure machine that places tasks on workers, and a server that owns the sockets and the clock.
+
+`machine.SchedulerMachine` is the door. Behind it, one module per concern, all over the same `books.Books`:
+
+===============  ================================================================================
+`records`        what is known about a task, a client, a worker, a function
+`books`          the tables of all of them, and the few operations that keep them and the core in step
+`futures`        what clients say: submit, want, release, cancel, keep, locate
+`scatter`        values that clients put into the cluster
+`calls`          questions about the cluster, and functions to run on its workers
+`reports`        what workers say: done, missing, returned
+`effects`        what the core decided, turned into messages
+`prefill`        how far ahead of its free slots a worker is sent tasks, and which of them are asked back
+`outbox`         the messages of one turn, by peer, in order
+`invariants`     `check()`: everything recomputed from scratch
+`server`         sockets, timers, supervision
+===============  ================================================================================
+
+The scheduler never unpickles: functions, arguments and values are opaque frames.
+"""

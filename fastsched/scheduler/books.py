@@ -1,0 +1,259 @@
+"""The scheduler's tables, and the operations that keep them and the core in step.
+
+One concern: every reference that is counted is counted here: futures of clients, pins, values at hand, functions. The modules beside this
+one decide; they change the tables through these verbs, so that `invariants` can recompute each of them. No clock, no socket; may import
+ground (`wire`, `_core`, `config`, `errors`) and `records`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from weakref import WeakValueDictionary
+
+from fastsched._core import SchedulerCore, State
+from fastsched.config import Config
+from fastsched.errors import ProtocolError
+from fastsched.scheduler.outbox import Batch, Outbox
+from fastsched.scheduler.records import ClientRecord, Function, TaskRecord, WantPair, WorkerRecord
+from fastsched.wire.messages import ErrorItem, ErrorKind, FailedItem, Frames, FunctionItem, ResultItem
+
+__all__ = ["ROW", "Books", "weigh"]
+
+ROW = 0xFFFFFFFF  # the part of a task id that is its row
+HOLDERS = 4  # addresses that are named for one value: more would be bytes, not help
+
+
+def weigh(frames: Frames) -> int:
+    """Bytes of a pickled value."""
+    return len(frames[0]) if len(frames) == 1 else sum(map(len, frames))
+
+
+class Books:
+    """Everything that the scheduler knows.
+
+    Parameters
+    ----------
+    config : Config
+        Budgets and limits.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.core = SchedulerCore(locality_bytes=config.locality_bytes)
+        self.records: list[TaskRecord | None] = []  # by row of the core
+        self.keys: dict[str, TaskRecord] = {}
+        self.functions: WeakValueDictionary[bytes, Function] = WeakValueDictionary()
+        self.clients: dict[int, ClientRecord] = {}  # by peer; workers are clients too
+        self.workers: dict[int, WorkerRecord] = {}  # by peer
+        self.names: dict[str, WorkerRecord] = {}
+        self.handles: dict[int, WorkerRecord] = {}  # by row of the core
+        self.dirty: list[Outbox] = []  # with something to send
+        self.retained = 0  # bytes of values at hand, of those that count against Config.retain_budget
+        self.passing: list[TaskRecord] = []  # values at hand until the end of this turn only
+        self.hopeless: str | None = None  # why no worker will come, if supervision gave up
+
+    # -- tasks --------------------------------------------------------------------------------------------------------
+
+    def enter(self, record: TaskRecord, task_id: int) -> None:
+        """File a record under the row that the core gave it."""
+        record.id = task_id
+        row = task_id & ROW
+        records = self.records
+        if row < len(records):
+            records[row] = record
+        else:
+            records.extend([None] * (row - len(records)))
+            records.append(record)
+        if record.keyed:
+            self.keys[record.key] = record
+        for pin in record.pins:
+            self.core.want(pin.id)
+
+    def record(self, task_id: int) -> TaskRecord:
+        """The record of a row that the core knows, or has just forgotten."""
+        record = self.records[task_id & ROW]
+        if record is None:
+            raise KeyError(f"no record of task {task_id >> 32}.{task_id & ROW}")
+        return record
+
+    def forget(self, record: TaskRecord) -> None:
+        """The core recycles the row: drop everything that the record holds."""
+        self.drop_value(record)
+        self.unkey(record)
+        for pin in record.pins:
+            self.core.unwant(pin.id)
+        record.pins = record.dependencies = ()
+        record.function = None
+        record.wants.clear()
+        self.records[record.id & ROW] = None
+
+    def unkey(self, record: TaskRecord) -> None:
+        """From now on a task of this key is another task."""
+        if record.keyed:
+            record.keyed = False
+            del self.keys[record.key]
+
+    def fail(self, record: TaskRecord, kind: ErrorKind, text: str, worker: str = "") -> None:
+        """End a task without a value, in whatever state it is; everything that needs it ends with it."""
+        record.error = ErrorItem(kind, None, record.key, worker, self.core.run(record.id), text)
+        record.settled = False
+        self.core.err(record.id)
+
+    # -- values at hand ----------------------------------------------------------------------------------------------
+
+    def keep_value(self, record: TaskRecord, frames: Frames) -> None:
+        """Hold a small value: within the budget for as long as it lives, else until the end of this turn."""
+        size = weigh(frames)
+        record.frames = frames
+        if self.retained + size > self.config.retain_budget:
+            self.passing.append(record)
+        self.retained += size
+
+    def drop_value(self, record: TaskRecord) -> None:
+        """The value is freed or lost: so is the copy here, and what it pinned."""
+        if record.frames is not None:
+            self.retained -= weigh(record.frames)
+            record.frames = None
+        if record.value_pins:
+            pins, record.value_pins = record.value_pins, ()
+            for pin in pins:
+                self.core.unwant(pin.id)
+
+    def pin_value(self, record: TaskRecord, pins: Iterable[TaskRecord]) -> None:
+        """The value of `record` contains futures of these tasks: they stay as long as it does."""
+        record.value_pins = tuple(pin for pin in pins if pin is not record)
+        for pin in record.value_pins:
+            self.core.want(pin.id)
+
+    def let_pass(self) -> None:
+        """End of the turn: values over the budget are dropped here; their workers hold them."""
+        passing, self.passing = self.passing, []
+        for record in passing:
+            if record.frames is not None:
+                self.retained -= weigh(record.frames)
+                record.frames = None
+
+    def addresses(self, record: TaskRecord, but: WorkerRecord | None = None) -> tuple[str, ...]:
+        """Where a value can be fetched, as far as it is worth saying."""
+        found = []
+        for handle in self.core.holders(record.id):
+            worker = self.handles[handle]
+            if worker is not but and worker.address and not worker.suspect:
+                found.append(worker.address)
+                if len(found) == HOLDERS:
+                    break
+        return tuple(found)
+
+    # -- futures ------------------------------------------------------------------------------------------------------
+
+    def attach(self, client: ClientRecord, fid: int, record: TaskRecord) -> None:
+        """A client's future stands for this task. The caller has the core count it."""
+        client.futures[fid] = record
+        wants = record.wants
+        wants.append((client, fid))
+        # Released futures stay in the list until it has doubled: removal would be linear, a dict per task too large.
+        length = len(wants)
+        if length >= 16 and length & (length - 1) == 0:
+            wants[:] = self.listeners(record)
+
+    def detach(self, client: ClientRecord, fid: int) -> TaskRecord:
+        """A client's future is released. The caller has the core uncount it.
+
+        Raises
+        ------
+        ProtocolError
+            If the client has no such future.
+        """
+        record = self.future(client, fid)
+        del client.futures[fid]
+        size = client.inlined.pop(fid, None)
+        if size is not None:
+            client.inlined_bytes -= size
+        return record
+
+    def future(self, client: ClientRecord, fid: int) -> TaskRecord:
+        """The task for which a client's future stands.
+
+        Raises
+        ------
+        ProtocolError
+            If the client has no such future.
+        """
+        try:
+            return client.futures[fid]
+        except KeyError:
+            raise ProtocolError(f"there is no future {fid}") from None
+
+    def listeners(self, record: TaskRecord) -> list[WantPair]:
+        """The futures that stand for a task now."""
+        return [pair for pair in record.wants if pair[0].futures.get(pair[1]) is record]
+
+    def tell_finished(self, record: TaskRecord, pairs: Iterable[WantPair]) -> None:
+        """Tell these futures that the value is there; send it along if it is at hand and within the client's budget."""
+        frames = record.frames
+        size = 0 if frames is None else weigh(frames)
+        if size > self.config.inline_bytes:
+            frames, size = None, 0
+        for client, fid in pairs:
+            sent = frames
+            if frames is not None and fid not in client.inlined:
+                if client.inlined_bytes + size > self.config.inline_budget:
+                    sent = None
+                else:
+                    client.inlined[fid] = size
+                    client.inlined_bytes += size
+            client.outbox.add(Batch.FINISHED, ResultItem(fid, record.type_name, record.nbytes, sent), size)
+
+    def tell_erred(self, record: TaskRecord, pairs: Iterable[WantPair]) -> None:
+        """Tell these futures how their task ended."""
+        error = record.error
+        if error is None:
+            raise AssertionError(f"{record} erred without an error")
+        size = 0 if error.frames is None else weigh(error.frames)
+        for client, fid in pairs:
+            client.outbox.add(Batch.ERRED, FailedItem(fid, error), size)
+
+    def tell_present(self, client: ClientRecord, fid: int, record: TaskRecord) -> None:
+        """Tell a future that has just been attached to a known task what the others have been told already."""
+        state = self.core.state(record.id)
+        if state == State.MEMORY or state == State.ERRED:
+            if record.settled:  # else the effect of this turn will tell all of them
+                tell = self.tell_finished if state == State.MEMORY else self.tell_erred
+                tell(record, ((client, fid),))
+        else:
+            record.settled = False
+
+    # -- functions -----------------------------------------------------------------------------------------------------
+
+    def learn(self, client: ClientRecord, items: Sequence[tuple[bytes, Frames]]) -> None:
+        """A client's connection brings functions."""
+        for fn, frames in items:
+            function = self.functions.get(fn)
+            if function is None:
+                function = self.functions[fn] = Function(fn, frames)
+            client.functions[fn] = function
+
+    def trim(self, client: ClientRecord) -> None:
+        """Forget the oldest functions of a connection beyond its bound; its other end does the same."""
+        while len(client.functions) > self.config.functions:
+            client.functions.popitem(last=False)
+
+    def send_function(self, worker: WorkerRecord, function: Function) -> None:
+        """Send a function to a worker that does not have it."""
+        worker.outbox.add_function(FunctionItem(function.fn, function.frames), weigh(function.frames))
+        worker.functions[function.fn] = None
+        if len(worker.functions) > self.config.functions:
+            worker.functions.popitem(last=False)
+
+    # -- peers --------------------------------------------------------------------------------------------------------
+
+    def outbox(self, peer: int) -> Outbox:
+        """A new outbox for a connection."""
+        return Outbox(peer, self.config.batch_items, self.dirty)
+
+    def unfinished(self) -> Iterator[TaskRecord]:
+        """Tasks that somebody waits for."""
+        busy = (State.WAITING, State.READY, State.ASSIGNED)
+        for record in self.records:
+            if record is not None and self.core.known(record.id) and self.core.state(record.id) in busy:
+                yield record

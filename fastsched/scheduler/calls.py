@@ -1,0 +1,177 @@
+"""Questions about the cluster, and functions that run on its workers outside of the slots.
+
+One concern: each `Call` of a client is answered by exactly one `Answer`, at once or when its condition holds, also if workers leave in
+between. Called by `machine`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastsched._core import State
+from fastsched.errors import ProtocolError
+from fastsched.scheduler.books import Books
+from fastsched.scheduler.records import ClientRecord, WorkerRecord
+from fastsched.wire.messages import Answer, Call, Frames, RanFunction, RunFunction, Verb
+
+__all__ = ["Calls"]
+
+
+class Running:
+    """A `Client.run` whose answer is not complete.
+
+    Parameters
+    ----------
+    client : ClientRecord
+        Who asked.
+    request : int
+        The client's number for the call.
+    workers : set of str
+        Names of the workers that have not answered.
+    """
+
+    __slots__ = ("client", "request", "results", "workers")
+
+    def __init__(self, client: ClientRecord, request: int, workers: set[str]) -> None:
+        self.client = client
+        self.request = request
+        self.workers = workers
+        self.results: dict[str, tuple[bool, Frames | str]] = {}
+
+
+class Calls:
+    """Calls under way.
+
+    Parameters
+    ----------
+    books : Books
+        The tables.
+    identity : dict
+        What is told about the scheduler itself.
+    """
+
+    def __init__(self, books: Books, identity: dict[str, Any]) -> None:
+        self._books = books
+        self._identity = identity
+        self._running: dict[int, Running] = {}  # by the number under which the workers know it
+        self._last = 0
+        self._waiting: list[tuple[ClientRecord, int, int]] = []  # (client, request, workers that must be there)
+        self.shutdown: str | None = None  # why everything shall stop, once a client has asked for it
+
+    def call(self, client: ClientRecord, message: Call) -> None:
+        """Answer a call now, or note it.
+
+        Raises
+        ------
+        ProtocolError
+            If there is no such verb.
+        """
+        request, args = message.request, message.args
+        if message.verb == Verb.INFO:
+            self._answer(client, request, self.info())
+        elif message.verb == Verb.NTHREADS:
+            self._answer(client, request, {worker.name: worker.slots for worker in self._books.workers.values()})
+        elif message.verb == Verb.RUN:
+            self._run(client, request, args, message.frames)
+        elif message.verb == Verb.WAIT_FOR_WORKERS:
+            if len(args) != 1 or not isinstance(args[0], int):
+                self._refuse(client, request, "wait_for_workers takes one number")
+            else:
+                self._waiting.append((client, request, args[0]))
+                self.joined()
+        elif message.verb == Verb.SHUTDOWN:
+            self.shutdown = f"{client.name} asked for it"
+            self._answer(client, request, None)
+        else:
+            raise ProtocolError(f"there is no verb {message.verb}")
+
+    def info(self) -> dict[str, Any]:
+        """The identity of the scheduler and of all workers, as plain data."""
+        books = self._books
+        return {
+            **self._identity,
+            "clients": len(books.clients) - len(books.workers),
+            "tasks": {state.name.lower(): books.core.count(state) for state in State if state != State.FREE},
+            "workers": {
+                worker.name: {
+                    "name": worker.name,
+                    "address": worker.address,
+                    "pid": worker.pid,
+                    "nthreads": worker.slots,
+                    "memory_limit": worker.memory_limit,
+                    "tasks": books.core.n_assigned(worker.handle),
+                    "lent": books.core.lent(worker.handle),
+                }
+                for worker in books.workers.values()
+            },
+        }
+
+    def ran(self, worker: WorkerRecord, message: RanFunction) -> None:
+        """A worker ran a function."""
+        running = self._running.get(message.request)
+        if running is None or worker.name not in running.workers:
+            return  # the client is gone
+        self._note(message.request, running, worker.name, message.ok, message.frames)
+
+    def joined(self) -> None:
+        """A worker came: are there enough?"""
+        there = len(self._books.workers)
+        for client, request, n in self._waiting:
+            if there >= n:
+                self._answer(client, request, there)
+        self._waiting = [entry for entry in self._waiting if there < entry[2]]
+
+    def worker_gone(self, worker: WorkerRecord) -> None:
+        """Its answers will not come."""
+        for number, running in list(self._running.items()):
+            if worker.name in running.workers:
+                self._note(number, running, worker.name, False, f"worker {worker.name} was lost before it answered")
+
+    def client_gone(self, client: ClientRecord) -> None:
+        """Nobody waits for its answers."""
+        self._waiting = [entry for entry in self._waiting if entry[0] is not client]
+        self._running = {number: running for number, running in self._running.items() if running.client is not client}
+
+    def check(self) -> None:
+        """Every call under way is of a client that is there, and waits for somebody that is there."""
+        books = self._books
+        for client in [entry[0] for entry in self._waiting] + [running.client for running in self._running.values()]:
+            if books.clients.get(client.peer) is not client:
+                raise AssertionError(f"a call of {client}, which is gone, is under way")
+        for number, running in self._running.items():
+            if not running.workers or not running.workers <= books.names.keys():
+                raise AssertionError(f"call {number} waits for {running.workers}")
+        if any(entry[2] <= len(books.workers) for entry in self._waiting):
+            raise AssertionError("a client waits for workers that are there")
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _run(self, client: ClientRecord, request: int, args: tuple[Any, ...], frames: Frames | None) -> None:
+        books = self._books
+        names = [str(name) for name in args] or list(books.names)
+        unknown = [name for name in names if name not in books.names]
+        if frames is None:
+            self._refuse(client, request, "there is no function to run")
+        elif unknown:
+            there = ", ".join(sorted(books.names)) or "none"
+            self._refuse(client, request, f"no worker has the name {unknown[0]!r} (there are: {there})")
+        elif not names:
+            self._answer(client, request, {})
+        else:
+            self._last += 1
+            self._running[self._last] = Running(client, request, set(names))
+            for name in dict.fromkeys(names):
+                books.names[name].outbox.send(RunFunction(self._last, frames))
+
+    def _note(self, number: int, running: Running, name: str, ok: bool, result: Frames | str) -> None:
+        running.workers.discard(name)
+        running.results[name] = (ok, result)
+        if not running.workers:
+            del self._running[number]
+            self._answer(running.client, running.request, running.results)
+
+    def _answer(self, client: ClientRecord, request: int, value: Any) -> None:
+        client.outbox.send(Answer(request, True, value))
+
+    def _refuse(self, client: ClientRecord, request: int, text: str) -> None:
+        client.outbox.send(Answer(request, False, text))

@@ -1,0 +1,177 @@
+"""What the core decided, turned into messages and into changes of the books.
+
+One concern: `apply` walks the effects of a turn in their causal order. An effect tells what happened at its place in the order; the row may
+have moved on since, so whatever is told to clients is checked against its present state. Called by `machine.drain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastsched._core import Effect, State
+from fastsched.scheduler.books import Books, weigh
+from fastsched.scheduler.outbox import Batch
+from fastsched.scheduler.prefill import Prefill
+from fastsched.scheduler.records import TaskRecord, WorkerRecord
+from fastsched.scheduler.scatter import Scattering
+from fastsched.wire.messages import ErrorItem, ErrorKind, InputItem, RunItem
+
+__all__ = ["Effects"]
+
+
+class Effects:
+    """Effects of the core -> messages.
+
+    Parameters
+    ----------
+    books : Books
+        The tables.
+    scattering : Scattering
+        Where values are brought to workers.
+    prefill : Prefill
+        Hears which workers were sent tasks.
+    """
+
+    def __init__(self, books: Books, scattering: Scattering, prefill: Prefill) -> None:
+        self._books = books
+        self._scattering = scattering
+        self._prefill = prefill
+        apply: dict[Effect, Callable[[int, int, int], None]] = {
+            Effect.ASSIGN: self._assign,
+            Effect.DROP: self._drop,
+            Effect.FREE: self._free,
+            Effect.MEMORY: self._memory,
+            Effect.ERRED: self._erred,
+            Effect.LOST: self._lost,
+            Effect.FORGET: self._forget,
+            Effect.FETCH: self._fetch,
+        }
+        self._apply = [apply.get(Effect(kind), self._unexpected) for kind in range(1, max(Effect) + 1)]
+
+    def apply(self) -> None:
+        """Drain the core until it is quiet: what follows from effects may have effects."""
+        drain, apply = self._books.core.drain, self._apply
+        while effects := drain():
+            for kind, task_id, a, b in effects:
+                apply[kind - 1](task_id, a, b)
+
+    # -- one effect each ----------------------------------------------------------------------------------------------
+
+    def _assign(self, task_id: int, handle: int, run: int) -> None:
+        books, core = self._books, self._books.core
+        if not core.known(task_id):  # forgotten by what an earlier effect set free; the worker never hears of it
+            return
+        record = books.record(task_id)
+        worker = books.handles[handle]
+        function = record.function
+        if function is None:
+            raise AssertionError(f"{record} was assigned and has no function")
+        if function.fn not in worker.functions:
+            books.send_function(worker, function)
+        self._prefill.crowded.add(worker)
+        weight = weigh(record.args)
+        inputs: tuple[InputItem, ...] = ()
+        if record.dependencies:
+            inputs = tuple([self._input(dependency, worker) for dependency in record.dependencies])
+            weight += sum(weigh(item.frames) for item in inputs if item.frames is not None)
+        priority, order = core.priority(task_id), core.order(task_id)
+        item = RunItem(task_id, run, record.key, function.fn, record.args, inputs, priority, order)
+        worker.outbox.add(Batch.RUN, item, weight)
+
+    def _input(self, record: TaskRecord, worker: WorkerRecord) -> InputItem:
+        """An input of a task, as a worker needs to know it: nothing more than its id if it is there."""
+        books = self._books
+        if worker.handle in books.core.holders(record.id):
+            return InputItem(record.id, record.key, record.nbytes, None, ())
+        if record.frames is not None:
+            return InputItem(record.id, record.key, record.nbytes, record.frames, ())
+        return InputItem(record.id, record.key, record.nbytes, None, books.addresses(record, but=worker))
+
+    def _drop(self, task_id: int, handle: int, run: int) -> None:
+        self._books.handles[handle].outbox.add(Batch.DROP, (task_id, run))
+
+    def _free(self, task_id: int, handle: int, _: int) -> None:
+        books = self._books
+        record = books.record(task_id)
+        books.handles[handle].outbox.add(Batch.FREE, task_id)
+        record.settled = False
+        books.drop_value(record)
+
+    def _memory(self, task_id: int, _a: int, _b: int) -> None:
+        books = self._books
+        record = books.record(task_id)
+        pairs = books.listeners(record)
+        if pairs and books.core.state(task_id) == State.MEMORY:
+            record.settled = True
+            books.tell_finished(record, pairs)
+        if record.function is None:
+            self._scattering.arrived(record)
+        self._done(record)
+
+    def _erred(self, task_id: int, cause: int, _: int) -> None:
+        books = self._books
+        record = books.record(task_id)
+        if cause != task_id:
+            record.error = self._inherited(record, cause)
+        elif record.error is None:
+            record.error = self._unexplained(record)
+        if record.error.kind == ErrorKind.CANCELLED:
+            books.unkey(record)
+        pairs = books.listeners(record)
+        if pairs and books.core.state(task_id) == State.ERRED:
+            record.settled = True
+            books.tell_erred(record, pairs)
+        self._done(record)
+
+    def _lost(self, task_id: int, _a: int, _b: int) -> None:
+        books = self._books
+        record = books.record(task_id)
+        record.settled = False
+        books.drop_value(record)
+        for client, fid in books.listeners(record):
+            client.outbox.add(Batch.LOST, fid)
+
+    def _forget(self, task_id: int, _a: int, _b: int) -> None:
+        record = self._books.record(task_id)
+        if record.function is None:
+            self._scattering.forget(record)
+        self._books.forget(record)
+
+    def _fetch(self, task_id: int, _a: int, _b: int) -> None:
+        books = self._books
+        record = books.record(task_id)
+        if not books.core.known(task_id) or books.core.state(task_id) != State.WAITING:
+            return
+        if record.frames is None:
+            record.error = self._unexplained(record)
+            record.settled = False
+            books.core.err(task_id)
+        else:
+            self._scattering.place(record)
+
+    def _unexpected(self, task_id: int, a: int, b: int) -> None:
+        raise AssertionError(f"the core of a scheduler has no such effect (task {task_id}, {a}, {b})")
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _done(self, record: TaskRecord) -> None:
+        """There is an outcome: fire-and-forget tasks need not be held any longer."""
+        if record.kept:
+            record.kept = False
+            self._books.core.unwant(record.id)
+
+    def _inherited(self, record: TaskRecord, cause: int) -> ErrorItem:
+        """Why a task ended whose input erred: the error of the task in which it began, as its inputs know it."""
+        core = self._books.core
+        for dependency in record.dependencies:
+            if dependency.error is not None and core.known(dependency.id) and core.state(dependency.id) == State.ERRED:
+                return dependency.error
+        error = self._books.record(cause).error
+        if error is None:
+            raise AssertionError(f"{record} erred because of {self._books.record(cause)}, which has no error")
+        return error
+
+    def _unexplained(self, record: TaskRecord) -> ErrorItem:
+        """The core ended a task by itself: a scattered value without a holder."""
+        text = f"{record.key} was scattered, not computed, and no worker holds it any more"
+        return ErrorItem(ErrorKind.DATA_LOST, None, record.key, "", 0, text)

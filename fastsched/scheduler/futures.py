@@ -1,0 +1,161 @@
+"""What clients say about tasks: submit, want, release, cancel, keep, locate.
+
+One concern: each message of a client that names futures becomes verbs of the core and of the books. A message that breaks the rules
+raises ProtocolError: the machine then puts its sender out, and with it everything that the message had done so far. Called by `machine`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from fastsched._core import State
+from fastsched.errors import ProtocolError
+from fastsched.scheduler.books import Books, weigh
+from fastsched.scheduler.outbox import Batch
+from fastsched.scheduler.records import ClientRecord, TaskRecord
+from fastsched.wire.messages import Cancel, ErrorKind, LocatedItem, Submit, TaskItem, WantItem
+
+__all__ = ["Futures"]
+
+
+class Futures:
+    """The clients' side of the books.
+
+    Parameters
+    ----------
+    books : Books
+        The tables.
+    """
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    def submit(self, client: ClientRecord, message: Submit) -> None:
+        """Hold futures of tasks; tasks whose key is known are the same task."""
+        books = self._books
+        keys, futures, core = books.keys, client.futures, books.core
+        books.learn(client, message.functions)
+        for item in message.tasks:
+            fid, key = item[0], item[1]
+            if fid in futures:
+                raise ProtocolError(f"future {fid} is used twice")
+            record = keys.get(key)
+            if record is None:
+                books.attach(client, fid, self._create(client, item))
+            else:
+                core.want(record.id)
+                books.attach(client, fid, record)
+                books.tell_present(client, fid, record)
+        books.trim(client)
+
+    def want(self, client: ClientRecord, items: Iterable[WantItem]) -> None:
+        """Hold futures that arrived by pickle; one whose key nobody holds any more ends as cancelled."""
+        books = self._books
+        for fid, key in items:
+            if fid in client.futures:
+                raise ProtocolError(f"future {fid} is used twice")
+            record = books.keys.get(key)
+            if record is None:
+                record = TaskRecord(key, None, (), (), ())
+                record.keyed = False
+                books.enter(record, books.core.add_external())
+                books.attach(client, fid, record)
+                books.fail(
+                    record, ErrorKind.CANCELLED, f"unknown key {key!r}: the task was forgotten or never submitted"
+                )
+            else:
+                books.core.want(record.id)
+                books.attach(client, fid, record)
+                books.tell_present(client, fid, record)
+
+    def release(self, client: ClientRecord, fids: Iterable[int]) -> None:
+        """Hold these futures no longer."""
+        detach, unwant = self._books.detach, self._books.core.unwant
+        for fid in fids:
+            unwant(detach(client, fid).id)
+
+    def keep(self, client: ClientRecord, fids: Iterable[int]) -> None:
+        """Hold these tasks ourselves until they are done (fire and forget)."""
+        books = self._books
+        for fid in fids:
+            record = books.future(client, fid)
+            state = books.core.state(record.id)
+            if not record.kept and state not in (State.MEMORY, State.ERRED):
+                record.kept = True
+                books.core.want(record.id)
+
+    def cancel(self, client: ClientRecord, message: Cancel) -> None:
+        """End these tasks for everybody, with what waits for them; the keys are free for new tasks.
+
+        As in ``dask.distributed.Client.cancel(force=True)``, except that dependents which have their value keep it.
+        """
+        books = self._books
+        for fid in message.fids:
+            record = books.future(client, fid)
+            text = message.reason or f"{record.key} was cancelled"
+            books.fail(record, ErrorKind.CANCELLED, text)
+            books.unkey(record)
+            self._cancel_running(record)
+
+    def locate(self, client: ClientRecord, fids: Iterable[int]) -> None:
+        """Say where these values are."""
+        books = self._books
+        for fid in fids:
+            record = books.future(client, fid)
+            frames, addresses = None, ()
+            if books.core.state(record.id) == State.MEMORY:
+                frames = record.frames
+                if frames is None:
+                    addresses = books.addresses(record)
+            weight = 0 if frames is None else weigh(frames)
+            client.outbox.add(Batch.LOCATED, LocatedItem(fid, record.id, frames, addresses), weight)
+
+    def gone(self, client: ClientRecord) -> None:
+        """The client's connection ended: nobody wants its futures any more."""
+        unwant = self._books.core.unwant
+        futures, client.futures = client.futures, {}
+        for record in futures.values():
+            unwant(record.id)
+        client.inlined.clear()
+        client.inlined_bytes = 0
+        client.functions.clear()
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _create(self, client: ClientRecord, item: TaskItem) -> TaskRecord:
+        """A new task with one want."""
+        _, key, fn, args, dependencies, pins, priority, retries, parent = item
+        books, core = self._books, self._books.core
+        function = client.functions.get(fn)
+        if function is None:
+            raise ProtocolError(f"task {key} names function {fn.hex()}, which this connection did not bring")
+        inputs: tuple[TaskRecord, ...] = ()
+        pinned: tuple[TaskRecord, ...] = ()
+        if dependencies:
+            inputs = tuple([books.future(client, fid) for fid in dependencies])
+        if pins:
+            pinned = tuple([books.future(client, fid) for fid in pins])
+        record = TaskRecord(key, function, args, inputs, pinned)
+        record.retries = retries
+        # children of the oldest parent go first: they let it end
+        order = core.order(parent) if parent and core.known(parent) else -1
+        # an input that is named twice is one edge
+        ids = list(dict.fromkeys([record.id for record in inputs])) if len(inputs) > 1 else [r.id for r in inputs]
+        books.enter(record, core.add_task(ids, priority, order))
+        if books.hopeless is not None:
+            books.fail(record, ErrorKind.NO_WORKERS, books.hopeless)
+        return record
+
+    def _cancel_running(self, record: TaskRecord) -> None:
+        """A cancelled task had its value, and dependents run with it: they end too. (Those that wait were ended by the core.)"""
+        books, core = self._books, self._books.core
+        todo = deque(core.dependents(record.id))
+        while todo:
+            task_id = todo.popleft()
+            if core.state(task_id) == State.ASSIGNED:
+                dependent = books.record(task_id)
+                dependent.error = record.error
+                dependent.settled = False
+                core.err(task_id)
+                todo.extend(core.dependents(task_id))

@@ -1,0 +1,307 @@
+"""The scheduler as a pure state machine: messages in, messages out.
+
+One concern: the verbs that every machine has, and who handles what. All knowledge is in `books`, all decisions about tasks are the core's;
+each group of messages has a module of its own (see the package's docstring). No clock (time is an argument), no socket, no pickle, no
+thread: `server` holds the machine, tests drive it directly.
+
+Peers are ints given by the server. A worker is a client too: its tasks submit tasks over its own connection. A peer that breaks the rules
+is put out: it loses its connection and everything it held, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from fastsched._core import State
+from fastsched.config import Config
+from fastsched.errors import ProtocolError
+from fastsched.scheduler import invariants
+from fastsched.scheduler.books import Books
+from fastsched.scheduler.calls import Calls
+from fastsched.scheduler.effects import Effects
+from fastsched.scheduler.futures import Futures
+from fastsched.scheduler.prefill import Prefill
+from fastsched.scheduler.records import ClientRecord, WorkerRecord
+from fastsched.scheduler.reports import Reports
+from fastsched.scheduler.scatter import Scattering
+from fastsched.wire.messages import (
+    Call,
+    Cancel,
+    Done,
+    ErrorKind,
+    Keep,
+    Locate,
+    Message,
+    Pulse,
+    RanFunction,
+    Register,
+    Release,
+    Role,
+    Scatter,
+    Submit,
+    Want,
+    Welcome,
+)
+
+__all__ = ["Action", "PutOut", "SchedulerMachine", "Send", "Stop"]
+
+
+class Send(NamedTuple):
+    """Send this to the peer."""
+
+    peer: int
+    message: Message
+
+
+class PutOut(NamedTuple):
+    """Tell the peer why (`Refuse`), and close its connection."""
+
+    peer: int
+    reason: str
+
+
+class Stop(NamedTuple):
+    """Stop the workers and the scheduler."""
+
+    reason: str
+
+
+Action: TypeAlias = Send | PutOut | Stop
+
+
+class SchedulerMachine:
+    """The state of a scheduler.
+
+    Parameters
+    ----------
+    config : Config
+        Limits and policies.
+    seed : int
+        Decides what is left to chance: with which worker the round of scattered values begins.
+    name, version : str
+        What peers are told about this scheduler.
+    """
+
+    def __init__(self, config: Config, seed: int = 0, name: str = "scheduler", version: str = "") -> None:
+        self._config = config
+        self._name = name
+        self._version = version
+        self._now = 0.0
+        self._actions: list[PutOut | Stop] = []
+        self.books = Books(config)
+        self._prefill = Prefill(self.books)
+        self._scattering = Scattering(self.books, seed)
+        self._futures = Futures(self.books)
+        self._reports = Reports(self.books, self._prefill)
+        self._effects = Effects(self.books, self._scattering, self._prefill)
+        self._calls = Calls(self.books, {"name": name, "version": version})
+        futures, calls = self._futures, self._calls
+        self._from_clients: dict[type, Callable[[ClientRecord, Any], None]] = {
+            Submit: futures.submit,
+            Release: lambda client, message: futures.release(client, message.fids),
+            Want: lambda client, message: futures.want(client, message.items),
+            Locate: lambda client, message: futures.locate(client, message.fids),
+            Keep: lambda client, message: futures.keep(client, message.fids),
+            Cancel: futures.cancel,
+            Scatter: self._scattering.scatter,
+            Call: calls.call,
+        }
+
+    # -- verbs ----------------------------------------------------------------------------------------------------------
+
+    def joined(self, peer: int, role: Role, register: Register, now: float) -> None:
+        """A peer has proved its role and told who it is."""
+        self._now = now
+        reason = self._objection(peer, role, register)
+        if reason is not None:
+            self._actions.append(PutOut(peer, reason))
+            return
+        books = self.books
+        prefix = "worker" if role == Role.WORKER else "client"
+        register = register._replace(name=register.name or f"{prefix}-{peer}")
+        outbox = books.outbox(peer)
+        books.clients[peer] = ClientRecord(peer, register.name, outbox)
+        outbox.send(Welcome(register.name, self._version, self._name))
+        if role == Role.WORKER:
+            handle = books.core.add_worker(register.nthreads, register.nthreads)
+            worker = WorkerRecord(peer, handle, register, outbox, now)
+            books.workers[peer] = books.names[worker.name] = books.handles[handle] = worker
+            books.hopeless = None
+            self._prefill.joined(worker)
+            self._scattering.joined(worker)
+            self._calls.joined()
+
+    def receive(self, peer: int, message: Message, now: float) -> None:
+        """Take in a message. A peer that was put out is not listened to any more."""
+        self._now = now
+        client = self.books.clients.get(peer)
+        if client is None:
+            return
+        kind = type(message)
+        try:
+            handle = self._from_clients.get(kind)
+            if handle is not None:
+                handle(client, message)
+            elif kind is not Pulse:
+                self._from_worker(peer, message, now)
+        except (ProtocolError, OverflowError) as error:  # OverflowError: an int beyond the core's
+            self._put_out(peer, f"{kind.__name__}: {error}")
+
+    def lost(self, peer: int, now: float, cause: str | None = None, executing: Sequence[int] | None = None) -> None:
+        """The connection of a peer ended.
+
+        Parameters
+        ----------
+        peer : int
+            Which.
+        now : float
+            The time.
+        cause : str, optional
+            How a worker ended ("SIGKILL", "exit 3").
+        executing : sequence of int, optional
+            The task ids that a worker executed, to be blamed; empty: it stopped as planned; None: not known.
+        """
+        self._now = now
+        books = self.books
+        client = books.clients.pop(peer, None)
+        if client is None:
+            return
+        client.outbox.closed = True
+        self._calls.client_gone(client)
+        self._futures.gone(client)
+        worker = books.workers.get(peer)
+        if worker is not None:
+            self._blame(worker, cause or "its connection ended", executing)
+            self._remove(worker)
+
+    def suspect(self, peer: int, now: float) -> None:
+        """The connection of a worker ended; how it died will be known soon. It gets no tasks and is not named as a source of values."""
+        self._now = now
+        worker = self.books.workers.get(peer)
+        if worker is not None:
+            worker.suspect = True
+            self.books.core.set_open(worker.handle, False)
+
+    def congested(self, peer: int, full: bool, now: float) -> None:
+        """A worker does not read what it is sent (or does so again): no more tasks for it meanwhile."""
+        self._now = now
+        worker = self.books.workers.get(peer)
+        if worker is not None and not worker.suspect:
+            self.books.core.set_open(worker.handle, not full)
+
+    def give_up(self, text: str, now: float) -> None:
+        """No worker is there and none will come: all that waits ends as NO_WORKERS, until a worker joins after all."""
+        self._now = now
+        books = self.books
+        if books.workers:
+            return
+        books.hopeless = text
+        for record in list(books.unfinished()):
+            # one that was ended with another one, a moment ago, keeps that one's error
+            if books.core.known(record.id) and books.core.state(record.id) in (State.WAITING, State.READY):
+                books.fail(record, ErrorKind.NO_WORKERS, text)
+
+    def tick(self, now: float) -> None:
+        """A deadline has passed."""
+        self._now = now
+        self._reports.tick(now)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` (and a drain) is due if nothing else happens."""
+        first, second = self._reports.next_deadline(), self._prefill.next_deadline()
+        if first is None or second is None:
+            return second if first is None else first
+        return min(first, second)
+
+    def drain(self) -> list[Action]:
+        """End of the turn: place tasks; what is to be sent, by peer and in order."""
+        books = self.books
+        self._effects.apply()
+        self._prefill.look(self._now)
+        actions: list[Action] = []
+        dirty = books.dirty
+        while dirty:
+            outbox = dirty.pop()
+            peer = outbox.peer
+            actions += [Send(peer, message) for message in outbox.take()]
+        books.let_pass()
+        if self._calls.shutdown is not None:
+            self._actions.append(Stop(self._calls.shutdown))
+            self._calls.shutdown = None
+        if self._actions:
+            actions += self._actions
+            self._actions = []
+        return actions
+
+    def check(self) -> None:
+        """Recompute every invariant from scratch; AssertionError says which one does not hold. To be called after `drain`."""
+        invariants.check(self.books)
+        self._scattering.check()
+        self._calls.check()
+        self._prefill.check()
+        self._reports.check()
+
+    def info(self) -> dict[str, Any]:
+        """The identity of the scheduler and of all workers, as plain data."""
+        return self._calls.info()
+
+    # -- inside ---------------------------------------------------------------------------------------------------------
+
+    def _from_worker(self, peer: int, message: Message, now: float) -> None:
+        worker = self.books.workers.get(peer)
+        if worker is not None and isinstance(message, Done):
+            self._reports.done(worker, message, now)
+        elif worker is not None and isinstance(message, RanFunction):
+            self._calls.ran(worker, message)
+        else:
+            raise ProtocolError("not a message that this peer may send now")
+
+    def _objection(self, peer: int, role: Role, register: Register) -> str | None:
+        """Why this peer is not let in, if there is a reason."""
+        if register.version and self._version and register.version != self._version:
+            return f"the scheduler is fastsched {self._version}, {register.name or 'this peer'} is {register.version}"
+        if role == Role.WORKER:
+            if register.nthreads < 1:
+                return f"a worker needs a thread, {register.name!r} says that it has {register.nthreads}"
+            if (register.name or f"worker-{peer}") in self.books.names:
+                return f"there is a worker with the name {register.name!r} already"
+        elif role != Role.CLIENT:
+            return f"a {role.name.lower()} is not let in"
+        return None
+
+    def _put_out(self, peer: int, reason: str) -> None:
+        self._actions.append(PutOut(peer, reason))
+        self.lost(peer, self._now, "it was put out", ())
+
+    def _blame(self, worker: WorkerRecord, cause: str, executing: Sequence[int] | None) -> None:
+        """Count a failure for the tasks under which a worker died; end those that had too many."""
+        books, core = self.books, self.books.core
+        if executing is None:
+            # Tasks that hold no slot wait for others: they are not blamed. They were the first to start.
+            lent = core.lent(worker.handle)
+            executing = core.assigned_to(worker.handle)[lent : lent + worker.slots]
+        for task_id in dict.fromkeys(executing):
+            if (
+                not core.known(task_id)
+                or core.state(task_id) != State.ASSIGNED
+                or core.worker(task_id) != worker.handle
+            ):
+                continue
+            record = books.record(task_id)
+            record.failures += 1
+            if record.failures > self._config.allowed_failures:
+                text = (
+                    f"{record.key} was executing when {record.failures} workers died, the last time on {worker.name} ({cause}); "
+                    f"allowed are {self._config.allowed_failures} failures"
+                )
+                books.fail(record, ErrorKind.WORKER_LOST, text, worker.name)
+
+    def _remove(self, worker: WorkerRecord) -> None:
+        books = self.books
+        books.core.remove_worker(worker.handle)
+        del books.workers[worker.peer], books.names[worker.name], books.handles[worker.handle]
+        self._prefill.gone(worker)
+        self._reports.gone(worker)
+        self._calls.worker_gone(worker)
+        self._scattering.gone(worker)

@@ -1,0 +1,132 @@
+"""What one peer is to be told at the end of this turn: items of one kind in a row become one message.
+
+One concern: batches that keep their order. A worker must hear ``Run, Drop, Run`` in that order and a client must not hear "finished"
+before "lost" if that is not how it was, so an item joins the last batch only if it is of the same kind. Called by every concern of the
+scheduler's machine; knows messages and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+from fastsched.wire.messages import (
+    Drop,
+    Free,
+    FunctionItem,
+    Located,
+    Message,
+    Put,
+    Report,
+    Retract,
+    Run,
+)
+
+__all__ = ["Batch", "Outbox"]
+
+HEAVY = (
+    8 << 20
+)  # bytes of values and arguments after which a batch is closed: far below Config.frame_bytes, far above what matters for speed
+
+
+class Batch(IntEnum):
+    """The kinds of batches. The values index `_MESSAGES`."""
+
+    RUN = 0
+    FREE = 1
+    DROP = 2
+    RETRACT = 3
+    PUT = 4
+    FINISHED = 5
+    ERRED = 6
+    LOST = 7
+    LOCATED = 8
+
+
+_MESSAGES: tuple[Callable[[tuple[Any, ...]], Message], ...] = (
+    lambda items: Run((), items),
+    Free,
+    Drop,
+    Retract,
+    Put,
+    lambda items: Report(items, (), ()),
+    lambda items: Report((), items, ()),
+    lambda items: Report((), (), items),
+    Located,
+)
+
+
+class Outbox:
+    """The unsent messages of one peer.
+
+    Parameters
+    ----------
+    peer : int
+        Whose.
+    most : int
+        Items in one message; longer batches are split.
+    dirty : list of Outbox
+        Where this outbox enters itself when it gets its first item of a turn.
+    """
+
+    __slots__ = ("_batch", "_dirty", "_functions", "_kind", "_messages", "_most", "_weight", "closed", "peer")
+
+    def __init__(self, peer: int, most: int, dirty: list[Outbox]) -> None:
+        self.peer = peer
+        self.closed = False  # the peer is gone: what is still said to it is thrown away
+        self._most = most
+        self._dirty = dirty
+        self._kind: Batch | None = None
+        self._batch: list[Any] = []
+        self._weight = 0  # bytes in the open batch
+        self._functions: list[FunctionItem] = []  # of the open RUN batch
+        self._messages: list[Message] = []
+
+    def add(self, kind: Batch, item: Any, weight: int = 0) -> None:
+        """Tell the peer `item`, which bears `weight` bytes, in a batch of this kind."""
+        if self._kind is not kind or self._weight > HEAVY:
+            self._open(kind)
+        self._batch.append(item)
+        self._weight += weight
+
+    def add_function(self, item: FunctionItem, weight: int) -> None:
+        """Tell the peer a function, before the tasks that are added from now on."""
+        if self._kind is not Batch.RUN or self._weight > HEAVY:
+            self._open(Batch.RUN)
+        self._functions.append(item)
+        self._weight += weight
+
+    def send(self, message: Message) -> None:
+        """Tell the peer a message that is no batch."""
+        self._open(None)
+        self._messages.append(message)
+
+    def take(self) -> list[Message]:
+        """All messages of this turn, in order; the outbox is empty afterwards."""
+        self._seal()
+        messages, self._messages = self._messages, []
+        return [] if self.closed else messages
+
+    def _open(self, kind: Batch | None) -> None:
+        if self._kind is None and not self._messages:
+            self._dirty.append(self)
+        self._seal()
+        self._kind = kind
+
+    def _seal(self) -> None:
+        """Close the open batch."""
+        kind, self._kind = self._kind, None
+        if kind is None:
+            return
+        self._weight = 0
+        batch, self._batch = self._batch, []
+        if kind is Batch.RUN:
+            functions, self._functions = self._functions, []
+            self._messages.append(Run(tuple(functions), tuple(batch[: self._most])))
+            start = self._most
+        else:
+            start = 0
+        build = _MESSAGES[kind]
+        for first in range(start, len(batch), self._most):
+            self._messages.append(build(tuple(batch[first : first + self._most])))

@@ -1,0 +1,212 @@
+"""What workers report: finished, erred, given back, inputs missing, replicas.
+
+One concern: a report that is up to date becomes verbs of the core; one of an old attempt is dropped, and its value freed; one that this
+worker cannot have (another worker's task, an attempt that never was) raises ProtocolError. Called by `machine`.
+"""
+
+from __future__ import annotations
+
+from sys import intern
+
+from fastsched._core import State
+from fastsched.errors import ProtocolError
+from fastsched.scheduler.books import Books, weigh
+from fastsched.scheduler.outbox import Batch
+from fastsched.scheduler.prefill import Prefill
+from fastsched.scheduler.records import TaskRecord, WorkerRecord
+from fastsched.wire.messages import Done, ErredItem, ErrorItem, ErrorKind, MissingItem
+
+__all__ = ["Reports"]
+
+MISSES_BEFORE_DOUBT = 4  # so often an input may be missing before its holders are believed not to have it
+MISSES = 16  # and so often before the task is given up
+FIRST_PAUSE = 0.005  # seconds that a task rests after its second miss, doubled by each further one
+
+
+class Reports:
+    """The workers' side of the books.
+
+    Parameters
+    ----------
+    books : Books
+        The tables.
+    prefill : Prefill
+        Hears run times and what was given back.
+    """
+
+    def __init__(self, books: Books, prefill: Prefill) -> None:
+        self._books = books
+        self._prefill = prefill
+        self._resting: list[
+            tuple[float, int, int, int]
+        ] = []  # (until, id, run, worker): attempts that wait to be queued again
+
+    def done(self, worker: WorkerRecord, message: Done, now: float) -> None:
+        """Take in the news of one turn of a worker.
+
+        Raises
+        ------
+        ProtocolError
+            If it reports what it cannot know.
+        """
+        core, handle = self._books.core, worker.handle
+        seconds = self._finished(worker, message) if message.finished else 0.0
+        for item in message.erred:
+            self._erred(worker, item)
+        for task_id, run in message.returned:
+            if not core.give_back(task_id, run, handle):
+                self._check_claim(worker, task_id, run)
+        if message.returned:
+            self._prefill.returned(worker)
+        for item in message.missing:
+            self._missing(worker, item, now)
+        for task_id, nbytes in message.replicas:
+            self._replica(worker, task_id, nbytes)
+        if message.lent < 0:
+            raise ProtocolError("a negative number of lent slots")
+        if message.lent != worker.lent:
+            worker.lent = message.lent
+            core.set_lent(handle, message.lent)
+        self._prefill.heard(worker, len(message.finished), seconds, now)
+
+    def tick(self, now: float) -> None:
+        """Queue again what has rested long enough."""
+        if self._resting and min(self._resting)[0] <= now:
+            due = [entry for entry in self._resting if entry[0] <= now]
+            self._resting = [entry for entry in self._resting if entry[0] > now]
+            for _, task_id, run, handle in due:
+                self._books.core.give_back(task_id, run, handle)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        return min(self._resting)[0] if self._resting else None
+
+    def gone(self, worker: WorkerRecord) -> None:
+        """A worker's connection ended: the core queues its tasks again."""
+        self._resting = [entry for entry in self._resting if entry[3] != worker.handle]
+
+    def check(self) -> None:
+        """Every resting attempt belongs to a worker that is there."""
+        for _, task_id, _, handle in self._resting:
+            if handle not in self._books.handles:
+                raise AssertionError(f"an attempt of task {task_id} rests on a worker that is gone")
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _finished(self, worker: WorkerRecord, message: Done) -> float:
+        """The values that came to memory; returns their run time in seconds."""
+        books, handle = self._books, worker.handle
+        finish, records, keep, most = books.core.finish, books.records, books.keep_value, books.config.inline_bytes
+        total = 0
+        for task_id, run, type_name, nbytes, micros, frames, pins in message.finished:
+            if nbytes < 0 or micros < 0:
+                raise ProtocolError("a negative size or run time")
+            if not finish(task_id, run, handle, nbytes):
+                self._stale(worker, task_id, run)
+                continue
+            record = records[task_id & 0xFFFFFFFF]
+            if record is None:
+                raise AssertionError(f"the core finished task {task_id}, which has no record")
+            record.type_name = intern(type_name)
+            record.nbytes = nbytes
+            record.settled = False
+            total += micros
+            if frames is not None and weigh(frames) <= most:
+                keep(record, frames)
+            if pins:
+                books.pin_value(record, [books.keys[key] for key in pins if key in books.keys])
+        return total * 1e-6
+
+    def _erred(self, worker: WorkerRecord, item: ErredItem) -> None:
+        """The task raised: again if it may, else it ends."""
+        task_id, run, error = item
+        books, core = self._books, self._books.core
+        if not core.known(task_id) or core.run(task_id) != run or core.worker(task_id) != worker.handle:
+            self._stale(worker, task_id, run)
+            return
+        record = books.record(task_id)
+        if record.retries > 0:
+            record.retries -= 1
+            core.retry(task_id, run, worker.handle)
+            return
+        kind, frames, key, name, attempt, text = error
+        if kind not in _ERRORS_OF_TASKS:
+            raise ProtocolError(f"a task cannot end by error {kind}")
+        record.error = ErrorItem(kind, frames, key, name, attempt, text)
+        record.settled = False
+        core.fail(task_id, run, worker.handle)
+
+    def _missing(self, worker: WorkerRecord, item: MissingItem, now: float) -> None:
+        """The task could not get its inputs. Their holder is probably dying and its end not known yet: try again, but not in a tight loop."""
+        task_id, run, inputs = item
+        books, core = self._books, self._books.core
+        if not core.known(task_id) or core.run(task_id) != run or core.worker(task_id) != worker.handle:
+            self._check_claim(worker, task_id, run)
+            return
+        record = books.record(task_id)
+        record.misses += 1
+        if record.misses > MISSES:
+            keys = ", ".join(books.record(i).key for i in inputs if core.known(i))
+            text = (
+                f"{record.key} could not get its inputs ({keys}) in {record.misses} attempts, the last on {worker.name}"
+            )
+            books.fail(record, ErrorKind.DATA_LOST, text, worker.name)
+            return
+        if record.misses % MISSES_BEFORE_DOUBT == 0:
+            for dependency in record.dependencies:
+                if dependency.id in inputs:
+                    self._disbelieve(dependency)
+        if record.misses == 1:
+            core.give_back(task_id, run, worker.handle)
+        else:
+            pause = FIRST_PAUSE * 2.0 ** min(record.misses - 2, 6)
+            self._resting.append((now + pause, task_id, run, worker.handle))
+
+    def _disbelieve(self, record: TaskRecord) -> None:
+        """Nobody could get this value from those who were said to hold it: they do not."""
+        books = self._books
+        for handle in books.core.holders(record.id):
+            books.core.drop_replica(record.id, handle)
+            books.handles[handle].outbox.add(Batch.FREE, record.id)
+
+    def _replica(self, worker: WorkerRecord, task_id: int, nbytes: int) -> None:
+        if nbytes < 0:
+            raise ProtocolError("a negative size")
+        core = self._books.core
+        if not core.known(task_id):
+            worker.outbox.add(Batch.FREE, task_id)
+            return
+        waiting = core.state(task_id) == State.WAITING
+        if not core.replica(task_id, worker.handle, nbytes):
+            worker.outbox.add(Batch.FREE, task_id)
+        elif waiting:  # a scattered value has arrived
+            record = self._books.record(task_id)
+            record.settled = False
+            record.nbytes = nbytes
+
+    def _stale(self, worker: WorkerRecord, task_id: int, run: int) -> None:
+        """A result of an attempt that is not the present one: the worker shall not keep its value."""
+        self._check_claim(worker, task_id, run)
+        core, handle = self._books.core, worker.handle
+        if not core.known(task_id) or (core.worker(task_id) != handle and handle not in core.holders(task_id)):
+            worker.outbox.add(Batch.FREE, task_id)
+
+    def _check_claim(self, worker: WorkerRecord, task_id: int, run: int) -> None:
+        """An attempt has one worker: a report of it by another is a lie.
+
+        Raises
+        ------
+        ProtocolError
+            If this attempt is not and was not this worker's.
+        """
+        core = self._books.core
+        if not core.known(task_id):
+            return
+        current = core.run(task_id)
+        if run > current or (
+            run == current and core.state(task_id) == State.ASSIGNED and core.worker(task_id) != worker.handle
+        ):
+            raise ProtocolError(f"attempt {run} of task {task_id} is not this worker's")
+
+
+_ERRORS_OF_TASKS = frozenset((ErrorKind.TASK, ErrorKind.SERIALIZATION, ErrorKind.CANCELLED, ErrorKind.CYCLIC_WAIT))
