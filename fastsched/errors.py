@@ -24,6 +24,7 @@ Imports nothing of fastsched. Raised everywhere.
 
 from __future__ import annotations
 
+import builtins
 import concurrent.futures
 
 __all__ = [
@@ -48,14 +49,14 @@ __all__ = [
     "WorkerLost",
 ]
 
-TimeoutError = TimeoutError  # noqa: A001  the builtin one, under the name that dask.distributed exports
+TimeoutError = builtins.TimeoutError  # under the name that dask.distributed exports
 
 
 class FastschedError(Exception):
     """Base of everything that fastsched raises on its own behalf."""
 
 
-class TaskFailure(FastschedError):
+class TaskFailure(FastschedError):  # noqa: N818  a way to end, not an error of ours
     """A future ended, and neither by a value nor by its task's own exception."""
 
 
@@ -80,7 +81,7 @@ class CyclicWait(TaskFailure):
 
 
 class RemoteError(TaskFailure):
-    """The task raised an exception that cannot be pickled or unpickled; the message holds its type, text and traceback."""
+    """The task's exception cannot be pickled or unpickled; the message holds its type, text and traceback."""
 
 
 class CancelledError(FastschedError, concurrent.futures.CancelledError):

@@ -99,8 +99,7 @@ def _halves(message: Message, config: Config) -> Iterator[Message]:
     total = sum(len(message[index]) for index in batches)
     if total < 2:
         raise SerializationError(
-            f"a {kind.__name__} message over the limits of {config.control_bytes} bytes and {config.message_buffers}
-            buffers"
+            f"a {kind.__name__} message is over {config.control_bytes} bytes or {config.message_buffers} buffers"
         )
     first, second = list(message), list(message)
     left = total // 2

@@ -9,9 +9,10 @@ frames have fixed lengths (docs/wire.md shows them byte by byte), each begins wi
     PROOF   HMAC-SHA256(key, client's transcript) ->
                                                   <-      WELCOME     HMAC-SHA256(key, server's transcript)
 
-A transcript is a label that names the side, the version, the role and both nonces. The label differs by side, so a proof
-cannot be reflected; the server's nonce is new for each connection, so it cannot be replayed; the server proves last, so a
-stranger learns nothing to try keys on. Instead of its frame the server may send REFUSED with a reason, and closes.
+A transcript is a label that names the side, the version, the role and both nonces. The label differs by side, so a
+proof cannot be reflected; the server's nonce is new for each connection, so it cannot be replayed; the server proves
+last, so a stranger learns nothing to try keys on. Instead of its frame the server may send REFUSED with a reason, and
+closes.
 
 Sans-I/O: nonces are arguments, deadlines are the caller's. Called by `net`. Imports errors and `Role`.
 """
