@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 
 __all__ = ["Config"]
 
@@ -80,3 +80,7 @@ class Config:
                     raise ValueError(f"FASTSCHED_{name.upper()} must be a number, not {text!r}") from None
         values.update(overrides)
         return cls(**values)  # type: ignore[arg-type]
+
+    def as_dict(self) -> dict[str, float]:
+        """All fields, for a process that is to have the same configuration: ``Config(**config.as_dict())``."""
+        return asdict(self)

@@ -199,6 +199,9 @@ class _WorkerLink:
     def __init__(self, session: Session) -> None:
         self.session = session
 
+    def wait_ready(self, timeout: float | None) -> None:
+        """Whoever is there is there."""
+
     def close(self, timeout: float | None) -> None:
         """Nothing of it is the task's to close."""
 

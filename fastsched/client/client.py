@@ -36,6 +36,9 @@ class Link(Protocol):
 
     session: Session
 
+    def wait_ready(self, timeout: float | None) -> None:
+        """Wait until the workers are there that the user has reason to expect."""
+
     def close(self, timeout: float | None) -> None:
         """End the session and its connection."""
 
@@ -332,6 +335,8 @@ class Client:
             values = list(data) if type(data) in (list, tuple, set, frozenset) else [data]
             names = [_data_key(value, hash) for value in values]
         targets = (workers,) if isinstance(workers, str) else tuple(workers or ())
+        if broadcast or targets:
+            self._link.wait_ready(limit)
         futures: list[Future[Any]] = []
         items = []
         for name, value in zip(names, values, strict=True):
@@ -557,6 +562,7 @@ class Client:
             self._session.ensure_open()
             self._session.post(self._session.machine.call, 0, Verb.RUN, targets, frames)
             return {}
+        self._link.wait_ready(self._timeout)
         with self._surroundings.blocking():
             answers = self._session.call(Verb.RUN, targets, frames, self._timeout)
         results = {}
@@ -596,6 +602,7 @@ class Client:
         n_workers : int
             At most so many workers; -1: all.
         """
+        self._link.wait_ready(self._timeout)
         info = cast(dict[str, Any], self._session.call(Verb.INFO, (), None, self._timeout))
         if n_workers >= 0:
             info["workers"] = dict(itertools.islice(info["workers"].items(), n_workers))
@@ -609,6 +616,7 @@ class Client:
         workers : list of str, optional
             Only these addresses.
         """
+        self._link.wait_ready(self._timeout)
         answer = cast(dict[str, int], self._session.call(Verb.NTHREADS, (), None, self._timeout))
         return answer if workers is None else {name: answer[name] for name in workers}
 
