@@ -39,7 +39,7 @@ FLOORS = (
     ("client/record.py", Floor.MACHINE),
     ("client/*", Floor.SHELL),
     ("_core*", Floor.GROUND),
-    ("core/*", Floor.GROUND),
+    ("_version.py", Floor.GROUND),
     ("wire/*", Floor.GROUND),
     ("errors.py", Floor.GROUND),
     ("config.py", Floor.GROUND),
