@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+from typing import Any
 
 from fastsched.config import Config
 from fastsched.errors import AddressError, ConnectError, HandshakeError
@@ -90,14 +91,14 @@ async def _reach(address: Address) -> socket.socket:
     raise failure or AddressError(f"{address} leads nowhere")
 
 
-async def _try(family: int, place: str | tuple[object, ...], address: Address) -> socket.socket:
+async def _try(family: int, place: Any, address: Address) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         set_options(sock)
         if family == socket.AF_UNIX:
             await _connect_unix(sock, place)
         else:
-            await asyncio.get_running_loop().sock_connect(sock, place)  # type: ignore[arg-type]
+            await asyncio.get_running_loop().sock_connect(sock, place)
     except FileNotFoundError as error:
         sock.close()
         raise ConnectError(f"nobody listens at {address}: there is no such socket") from error
@@ -113,11 +114,11 @@ async def _try(family: int, place: str | tuple[object, ...], address: Address) -
     return sock
 
 
-async def _connect_unix(sock: socket.socket, path: object) -> None:
+async def _connect_unix(sock: socket.socket, path: str) -> None:
     """Connect; with a full queue on the other side the system says "try again" and offers nothing to wait for."""
     while True:
         try:
-            sock.connect(path)  # type: ignore[arg-type]
+            sock.connect(path)
         except BlockingIOError:
             await asyncio.sleep(QUEUE_FULL_SECONDS)
         else:

@@ -18,6 +18,7 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fastsched.config import Config
 from fastsched.errors import AddressError, ConnectError, HandshakeError
@@ -140,33 +141,34 @@ class Listener:
     async def _admit(self, sock: socket.socket) -> None:
         """Let one peer through the handshake, or close its connection."""
         label = "somebody"
+        side = ServerSide(self._keys, secrets.token_bytes(NONCE_BYTES))
         try:
             set_options(sock)
             label = _label(sock)
             async with asyncio.timeout(self._config.handshake_seconds):
-                side = await self._shake_hands(sock)
+                role = await self._shake_hands(sock, side)
         except TimeoutError:
             log.warning("%s did not finish the handshake within %g s", label, self._config.handshake_seconds)
             sock.close()
         except (HandshakeError, OSError) as error:
             log.warning("%s is not let in: %s", label, error)
+            _say(sock, side.farewell)
             sock.close()
         except BaseException:
             sock.close()
             raise
         else:
-            self._on_peer(Connection(sock, side.role, side.rest, f"{side.role.name.lower()} at {label}"))
+            self._on_peer(Connection(sock, role, side.rest, f"{role.name.lower()} at {label}"))
 
-    async def _shake_hands(self, sock: socket.socket) -> ServerSide:
-        side = ServerSide(self._keys, secrets.token_bytes(NONCE_BYTES))
-        while not side.done:
+    async def _shake_hands(self, sock: socket.socket, side: ServerSide) -> Role:
+        while side.role is None:
             data = await self._loop.sock_recv(sock, READ_BYTES)
             if not data:
                 raise HandshakeError("it closed the connection in the handshake")
             answer = side.receive(data)
             if answer:
                 await self._loop.sock_sendall(sock, answer)
-        return side
+        return side.role
 
 
 def set_options(sock: socket.socket) -> None:
@@ -181,6 +183,8 @@ def set_options(sock: socket.socket) -> None:
 
 
 async def _bind(address: Address, loop: asyncio.AbstractEventLoop) -> socket.socket:
+    family: int
+    place: Any
     if address.scheme is Scheme.UNIX:
         family, place = socket.AF_UNIX, address.path
         _remove_dead_socket(address)
@@ -231,6 +235,14 @@ def _file_identity(address: Address) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _say(sock: socket.socket, farewell: bytes) -> None:
+    """Tell the peer why it has to go, if it listens."""
+    try:
+        sock.send(farewell)
+    except OSError:
+        return
 
 
 def _label(sock: socket.socket) -> str:

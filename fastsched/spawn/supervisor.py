@@ -78,7 +78,8 @@ class Helper:
         self._sock = sock
         self._owner = os.getpid()
         self._unpacker = Unpacker()
-        self._unsent = bytearray()  # what did not fit into the socket while the helper imports
+        self._ready = False  # the helper has imported the worker's modules: from here on it reads what we send
+        self._unsent = bytearray()  # what did not fit into the socket before
         self._pids: dict[str, int] = {}  # live workers
 
     @classmethod
@@ -161,6 +162,7 @@ class Helper:
 
     def _take(self, op: int, fields: list[Any], events: list[Event]) -> None:
         if op == Op.READY:
+            self._ready = True
             self._flush()
         elif op == Op.SPAWNED:
             spawned = Spawned(*fields)
@@ -172,11 +174,13 @@ class Helper:
             events.append(died)
 
     def _send(self, data: bytes) -> None:
-        """Send what fits; the rest waits until the helper says that it is ready and reads."""
+        """Send what fits; the rest waits until the helper is ready."""
         if not self.alive or os.getpid() != self._owner:
             return
         self._unsent += data
         self._send_some()
+        if self._ready:
+            self._flush()
 
     def _send_some(self) -> None:
         try:
