@@ -61,6 +61,23 @@ def machines_are_pure(tree: Tree) -> list[str]:
     ]
 
 
+def randomness_is_seeded(tree: Tree) -> list[str]:
+    """Nothing asks the interpreter's own generator; a `Random(seed)` is an argument like time."""
+    imported = [
+        _at(source, item.line, f"imports {name} from random; use {rules.SEEDED}(seed)")
+        for source, item in _all_imports(tree)
+        for name in item.names
+        if item.module == "random" and name != rules.SEEDED
+    ]
+    called = [
+        _at(source, line, f"calls {name}; use {rules.SEEDED}(seed)")
+        for source in tree
+        for line, name in source.calls
+        if name.startswith("random.") and name != f"random.{rules.SEEDED}"
+    ]
+    return imported + called
+
+
 def the_wire_does_no_io(tree: Tree) -> list[str]:
     """wire/ turns bytes into objects and back, wherever they come from."""
     return [
@@ -184,6 +201,7 @@ CHECKS: tuple[Check, ...] = (
     roles_do_not_know_each_other,
     modules_have_one_home,
     machines_are_pure,
+    randomness_is_seeded,
     the_wire_does_no_io,
     imports_stand_at_the_top,
     modules_form_no_knot,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -25,6 +25,7 @@ class Import:
 
     line: int
     module: str
+    names: tuple[str, ...] = ()  # of `from module import names`
     function: str = ""  # the function that it stands in
     typing_only: bool = False  # under `if TYPE_CHECKING:`
 
@@ -100,7 +101,7 @@ class Tree:
         return source
 
 
-def _targets(base: str, names: list[str], modules: set[str]) -> list[str]:
+def _targets(base: str, names: Sequence[str], modules: set[str]) -> list[str]:
     """`from base import names`: which modules does it load? A name that is a module is one, else it is in the base."""
     found = [f"{base}.{name}" for name in names if f"{base}.{name}" in modules]
     return found if len(found) == len(names) and names else [*found, base]
@@ -116,9 +117,9 @@ class _PythonReader(ast.NodeVisitor):
         self.made_here: set[str] = set()  # names for new objects of the class itself
         self.typing_only = False
 
-    def _import(self, node: ast.stmt, module: str) -> None:
+    def _import(self, node: ast.stmt, module: str, names: tuple[str, ...] = ()) -> None:
         inside = self.functions[-1] if self.functions else ""
-        self.source.imports.append(Import(node.lineno, module, inside, self.typing_only))
+        self.source.imports.append(Import(node.lineno, module, names, inside, self.typing_only))
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -130,8 +131,9 @@ class _PythonReader(ast.NodeVisitor):
             parts = self.source.module.split(".")
             keep = len(parts) - node.level + self.source.path.endswith("__init__.py")
             base = ".".join([*parts[:keep], *([node.module] if node.module else [])])
-        for module in _targets(base, [alias.name for alias in node.names], self.modules):
-            self._import(node, module)
+        names = tuple(alias.name for alias in node.names)
+        for module in _targets(base, names, self.modules):
+            self._import(node, module, names)
 
     def visit_If(self, node: ast.If) -> None:
         if "TYPE_CHECKING" not in ast.unparse(node.test):
@@ -236,7 +238,7 @@ def _read_cython(source: Source, text: str, modules: set[str]) -> None:
         if base.startswith("."):
             base = ".".join([source.module.rsplit(".", 1)[0], *filter(None, [base.lstrip(".")])])
         for module in _targets(base, names, modules) if base else names:
-            source.imports.append(Import(where, module, inside))
+            source.imports.append(Import(where, module, tuple(names) if base else (), inside))
     source.calls += [(line(match.start()), match[1]) for match in re.finditer(r"\b([\w.]+)\(", code)]
     source.reaches += [
         (line(match.start()), match[0]) for match in _REACH.finditer(code) if match[1] not in ("self", "cls", "libc")

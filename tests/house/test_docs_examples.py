@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 BLOCK = re.compile(
-    r"^<!-- run(?P<on>: goes on)? -->\n+```python\n(?P<code>.*?)^```\n(?:\n*<!-- prints -->\n+```\w*\n(?P<prints>.*?)^```)?",
+    r"^<!-- run(?P<on>: goes on)? -->\n+```python\n(?P<code>.*?)^```\n"
+    r"(?:\n*<!-- prints -->\n+```\w*\n(?P<prints>.*?)^```)?",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -110,7 +111,7 @@ def test_marked_blocks_are_found_with_what_they_print(tmp_path: Path) -> None:
     page.write_text(PAGE)
     assert examples(page) == [
         Example("page.md:4", "x = 1\nprint(x)\n", "1\n"),
-        Example("page.md:21", "x = 1\nprint(x)\nprint(x + 1)\n", None),
+        Example("page.md:20", "x = 1\nprint(x)\nprint(x + 1)\n", None),
     ]
     assert said_by(examples(page)[1], tmp_path) == "1\n2\n"
 

@@ -78,6 +78,12 @@ BAD = [
         "imports concurrent.futures",
     ),
     (checks.machines_are_pure, {"scheduler/placing.pyx": "from libc.time cimport time"}, "imports libc.time"),
+    (
+        checks.randomness_is_seeded,
+        {"net/a.py": "import random\nx = random.random()"},
+        "net/a.py:2: calls random.random",
+    ),
+    (checks.randomness_is_seeded, {"net/a.py": "from random import choice"}, "net/a.py:1: imports choice from random"),
     (checks.the_wire_does_no_io, {"wire/codec.py": "import asyncio"}, "the wire imports asyncio"),
     (checks.imports_stand_at_the_top, {"local.py": "def f():\n    import json"}, "local.py:2: f() imports json"),
     (
@@ -152,6 +158,7 @@ def test_a_good_package_is_not_complained_about(tmp_path: Path) -> None:
         "net/loop.py": '"""Loop."""\nimport socket\nimport time\n\nimport uvloop\n\nnow = time.monotonic()',
         "worker/machine.py": dedent('''\
             """A machine."""
+            from random import Random
             from typing import TYPE_CHECKING
 
             from fastsched.wire.messages import Run
