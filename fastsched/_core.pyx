@@ -1,0 +1,679 @@
+"""The scheduling core: a pure state machine over typed arrays. Ints in, effects out; no clock, socket, pickle or callable.
+
+Called by the machines of the scheduler and of each worker, under their lock. Imports nothing but `enum` and `typing`.
+What each verb promises is written in _core.pyi, the records in _core.pxd, how rows change in _core_transitions.pxi.
+
+This file is the face: a verb looks up its ids, makes one transition, and settles what follows from it.
+"""
+
+cimport cython
+from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+include "_core_blocks.pxi"
+include "_core_rows.pxi"
+include "_core_ready.pxi"
+include "_core_workers.pxi"
+include "_core_transitions.pxi"
+include "_core_placement.pxi"
+include "_core_check.pxi"
+include "_core_table.pxi"
+
+cdef extern from *:
+    """
+    #ifndef FASTSCHED_DEBUG
+    #define FASTSCHED_DEBUG 0
+    #endif
+    """
+    const bint FASTSCHED_DEBUG
+
+EXTERNAL = F_EXTERNAL
+SECEDED = F_SECEDED
+BYTES_PER_TASK = sizeof(Task)
+BYTES_PER_EDGE = sizeof(Edge)
+BYTES_PER_REPLICA = sizeof(Replica)
+
+
+def build():
+    return {"debug": bool(FASTSCHED_DEBUG), "compiled": True, "cython": cython.__version__}
+
+
+@cython.final
+cdef class SchedulerCore:
+
+    def __cinit__(self):
+        memset(&self.core, 0, sizeof(Core))
+        self.core.free_rows = NONE
+        self.core.free_edges = NONE
+        self.core.free_replicas = NONE
+
+    def __init__(self, int64_t locality_bytes=1 << 20):
+        self.core.locality_bytes = locality_bytes
+
+    def __dealloc__(self):
+        cdef Core *core = &self.core
+        cdef int32_t w
+        for w in range(core.n_workers):
+            free(core.workers[w].own.items)
+        for data in (<size_t> core.edges, <size_t> core.replicas, <size_t> core.workers, <size_t> core.loads,
+                     <size_t> core.ready.items, <size_t> core.effects):
+            free(<void *> <size_t> data)
+        for data in (<size_t> core.resting.rows, <size_t> core.young.rows, <size_t> core.gone_workers.rows,
+                     <size_t> core.free_workers.rows, <size_t> core.watched.rows, <size_t> core.agenda.rows,
+                     <size_t> core.failing.rows, <size_t> core.lost.rows):
+            free(<void *> <size_t> data)
+
+    # ---- looking up ------------------------------------------------------------------------------------------------
+
+    cdef int32_t row_of(self, int64_t id) except -1:
+        """For verbs of ownership: the row, or KeyError."""
+        cdef int32_t row = find_row(&self.core, id)
+        if row == NONE:
+            raise KeyError(f"unknown task id {id}")
+        return row
+
+    cdef int32_t reported(self, int64_t id) noexcept:
+        """For reports: the row, or NONE, which is counted."""
+        cdef int32_t row = find_row(&self.core, id)
+        if row == NONE:
+            self.core.stale += 1
+        return row
+
+    cdef int32_t assigned_row(self, int64_t id, int64_t run, int worker) noexcept:
+        """For reports about a run: the row if this very run is going on, or NONE, which is counted."""
+        cdef int32_t row = find_row(&self.core, id)
+        cdef Task *task
+        if row != NONE:
+            task = self.core.tasks + row
+            if task.state == S_ASSIGNED and task.run == run and task.worker == worker:
+                return row
+        self.core.stale += 1
+        return NONE
+
+    cdef Worker *worker_of(self, int worker) except NULL:
+        if not 0 <= worker < self.core.n_workers or not self.core.workers[worker].alive:
+            raise KeyError(f"unknown worker {worker}")
+        return self.core.workers + worker
+
+    cdef int reserve_rows(self, int64_t n) except -1:
+        """Room for `n` more rows. The old memory lives on as long as somebody holds a view of it."""
+        cdef Core *core = &self.core
+        cdef int64_t need = core.n_rows + max(0, n - (core.counts[S_FREE] - core.resting.n))
+        cdef int64_t room = max(core.room, 64)
+        cdef Task *tasks
+        if need <= core.room:
+            return 0
+        if need > MOST_ROWS:
+            raise MemoryError("too many tasks for the scheduling core")
+        while room < need:
+            room *= 2
+        tasks = <Task *> malloc(room * sizeof(Task))
+        if tasks == NULL:
+            raise MemoryError("the scheduling core cannot grow")
+        if core.n_rows:
+            memcpy(tasks, core.tasks, core.n_rows * sizeof(Task))
+        self.rows = Block.adopt(tasks)
+        core.tasks = tasks
+        core.room = room
+        return 0
+
+    # ---- workers ---------------------------------------------------------------------------------------------------
+
+    cpdef int add_worker(self, int slots, int limit=0) except -1:
+        cdef int32_t w
+        if slots < 0 or (limit and limit < slots):
+            raise ValueError(f"slots must be >= 0 and limit >= slots, not {slots} and {limit}")
+        w = new_worker(&self.core)
+        self.core.workers[w].slots = slots
+        self.core.workers[w].limit = limit or slots
+        worker_changed(&self.core, w)
+        return w
+
+    cpdef int remove_worker(self, int worker) except -1:
+        self.worker_of(worker)
+        return lose_worker(&self.core, worker)
+
+    cpdef int set_slots(self, int worker, int slots) except -1:
+        cdef Worker *record = self.worker_of(worker)
+        if slots < 0:
+            raise ValueError(f"slots must be >= 0, not {slots}")
+        record.slots = slots
+        record.limit = max(record.limit, slots)
+        return worker_changed(&self.core, worker)
+
+    cpdef int set_limit(self, int worker, int limit) except -1:
+        cdef Worker *record = self.worker_of(worker)
+        if limit < record.slots:
+            raise ValueError(f"limit must be >= slots ({record.slots}), not {limit}")
+        record.limit = limit
+        return worker_changed(&self.core, worker)
+
+    cpdef int set_open(self, int worker, bint open) except -1:
+        self.worker_of(worker).open = open
+        return worker_changed(&self.core, worker)
+
+    cpdef int set_lent(self, int worker, int n) except -1:
+        cdef Worker *record = self.worker_of(worker)
+        if n < 0:
+            raise ValueError(f"lent must be >= 0, not {n}")
+        record.lent = n
+        return worker_changed(&self.core, worker)
+
+    cpdef list workers(self):
+        return [w for w in range(self.core.n_workers) if self.core.workers[w].alive]
+
+    cpdef list assigned_to(self, int worker):
+        cdef Worker *record = self.worker_of(worker)
+        return self.ids_in(&record.assigned) + self.ids_in(&record.rejoining)
+
+    cdef list ids_in(self, RowList *rows):
+        cdef list ids = []
+        cdef int32_t row = rows.first
+        while row != NONE:
+            ids.append(id_of(&self.core, row))
+            row = self.core.tasks[row].next
+        return ids
+
+    cpdef int n_assigned(self, int worker) except -1:
+        cdef Worker *record = self.worker_of(worker)
+        return record.assigned.n + record.rejoining.n
+
+    cpdef int slots(self, int worker) except -1:
+        return self.worker_of(worker).slots
+
+    cpdef int limit(self, int worker) except -1:
+        return self.worker_of(worker).limit
+
+    cpdef bint is_open(self, int worker) except -1:
+        return self.worker_of(worker).open
+
+    cpdef int occupancy(self, int worker) except -1:
+        return occupancy_of(self.worker_of(worker))
+
+    cpdef int free_slots(self, int worker) except? -1:
+        cdef Worker *record = self.worker_of(worker)
+        return record.slots - occupancy_of(record)
+
+    cpdef int lent(self, int worker) except -1:
+        cdef Worker *record = self.worker_of(worker)
+        return record.lent + record.seceded
+
+    cpdef int n_rejoining(self, int worker) except -1:
+        return self.worker_of(worker).rejoining.n
+
+    cpdef list replicas_of(self, int worker):
+        cdef list ids = []
+        cdef int32_t r = self.worker_of(worker).replicas
+        while r != NONE:
+            ids.append(id_of(&self.core, self.core.replicas[r].task))
+            r = self.core.replicas[r].next_of_worker
+        return ids
+
+    cpdef list retractable(self, int worker, int n):
+        cdef Worker *record = self.worker_of(worker)
+        cdef list found = []
+        cdef int32_t row = record.assigned.last
+        n = min(n, occupancy_of(record) - record.slots)
+        while row != NONE and n > 0:
+            if not self.core.tasks[row].flags & F_SECEDED:
+                found.append((id_of(&self.core, row), self.core.tasks[row].run))
+                n -= 1
+            row = self.core.tasks[row].prev
+        return found
+
+    # ---- adding tasks ----------------------------------------------------------------------------------------------
+
+    cdef int start(self, int32_t row) except -1:
+        """A row was added, with its edges: let it be needed, or young."""
+        if self.core.tasks[row].wants:
+            activate(&self.core, row)
+            return settle(&self.core)
+        self.core.tasks[row].flags |= F_YOUNG
+        return push(&self.core.young, row)
+
+    cpdef int64_t add_task(self, object deps=(), int64_t priority=0, int64_t order=-1, int wants=1, int only=-1) except -1:
+        cdef Core *core = &self.core
+        cdef int64_t n = 0
+        cdef int32_t row
+        cdef Py_ssize_t i
+        cdef list above = None
+        if wants < 0:
+            raise ValueError(f"wants must be >= 0, not {wants}")
+        if only != NONE:
+            self.worker_of(only)
+        if type(deps) is not tuple or <tuple> deps:
+            above = [self.row_of(id) for id in (deps if isinstance(deps, (tuple, list)) else list(memoryview(deps)))]
+            n = len(above)
+        self.reserve_rows(1)
+        reserve_edges(core, n)
+        row = new_row(core, priority, order, wants, only)
+        for i in range(n - 1, -1, -1):  # lists grow at their head: the first dependency is to be the first
+            add_edge(core, above[i], row)
+        if only != NONE:
+            core.workers[only].n_only += 1
+        self.start(row)
+        return id_of(core, row)
+
+    cpdef int64_t add_external(self, int wants=1, int64_t nbytes=0) except -1:
+        cdef int32_t row
+        if wants < 0:
+            raise ValueError(f"wants must be >= 0, not {wants}")
+        self.reserve_rows(1)
+        row = new_row(&self.core, 0, -1, wants, NONE)
+        self.core.tasks[row].flags = F_EXTERNAL
+        self.core.tasks[row].nbytes = nbytes
+        self.start(row)
+        return id_of(&self.core, row)
+
+    def submit_many(self, const int64_t[:] priorities, const int64_t[:] indptr not None, const int64_t[:] deps not None,
+                    const int64_t[:] wants=None, const int64_t[:] orders=None):
+        cdef Core *core = &self.core
+        cdef int64_t n = indptr.shape[0] - 1
+        cdef int64_t i, k, dep
+        cdef int64_t *ids
+        cdef int32_t row
+        cdef bint with_priorities = priorities is not None, with_wants = wants is not None, with_orders = orders is not None
+        self.check_batch(n, indptr, deps)
+        if ((with_priorities and priorities.shape[0] != n) or (with_wants and wants.shape[0] != n)
+                or (with_orders and orders.shape[0] != n)):
+            raise ValueError(f"priorities, wants and orders must have {n} entries, one for each task")
+        if with_wants:
+            for i in range(n):
+                if not 0 <= wants[i] <= MOST_ROWS:
+                    raise ValueError(f"wants must be >= 0, not {wants[i]}")
+        self.reserve_rows(n)
+        reserve_edges(core, deps.shape[0])
+        ids = <int64_t *> malloc(max(1, n) * sizeof(int64_t))
+        if ids == NULL:
+            raise MemoryError("no room for the ids of a batch")
+        block = Block.adopt(ids)
+        for i in range(n):
+            row = new_row(core, priorities[i] if with_priorities else 0, orders[i] if with_orders else -1,
+                          <int32_t> wants[i] if with_wants else 1, NONE)
+            ids[i] = id_of(core, row)
+            for k in range(indptr[i + 1] - 1, indptr[i] - 1, -1):
+                dep = deps[k]
+                add_edge(core, <int32_t> <uint32_t> (ids[-dep - 1] if dep < 0 else dep), row)
+            self.start(row)
+        return table(block, n, 1)
+
+    cdef int check_batch(self, int64_t n, const int64_t[:] indptr, const int64_t[:] deps) except -1:
+        """Raise before anything is changed."""
+        cdef int64_t i, k
+        if n < 0 or indptr[0] != 0 or indptr[n] != deps.shape[0]:
+            raise ValueError("indptr must start at 0 and end at the number of dependencies")
+        for i in range(n):
+            if indptr[i + 1] < indptr[i]:
+                raise ValueError("indptr must not decrease")
+            for k in range(indptr[i], indptr[i + 1]):
+                if deps[k] >= 0:
+                    self.row_of(deps[k])
+                elif -deps[k] - 1 >= i:
+                    raise ValueError(f"task {i} of the batch may only depend on earlier ones, not on {-deps[k] - 1}")
+        return 0
+
+    # ---- wants -----------------------------------------------------------------------------------------------------
+
+    cpdef int want(self, int64_t id, int n=1) except -1:
+        cdef int32_t row = self.row_of(id)
+        if n < 0 or <int64_t> self.core.tasks[row].wants + n > MOST_ROWS:
+            raise ValueError(f"cannot add {n} wants to task id {id}")
+        self.core.tasks[row].wants += n
+        review(&self.core, row)
+        return settle(&self.core)
+
+    cpdef int unwant(self, int64_t id, int n=1) except -1:
+        cdef int32_t row = self.row_of(id)
+        if not 0 <= n <= self.core.tasks[row].wants:
+            raise ValueError(f"task id {id} has {self.core.tasks[row].wants} wants, not {n}")
+        self.core.tasks[row].wants -= n
+        review(&self.core, row)
+        return settle(&self.core)
+
+    def unwant_many(self, const int64_t[:] ids not None):
+        cdef int64_t i
+        for i in range(ids.shape[0]):
+            self.unwant(ids[i])
+
+    # ---- reports of a run ------------------------------------------------------------------------------------------
+
+    cpdef bint finish(self, int64_t id, int64_t run, int worker, int64_t nbytes) except -1:
+        cdef int32_t row = self.assigned_row(id, run, worker)
+        if row == NONE:
+            return False
+        finish_row(&self.core, row, nbytes)
+        settle(&self.core)
+        return True
+
+    def finish_many(self, const int64_t[:] ids not None, const int64_t[:] runs not None, int worker, const int64_t[:] nbytes not None):
+        cdef int64_t i, n = ids.shape[0], accepted = 0
+        if runs.shape[0] != n or nbytes.shape[0] != n:
+            raise ValueError(f"expected {n} runs and sizes, not {runs.shape[0]} and {nbytes.shape[0]}")
+        for i in range(n):
+            accepted += self.finish(ids[i], runs[i], worker, nbytes[i])
+        return accepted
+
+    cpdef bint fail(self, int64_t id, int64_t run, int worker) except -1:
+        cdef int32_t row = self.assigned_row(id, run, worker)
+        if row == NONE:
+            return False
+        detach(&self.core, row)
+        set_state(&self.core, row, S_WAITING)
+        fail_row(&self.core, row, id)
+        settle(&self.core)
+        return True
+
+    cpdef bint retry(self, int64_t id, int64_t run, int worker) except -1:
+        return self.give_back(id, run, worker)
+
+    cpdef bint give_back(self, int64_t id, int64_t run, int worker) except -1:
+        cdef int32_t row = self.assigned_row(id, run, worker)
+        if row == NONE:
+            return False
+        requeue(&self.core, row)
+        settle(&self.core)
+        return True
+
+    # ---- reports of values -----------------------------------------------------------------------------------------
+
+    cpdef bint err(self, int64_t id) except -1:
+        cdef int32_t row = self.reported(id)
+        if row == NONE or self.core.tasks[row].state in (S_RELEASED, S_ERRED):
+            return False
+        fail_row(&self.core, row, id)
+        settle(&self.core)
+        return True
+
+    cpdef bint replica(self, int64_t id, int worker, int64_t nbytes) except -1:
+        cdef Core *core = &self.core
+        cdef int32_t row = find_row(core, id)
+        cdef uint8_t state = S_FREE if row == NONE else core.tasks[row].state
+        if 0 <= worker < core.n_workers and core.workers[worker].alive:
+            if state == S_MEMORY:
+                if find_replica(core, row, worker) == NONE:
+                    add_replica(core, row, worker)
+                return True
+            if state == S_WAITING and core.tasks[row].flags & F_EXTERNAL:
+                enter_memory(core, row, worker, nbytes)
+                return True
+        core.stale += 1
+        return False
+
+    cpdef bint drop_replica(self, int64_t id, int worker) except -1:
+        cdef int32_t row = find_row(&self.core, id)
+        cdef int32_t r = NONE if row == NONE else find_replica(&self.core, row, worker)
+        if r == NONE:
+            self.core.stale += 1
+            return False
+        remove_replica(&self.core, r)
+        if self.core.tasks[row].holders == NONE:
+            lose(&self.core, row)
+            settle(&self.core)
+        return True
+
+    # ---- slots -----------------------------------------------------------------------------------------------------
+
+    cpdef bint secede(self, int64_t id) except -1:
+        cdef int32_t row = self.reported(id)
+        cdef Task *task
+        if row == NONE:
+            return False
+        task = self.core.tasks + row
+        if task.state != S_ASSIGNED or task.flags & F_SECEDED:
+            return False
+        task.flags |= F_SECEDED
+        self.core.workers[task.worker].seceded += 1
+        worker_changed(&self.core, task.worker)
+        return True
+
+    cdef int32_t seceded_row(self, int64_t id) noexcept:
+        """The row if it is assigned without a slot, or NONE, which is counted."""
+        cdef int32_t row = find_row(&self.core, id)
+        if row != NONE and self.core.tasks[row].flags & F_SECEDED:
+            return row
+        self.core.stale += 1
+        return NONE
+
+    cpdef bint rejoin(self, int64_t id) except -1:
+        cdef Core *core = &self.core
+        cdef int32_t row = self.seceded_row(id)
+        cdef Worker *worker
+        if row == NONE or core.tasks[row].flags & F_REJOINING:
+            return False
+        worker = core.workers + core.tasks[row].worker
+        if worker.rejoining.n == 0 and has_free_slot(worker) and not ready_task_is_due(core, worker):
+            worker.rejoins += 1
+            give_slot(core, row)
+            return True
+        unlink_row(core, &worker.assigned, row)
+        append_row(core, &worker.rejoining, row)
+        core.tasks[row].flags |= F_REJOINING
+        watch(core, core.tasks[row].worker)
+        return False
+
+    cpdef bint overdraw(self, int64_t id) except -1:
+        cdef int32_t row = self.seceded_row(id)
+        if row == NONE:
+            return False
+        give_slot(&self.core, row)
+        return True
+
+    cpdef int64_t claim(self, int64_t id, int worker) except -1:
+        cdef int32_t row = self.reported(id)
+        self.worker_of(worker)
+        if row == NONE or self.core.tasks[row].state != S_READY or self.core.tasks[row].only not in (NONE, worker):
+            return 0
+        assign(&self.core, row, worker)
+        return self.core.tasks[row].run
+
+    # ---- computed elsewhere ----------------------------------------------------------------------------------------
+
+    cpdef bint hand_over(self, int64_t id) except -1:
+        cdef Core *core = &self.core
+        cdef int32_t row = self.reported(id)
+        if row == NONE or core.tasks[row].state not in (S_WAITING, S_READY) or not is_active(core, row):
+            return False
+        leave_state(core, row)
+        set_state(core, row, S_WAITING)
+        core.tasks[row].flags |= F_EXTERNAL | F_HANDED
+        settle(core)
+        return True
+
+    cpdef bint take_back(self, int64_t id) except -1:
+        cdef Core *core = &self.core
+        cdef int32_t row = self.reported(id)
+        if row == NONE or core.tasks[row].state != S_WAITING or not core.tasks[row].flags & F_HANDED:
+            return False
+        core.tasks[row].flags &= ~(F_EXTERNAL | F_HANDED)
+        set_state(core, row, S_RELEASED)
+        activate(core, row)
+        settle(core)
+        return True
+
+    cpdef list ready(self, int64_t n=1):
+        # Take them out and put them back: keys are total, so the order stays; n log n for the n that are asked for.
+        cdef Core *core = &self.core
+        cdef list rows = []
+        while len(rows) < n and core.ready.n:
+            rows.append(core.ready.items[0].row)
+            dequeue(core, &core.ready, core.ready.items[0].row)
+        for row in rows:
+            enqueue(core, &core.ready, row)
+        return [id_of(core, row) for row in rows]
+
+    # ---- the turn --------------------------------------------------------------------------------------------------
+
+    cpdef list drain(self):
+        cdef Core *core = &self.core
+        cdef EffectRow *row
+        cdef int64_t i
+        end_turn(core)
+        cdef list effects = []
+        for i in range(core.n_effects):
+            row = core.effects + i
+            effects.append((row.kind, row.id, row.a, row.b))
+        core.n_effects = 0
+        return effects
+
+    def drain_array(self):
+        cdef Core *core = &self.core
+        cdef int64_t n
+        end_turn(core)
+        n = core.n_effects
+        block = Block.adopt(core.effects)  # given away, not copied
+        core.effects = NULL
+        core.n_effects = 0
+        core.effect_room = 0
+        return table(block, n, 4)
+
+    # ---- questions -------------------------------------------------------------------------------------------------
+
+    cpdef bint known(self, int64_t id):
+        return find_row(&self.core, id) != NONE
+
+    cpdef int state(self, int64_t id) except -1:
+        return self.core.tasks[self.row_of(id)].state
+
+    cpdef int flags(self, int64_t id) except -1:
+        return self.core.tasks[self.row_of(id)].flags
+
+    cpdef int64_t run(self, int64_t id) except -1:
+        return self.core.tasks[self.row_of(id)].run
+
+    cpdef int worker(self, int64_t id) except? -1:
+        return self.core.tasks[self.row_of(id)].worker
+
+    cpdef int64_t nbytes(self, int64_t id) except? -1:
+        return self.core.tasks[self.row_of(id)].nbytes
+
+    cpdef int wants(self, int64_t id) except -1:
+        return self.core.tasks[self.row_of(id)].wants
+
+    cpdef int needed(self, int64_t id) except -1:
+        return self.core.tasks[self.row_of(id)].needed
+
+    cpdef int unmet(self, int64_t id) except -1:
+        return self.core.tasks[self.row_of(id)].unmet
+
+    cpdef int64_t order(self, int64_t id) except? -1:
+        return self.core.tasks[self.row_of(id)].order
+
+    cpdef int64_t priority(self, int64_t id) except? -1:
+        return self.core.tasks[self.row_of(id)].priority
+
+    cpdef int64_t cause(self, int64_t id) except -1:
+        return self.core.tasks[self.row_of(id)].cause
+
+    cpdef list holders(self, int64_t id):
+        cdef list workers = []
+        cdef int32_t r = self.core.tasks[self.row_of(id)].holders
+        while r != NONE:
+            workers.append(self.core.replicas[r].worker)
+            r = self.core.replicas[r].next_of_task
+        return workers
+
+    cpdef list dependencies(self, int64_t id):
+        cdef list ids = []
+        cdef int32_t e = self.core.tasks[self.row_of(id)].dependencies
+        while e != NONE:
+            ids.append(id_of(&self.core, self.core.edges[e].dependency))
+            e = self.core.edges[e].next_dependency
+        return ids
+
+    cpdef list dependents(self, int64_t id):
+        cdef list ids = []
+        cdef int32_t e = self.core.tasks[self.row_of(id)].dependents
+        while e != NONE:
+            ids.append(id_of(&self.core, self.core.edges[e].dependent))
+            e = self.core.edges[e].next_dependent
+        return ids
+
+    def tasks(self):
+        cdef int64_t row
+        return [id_of(&self.core, <int32_t> row) for row in range(self.core.n_rows) if self.core.tasks[row].state != S_FREE]
+
+    # ---- counts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def n_tasks(self):
+        return self.core.n_rows - self.core.counts[S_FREE]
+
+    @property
+    def n_ready(self):
+        return self.core.counts[S_READY]
+
+    @property
+    def n_workers(self):
+        return self.core.n_alive
+
+    @property
+    def n_effects(self):
+        return self.core.n_effects
+
+    @property
+    def idle_slots(self):
+        return self.core.idle_slots
+
+    @property
+    def stale(self):
+        return self.core.stale
+
+    def count(self, int state):
+        if not 0 <= state < N_STATES:
+            raise ValueError(f"there is no state {state}")
+        return self.core.counts[state]
+
+    # ---- views -----------------------------------------------------------------------------------------------------
+
+    cdef object column(self, void *first, Py_ssize_t itemsize, const char *format):
+        # `first` lies in the first row; before the first row exists there is no memory to point to.
+        return memoryview(column(self.rows, first if self.core.n_rows else NULL, self.core.n_rows, sizeof(Task), itemsize, format))
+
+    @property
+    def task_state(self):
+        return self.column(&self.core.tasks.state, 1, b"B")
+
+    @property
+    def task_flags(self):
+        return self.column(&self.core.tasks.flags, 1, b"B")
+
+    @property
+    def task_generation(self):
+        return self.column(&self.core.tasks.generation, 4, b"I")
+
+    @property
+    def task_run(self):
+        return self.column(&self.core.tasks.run, 4, b"I")
+
+    @property
+    def task_worker(self):
+        return self.column(&self.core.tasks.worker, 4, b"i")
+
+    @property
+    def task_wants(self):
+        return self.column(&self.core.tasks.wants, 4, b"i")
+
+    @property
+    def task_needed(self):
+        return self.column(&self.core.tasks.needed, 4, b"i")
+
+    @property
+    def task_unmet(self):
+        return self.column(&self.core.tasks.unmet, 4, b"i")
+
+    @property
+    def task_priority(self):
+        return self.column(&self.core.tasks.priority, 8, b"q")
+
+    @property
+    def task_order(self):
+        return self.column(&self.core.tasks.order, 8, b"q")
+
+    @property
+    def task_nbytes(self):
+        return self.column(&self.core.tasks.nbytes, 8, b"q")
+
+    def check(self):
+        check_core(&self.core)

@@ -1,0 +1,150 @@
+"""Who runs what where: the part of a drain that decides. Also rejoin, because rejoiners and ready tasks compete for slots."""
+
+cdef inline bint has_free_slot(Worker *worker) noexcept nogil:
+    return occupancy_of(worker) < worker.slots
+
+
+cdef inline bint own_goes_first(Core *core, Worker *worker) noexcept nogil:
+    """Is the worker's own first task before the first of the common queue? (It has one.)"""
+    return core.ready.n == 0 or goes_before(core, worker.own.items, core.ready.items)
+
+
+cdef inline int place(Core *core, int32_t row, int32_t w) except -1 nogil:
+    assign(core, row, w)
+    core.workers[w].rejoins = 0
+    return effect(core, E_ASSIGN, id_of(core, row), w, core.tasks[row].run)
+
+
+cdef int32_t biggest_holder(Core *core, int32_t row, int64_t *most) noexcept nogil:
+    """The open worker that holds the most bytes of the row's inputs, or NONE. Looks at a bounded number of inputs and holders."""
+    cdef int32_t holders[LOOK_AT_INPUTS * LOOK_AT_HOLDERS]
+    cdef int64_t nbytes[LOOK_AT_INPUTS * LOOK_AT_HOLDERS]
+    cdef int n = 0, inputs = 0, looked, i, best = NONE
+    cdef int32_t e = core.tasks[row].dependencies
+    cdef int32_t r, w, above
+    while e != NONE and inputs < LOOK_AT_INPUTS:
+        above = core.edges[e].dependency
+        r = core.tasks[above].holders
+        looked = 0
+        while r != NONE and looked < LOOK_AT_HOLDERS:
+            w = core.replicas[r].worker
+            i = 0
+            while i < n and holders[i] != w:
+                i += 1
+            if i == n:
+                holders[n] = w
+                nbytes[n] = 0
+                n += 1
+            nbytes[i] += core.tasks[above].nbytes
+            r = core.replicas[r].next_of_task
+            looked += 1
+        e = core.edges[e].next_dependency
+        inputs += 1
+    for i in range(n):
+        if core.workers[holders[i]].open and (best == NONE or nbytes[i] > nbytes[best]):
+            best = i
+    if best == NONE:
+        return NONE
+    most[0] = nbytes[best]
+    return holders[best]
+
+
+cdef inline int32_t choose_worker(Core *core, int32_t row) noexcept nogil:
+    """Where its inputs are, if that costs no waiting or saves much copying; else the least loaded. There is a worker with room."""
+    cdef int32_t least = core.loads[0]
+    cdef int32_t home
+    cdef int64_t nbytes = 0
+    if core.n_loads == 1 or core.tasks[row].dependencies == NONE:
+        return least
+    home = biggest_holder(core, row, &nbytes)
+    if home == NONE or home == least or not has_room(core.workers + home):
+        return least
+    if has_free_slot(core.workers + home) or nbytes >= core.locality_bytes or not less_loaded(core, least, home):
+        return home
+    return least
+
+
+cdef inline bint ready_task_is_due(Core *core, Worker *worker) noexcept nogil:
+    """Were there so many rejoins in a row that a ready task goes first? Only if there is one that may."""
+    return worker.rejoins >= REJOINS_IN_A_ROW and has_room(worker) and (core.ready.n > 0 or worker.own.n > 0)
+
+
+cdef inline int give_slot(Core *core, int32_t row) except -1 nogil:
+    """A SECEDED row holds a slot again. It is an old task by now: never the first to be retracted."""
+    cdef Task *task = core.tasks + row
+    cdef Worker *worker = core.workers + task.worker
+    if task.flags & F_REJOINING:
+        unlink_row(core, &worker.rejoining, row)
+        prepend_row(core, &worker.assigned, row)
+    task.flags &= ~(F_SECEDED | F_REJOINING)
+    worker.seceded -= 1
+    return worker_changed(core, task.worker)
+
+
+cdef int grant_rejoins(Core *core, int32_t w) except -1 nogil:
+    """Rejoiners before ready tasks, FIFO; but after some in a row one ready task."""
+    cdef Worker *worker = core.workers + w
+    cdef int32_t row
+    while worker.rejoining.n and has_free_slot(worker):
+        if ready_task_is_due(core, worker):
+            row = worker.own.items[0].row if worker.own.n and own_goes_first(core, worker) else core.ready.items[0].row
+            place(core, row, w)
+        else:
+            row = worker.rejoining.first
+            worker.rejoins += 1
+            give_slot(core, row)
+            effect(core, E_REJOIN, id_of(core, row), w, core.tasks[row].run)
+    return 0
+
+
+cdef int place_own(Core *core, int32_t w) except -1 nogil:
+    """What may run only there, as far as there is room."""
+    cdef Worker *worker = core.workers + w
+    while worker.own.n and has_room(worker):
+        place(core, worker.own.items[0].row, w)
+    return 0
+
+
+cdef int place_ready(Core *core) except -1 nogil:
+    """Empty the common queue, the first first, while any worker has room. A worker's own tasks take part by their keys."""
+    cdef int32_t row, w
+    while core.ready.n and core.n_loads:
+        row = core.ready.items[0].row
+        w = choose_worker(core, row)
+        if core.n_own and core.workers[w].own.n and own_goes_first(core, core.workers + w):
+            row = core.workers[w].own.items[0].row
+        place(core, row, w)
+    return 0
+
+
+cdef int forget_young(Core *core) except -1 nogil:
+    """Rows added without wants in this turn that nothing came to depend on."""
+    cdef int64_t i
+    for i in range(core.young.n):
+        core.tasks[core.young.rows[i]].flags &= ~F_YOUNG
+    while core.young.n:
+        core.young.n -= 1
+        review_later(core, core.young.rows[core.young.n])
+    return settle(core)
+
+
+cdef int end_turn(Core *core) except -1 nogil:
+    """Everything a drain does before it hands out the effects."""
+    cdef int64_t i
+    if core.young.n:
+        forget_young(core)
+    for i in range(core.watched.n):
+        grant_rejoins(core, core.watched.rows[i])
+    place_ready(core)
+    i = 0
+    while i < core.watched.n:  # placing may let more workers be watched
+        place_own(core, core.watched.rows[i])
+        i += 1
+    for i in range(core.watched.n):
+        core.workers[core.watched.rows[i]].watched = False
+    core.watched.n = 0
+    free_resting_rows(core)
+    while core.gone_workers.n:
+        core.gone_workers.n -= 1
+        push(&core.free_workers, core.gone_workers.rows[core.gone_workers.n])
+    return 0

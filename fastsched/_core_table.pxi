@@ -1,0 +1,133 @@
+"""The transitions as data: the names, and the table from which docs/states.md and the tests are made."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class State(IntEnum):
+    FREE = S_FREE
+    RELEASED = S_RELEASED
+    WAITING = S_WAITING
+    READY = S_READY
+    ASSIGNED = S_ASSIGNED
+    MEMORY = S_MEMORY
+    ERRED = S_ERRED
+
+
+class Effect(IntEnum):
+    ASSIGN = E_ASSIGN
+    DROP = E_DROP
+    FREE = E_FREE
+    MEMORY = E_MEMORY
+    ERRED = E_ERRED
+    LOST = E_LOST
+    FORGET = E_FORGET
+    FETCH = E_FETCH
+    REJOIN = E_REJOIN
+
+
+class Event(IntEnum):
+    NEEDED = 1
+    UNNEEDED = 2
+    INPUT_MEMORY = 3
+    INPUT_LOST = 4
+    INPUT_ERRED = 5
+    PLACE = 6
+    CLAIM = 7
+    FINISH = 8
+    FAIL = 9
+    RETRY = 10
+    GIVE_BACK = 11
+    ERR = 12
+    REPLICA = 13
+    DROP_REPLICA = 14
+    REMOVE_WORKER = 15
+    SECEDE = 16
+    REJOIN = 17
+    HAND_OVER = 18
+    TAKE_BACK = 19
+    DEPENDENT_GONE = 20
+
+
+class Transition(NamedTuple):
+    state: State
+    event: Event
+    when: str
+    next: State
+    effects: tuple
+
+
+# One line: state, event, when ("" = always), next state, effects on the row itself.
+_TABLE = """
+RELEASED NEEDED         | inputs in memory            | READY    |
+RELEASED NEEDED         | an input missing            | WAITING  |
+RELEASED NEEDED         | an input erred              | ERRED    | ERRED
+RELEASED NEEDED         | external                    | WAITING  | FETCH
+RELEASED NEEDED         | its only worker is gone     | ERRED    | ERRED
+RELEASED DEPENDENT_GONE |                             | FREE     | FORGET
+WAITING  UNNEEDED       | has dependents              | RELEASED |
+WAITING  UNNEEDED       | no dependents               | FREE     | FORGET
+WAITING  INPUT_MEMORY   | computable                  | READY    |
+WAITING  INPUT_ERRED    | computable                  | ERRED    | ERRED
+WAITING  ERR            |                             | ERRED    | ERRED
+WAITING  REPLICA        | external                    | MEMORY   | MEMORY
+WAITING  REMOVE_WORKER  | only worker of the task     | ERRED    | ERRED
+WAITING  HAND_OVER      | computable                  | WAITING  |
+WAITING  TAKE_BACK      | handed over, inputs in memory | READY  |
+WAITING  TAKE_BACK      | handed over, an input missing | WAITING |
+WAITING  TAKE_BACK      | handed over, an input erred | ERRED    | ERRED
+READY    UNNEEDED       | has dependents              | RELEASED |
+READY    UNNEEDED       | no dependents               | FREE     | FORGET
+READY    INPUT_LOST     |                             | WAITING  |
+READY    INPUT_ERRED    |                             | ERRED    | ERRED
+READY    PLACE          |                             | ASSIGNED | ASSIGN
+READY    CLAIM          |                             | ASSIGNED |
+READY    ERR            |                             | ERRED    | ERRED
+READY    REMOVE_WORKER  | only worker of the task     | ERRED    | ERRED
+READY    HAND_OVER      |                             | WAITING  |
+ASSIGNED UNNEEDED       | has dependents              | RELEASED | DROP
+ASSIGNED UNNEEDED       | no dependents               | FREE     | DROP FORGET
+ASSIGNED FINISH         |                             | MEMORY   | MEMORY
+ASSIGNED FAIL           |                             | ERRED    | ERRED
+ASSIGNED RETRY          | inputs in memory            | READY    |
+ASSIGNED RETRY          | an input missing            | WAITING  |
+ASSIGNED RETRY          | an input erred              | ERRED    | ERRED
+ASSIGNED GIVE_BACK      | inputs in memory            | READY    |
+ASSIGNED GIVE_BACK      | an input missing            | WAITING  |
+ASSIGNED GIVE_BACK      | an input erred              | ERRED    | ERRED
+ASSIGNED ERR            |                             | ERRED    | DROP ERRED
+ASSIGNED REMOVE_WORKER  | inputs in memory            | READY    |
+ASSIGNED REMOVE_WORKER  | an input missing            | WAITING  |
+ASSIGNED REMOVE_WORKER  | an input erred              | ERRED    | ERRED
+ASSIGNED REMOVE_WORKER  | only worker of the task     | ERRED    | ERRED
+ASSIGNED SECEDE         |                             | ASSIGNED |
+ASSIGNED REJOIN         | seceded, a free slot        | ASSIGNED |
+ASSIGNED REJOIN         | seceded, no free slot       | ASSIGNED | REJOIN
+MEMORY   UNNEEDED       | has dependents              | RELEASED | FREE
+MEMORY   UNNEEDED       | no dependents               | FREE     | FREE FORGET
+MEMORY   ERR            |                             | ERRED    | FREE ERRED
+MEMORY   REPLICA        |                             | MEMORY   |
+MEMORY   DROP_REPLICA   | inputs in memory            | READY    | LOST
+MEMORY   DROP_REPLICA   | an input missing            | WAITING  | LOST
+MEMORY   DROP_REPLICA   | an input erred              | ERRED    | LOST ERRED
+MEMORY   DROP_REPLICA   | external                    | ERRED    | LOST ERRED
+MEMORY   DROP_REPLICA   | handed over                 | WAITING  | LOST FETCH
+MEMORY   DROP_REPLICA   | its only worker is gone     | ERRED    | LOST ERRED
+MEMORY   REMOVE_WORKER  | inputs in memory            | READY    | LOST
+MEMORY   REMOVE_WORKER  | an input missing            | WAITING  | LOST
+MEMORY   REMOVE_WORKER  | an input erred              | ERRED    | LOST ERRED
+MEMORY   REMOVE_WORKER  | external                    | ERRED    | LOST ERRED
+MEMORY   REMOVE_WORKER  | handed over                 | WAITING  | LOST FETCH
+MEMORY   REMOVE_WORKER  | only worker of the task     | ERRED    | LOST ERRED
+ERRED    UNNEEDED       | has dependents              | RELEASED |
+ERRED    UNNEEDED       | no dependents               | FREE     | FORGET
+"""
+
+
+def transition_table():
+    table = []
+    for line in _TABLE.strip().splitlines():
+        event, when, following, effects = (part.strip() for part in line.split("|"))
+        state, event = event.split()
+        table.append(Transition(State[state], Event[event], when, State[following], tuple(Effect[name] for name in effects.split())))
+    return table

@@ -1,0 +1,362 @@
+"""What happens to a row, and what follows for its neighbours.
+
+Theory of operation. A value is *needed* while somebody outside wants it or an active dependent (WAITING, READY or ASSIGNED, and to be
+computed here) waits for it. A transition changes one row and keeps the counters of its neighbours right; whoever may now be in the
+wrong state because its need changed is pushed on the agenda, and `settle` reviews the agenda until it is empty. So no transition calls
+itself through its neighbours, and a chain of a million rows needs no C stack. A review looks at the row as it is by then: it may be done twice.
+
+After `settle`, for every row:
+
+    RELEASED              <=>  not needed
+    READY                 ==>  every input is in MEMORY; the row is in exactly one ready queue
+    WAITING, computable   ==>  some input is not in MEMORY, and none has ERRED
+    MEMORY                <=>  some worker holds the value
+    forgotten             <=>  RELEASED, without dependent rows (and not added in this turn)
+"""
+
+# ---- the agenda ----------------------------------------------------------------------------------------------------
+
+cdef inline int review_later(Core *core, int32_t row) except -1 nogil:
+    return push(&core.agenda, row)
+
+
+cdef inline int settle(Core *core) except -1 nogil:
+    """Every verb that changes a need ends with this."""
+    while core.agenda.n:
+        core.agenda.n -= 1
+        review(core, core.agenda.rows[core.agenda.n])
+    return 0
+
+
+cdef int review(Core *core, int32_t row) except -1 nogil:
+    """Is the row in a state that suits its need?"""
+    cdef Task *task = core.tasks + row
+    if task.state == S_FREE:
+        return 0
+    if is_needed(core, row):
+        if task.state == S_RELEASED:
+            activate(core, row)
+        return 0
+    if task.state != S_RELEASED:
+        release(core, row)
+    if task.dependents == NONE and not task.flags & F_YOUNG:
+        recycle(core, row)
+    return 0
+
+
+# ---- need passes from a row to its inputs --------------------------------------------------------------------------
+
+cdef inline int need_inputs(Core *core, int32_t row) except -1 nogil:
+    cdef int32_t e = core.tasks[row].dependencies
+    cdef int32_t above
+    while e != NONE:
+        above = core.edges[e].dependency
+        core.tasks[above].needed += 1
+        if core.tasks[above].state == S_RELEASED:
+            review_later(core, above)
+        e = core.edges[e].next_dependency
+    return 0
+
+
+cdef inline int unneed_inputs(Core *core, int32_t row) except -1 nogil:
+    cdef int32_t e = core.tasks[row].dependencies
+    cdef int32_t above
+    while e != NONE:
+        above = core.edges[e].dependency
+        core.tasks[above].needed -= 1
+        if not is_needed(core, above):
+            review_later(core, above)
+        e = core.edges[e].next_dependency
+    return 0
+
+
+cdef inline int64_t failed_input(Core *core, int32_t row) noexcept nogil:
+    """The cause of an input's failure, or 0."""
+    cdef int32_t e = core.tasks[row].dependencies
+    while e != NONE:
+        if core.tasks[core.edges[e].dependency].state == S_ERRED:
+            return core.tasks[core.edges[e].dependency].cause
+        e = core.edges[e].next_dependency
+    return 0
+
+
+cdef int activate(Core *core, int32_t row) except -1 nogil:
+    """RELEASED -> READY, WAITING or ERRED: its value is needed."""
+    cdef Task *task = core.tasks + row
+    cdef int64_t cause = 0
+    if task.flags & F_EXTERNAL:
+        set_state(core, row, S_WAITING)
+        return effect(core, E_FETCH, id_of(core, row), 0, 0)
+    if task.only == ONLY_GONE:
+        cause = id_of(core, row)
+    elif task.unmet:
+        cause = failed_input(core, row)
+    if cause:
+        return fail_row(core, row, cause)
+    set_state(core, row, S_WAITING)
+    need_inputs(core, row)
+    if task.unmet == 0:
+        make_ready(core, row)
+    return 0
+
+
+cdef int release(Core *core, int32_t row) except -1 nogil:
+    """Any state -> RELEASED: its value is not needed any more."""
+    leave_state(core, row)
+    core.tasks[row].cause = 0
+    set_state(core, row, S_RELEASED)
+    return 0
+
+
+cdef int recycle(Core *core, int32_t row) except -1 nogil:
+    """RELEASED -> FREE. Its edges go, and with them perhaps the last reason to keep its inputs' rows."""
+    cdef Task *task = core.tasks + row
+    cdef int32_t e = task.dependencies
+    cdef int32_t above, following
+    effect(core, E_FORGET, id_of(core, row), 0, 0)
+    while e != NONE:
+        following = core.edges[e].next_dependency
+        above = core.edges[e].dependency
+        remove_edge(core, e)
+        if core.tasks[above].dependents == NONE and not is_needed(core, above):
+            review_later(core, above)
+        e = following
+    task.dependencies = NONE
+    if task.only >= 0:
+        core.workers[task.only].n_only -= 1
+    set_state(core, row, S_FREE)
+    task.flags = 0
+    if task.generation == MOST_ROWS:
+        return 0  # an id is never used twice: this row has seen its last task
+    task.generation += 1
+    return push(&core.resting, row)
+
+
+# ---- leaving a state -----------------------------------------------------------------------------------------------
+
+cdef inline int leave_state(Core *core, int32_t row) except -1 nogil:
+    """Undo what being in its state means: queue, worker, replicas, need of inputs. The caller sets the next state."""
+    cdef uint8_t state = core.tasks[row].state
+    if is_active(core, row):
+        unneed_inputs(core, row)
+    if state == S_READY:
+        leave_queue(core, row)
+    elif state == S_ASSIGNED:
+        effect(core, E_DROP, id_of(core, row), core.tasks[row].worker, core.tasks[row].run)
+        detach(core, row)
+    elif state == S_MEMORY:
+        leave_memory(core, row)
+        free_replicas(core, row)
+    return 0
+
+
+cdef inline int make_ready(Core *core, int32_t row) except -1 nogil:
+    """WAITING or RELEASED -> READY."""
+    cdef int32_t only = core.tasks[row].only
+    set_state(core, row, S_READY)
+    if only >= 0:
+        core.n_own += 1
+        enqueue(core, &core.workers[only].own, row)
+        return watch(core, only)
+    return enqueue(core, &core.ready, row)
+
+
+cdef inline int leave_queue(Core *core, int32_t row) except -1 nogil:
+    """The caller sets the next state."""
+    if core.tasks[row].only >= 0:
+        core.n_own -= 1
+    dequeue(core, queue_of(core, row), row)
+    return 0
+
+
+cdef inline int detach(Core *core, int32_t row) except -1 nogil:
+    """ASSIGNED: take it from its worker. The caller sets the next state."""
+    cdef Task *task = core.tasks + row
+    cdef int32_t w = task.worker
+    cdef Worker *worker = core.workers + w
+    unlink_row(core, &worker.rejoining if task.flags & F_REJOINING else &worker.assigned, row)
+    if task.flags & F_SECEDED:
+        worker.seceded -= 1
+        task.flags &= ~(F_SECEDED | F_REJOINING)
+    task.worker = NONE
+    return worker_changed(core, w)
+
+
+cdef inline int free_replicas(Core *core, int32_t row) except -1 nogil:
+    """Tell every holder to free the value."""
+    cdef int32_t r = core.tasks[row].holders
+    while r != NONE:
+        effect(core, E_FREE, id_of(core, row), core.replicas[r].worker, 0)
+        remove_replica(core, r)
+        r = core.tasks[row].holders
+    return 0
+
+
+# ---- memory --------------------------------------------------------------------------------------------------------
+
+cdef inline int enter_memory(Core *core, int32_t row, int32_t worker, int64_t nbytes) except -1 nogil:
+    """WAITING or detached -> MEMORY; dependents that waited for this alone become READY."""
+    cdef int32_t e = core.tasks[row].dependents
+    cdef int32_t below
+    core.tasks[row].nbytes = nbytes
+    set_state(core, row, S_MEMORY)
+    add_replica(core, row, worker)
+    effect(core, E_MEMORY, id_of(core, row), worker, 0)
+    while e != NONE:
+        below = core.edges[e].dependent
+        core.tasks[below].unmet -= 1
+        if core.tasks[below].unmet == 0 and core.tasks[below].state == S_WAITING and is_active(core, below):
+            make_ready(core, below)
+        e = core.edges[e].next_dependent
+    return 0
+
+
+cdef inline int leave_memory(Core *core, int32_t row) except -1 nogil:
+    """MEMORY: dependents that were READY go back to WAITING. The caller sets the next state."""
+    cdef int32_t e = core.tasks[row].dependents
+    cdef int32_t below
+    while e != NONE:
+        below = core.edges[e].dependent
+        core.tasks[below].unmet += 1
+        if core.tasks[below].state == S_READY:
+            leave_queue(core, below)
+            set_state(core, below, S_WAITING)
+        e = core.edges[e].next_dependent
+    return 0
+
+
+cdef int lose(Core *core, int32_t row) except -1 nogil:
+    """MEMORY without a holder -> RELEASED, to be computed (or fetched) again if it is needed; scattered data errs."""
+    cdef Task *task = core.tasks + row
+    effect(core, E_LOST, id_of(core, row), 0, 0)
+    leave_memory(core, row)
+    set_state(core, row, S_RELEASED)
+    if task.flags & F_EXTERNAL and not task.flags & F_HANDED and is_needed(core, row):
+        return fail_row(core, row, id_of(core, row))
+    return review_later(core, row)
+
+
+# ---- failure -------------------------------------------------------------------------------------------------------
+
+cdef inline int enter_erred(Core *core, int32_t row, int64_t cause) except -1 nogil:
+    leave_state(core, row)
+    set_state(core, row, S_ERRED)
+    core.tasks[row].cause = cause
+    effect(core, E_ERRED, id_of(core, row), cause, 0)
+    review_later(core, row)
+    return push(&core.failing, row)
+
+
+cdef int fail_row(Core *core, int32_t row, int64_t cause) except -1 nogil:
+    """Any state -> ERRED, and with it whoever waits for it, and so on.
+
+    An ASSIGNED dependent is left alone: it had its inputs when it was placed. If it comes back it will find the error.
+    """
+    cdef int32_t e, below
+    enter_erred(core, row, cause)
+    while core.failing.n:
+        core.failing.n -= 1
+        e = core.tasks[core.failing.rows[core.failing.n]].dependents
+        while e != NONE:
+            below = core.edges[e].dependent
+            if core.tasks[below].state in (S_WAITING, S_READY) and is_active(core, below):
+                enter_erred(core, below, cause)
+            e = core.edges[e].next_dependent
+    return 0
+
+
+# ---- assignment ----------------------------------------------------------------------------------------------------
+
+cdef inline int assign(Core *core, int32_t row, int32_t w) except -1 nogil:
+    """READY -> ASSIGNED. The effect, if any, is the caller's."""
+    cdef Task *task = core.tasks + row
+    leave_queue(core, row)
+    set_state(core, row, S_ASSIGNED)
+    task.run += 1
+    task.worker = w
+    append_row(core, &core.workers[w].assigned, row)
+    return worker_changed(core, w)
+
+
+cdef int finish_row(Core *core, int32_t row, int64_t nbytes) except -1 nogil:
+    """ASSIGNED -> MEMORY."""
+    cdef int32_t w = core.tasks[row].worker
+    detach(core, row)
+    enter_memory(core, row, w, nbytes)
+    return unneed_inputs(core, row)
+
+
+cdef int requeue(Core *core, int32_t row) except -1 nogil:
+    """ASSIGNED -> READY, WAITING or ERRED, as its inputs are now. They stay needed."""
+    cdef int64_t cause
+    detach(core, row)
+    set_state(core, row, S_WAITING)
+    if core.tasks[row].only == ONLY_GONE:
+        return fail_row(core, row, id_of(core, row))
+    if core.tasks[row].unmet == 0:
+        return make_ready(core, row)
+    cause = failed_input(core, row)
+    if cause:
+        return fail_row(core, row, cause)
+    return 0
+
+
+# ---- the loss of a worker ------------------------------------------------------------------------------------------
+
+cdef int orphan_restricted(Core *core, int32_t w) except -1 nogil:
+    """Rows that may run only there can run nowhere now. A scan of all rows, but only if there are such."""
+    cdef int64_t row
+    if core.workers[w].n_only == 0:
+        return 0
+    for row in range(core.n_rows):
+        if core.tasks[row].state != S_FREE and core.tasks[row].only == w:
+            if core.tasks[row].state == S_READY:
+                leave_queue(core, <int32_t> row)  # while `only` still tells which queue it is in
+                set_state(core, <int32_t> row, S_WAITING)
+            core.tasks[row].only = ONLY_GONE
+    for row in range(core.n_rows):
+        if core.tasks[row].only == ONLY_GONE and core.tasks[row].state == S_WAITING and is_active(core, <int32_t> row):
+            fail_row(core, <int32_t> row, id_of(core, <int32_t> row))
+    core.workers[w].n_only = 0
+    return 0
+
+
+cdef void forget_effects_for(Core *core, int32_t w) noexcept nogil:
+    """Nothing more is told to this worker."""
+    cdef int64_t i, kept = 0
+    cdef int64_t kind
+    for i in range(core.n_effects):
+        kind = core.effects[i].kind
+        if core.effects[i].a == w and (kind == E_ASSIGN or kind == E_DROP or kind == E_FREE or kind == E_REJOIN):
+            continue
+        core.effects[kept] = core.effects[i]
+        kept += 1
+    core.n_effects = kept
+
+
+cdef int lose_worker(Core *core, int32_t w) except -1 nogil:
+    """Its tasks are queued again, its replicas are gone."""
+    cdef Worker *worker = core.workers + w
+    cdef int32_t row
+    cdef int64_t i
+    worker.alive = False
+    core.n_alive -= 1
+    worker_changed(core, w)
+    orphan_restricted(core, w)
+    # First take every replica away, then look who lost its last one: a row must not be computed again from an input that is gone as well.
+    while worker.replicas != NONE:
+        row = core.replicas[worker.replicas].task
+        remove_replica(core, worker.replicas)
+        if core.tasks[row].holders == NONE:
+            push(&core.lost, row)
+    while core.lost.n:
+        core.lost.n -= 1
+        row = core.lost.rows[core.lost.n]
+        lose(core, row)
+    while worker.rejoining.n:
+        requeue(core, worker.rejoining.first)
+    while worker.assigned.n:
+        requeue(core, worker.assigned.first)
+    settle(core)
+    forget_effects_for(core, w)
+    return push(&core.gone_workers, w)
