@@ -1,8 +1,8 @@
 """The scheduler's tables, and the operations that keep them and the core in step.
 
-One concern: every reference that is counted is counted here: futures of clients, pins, values at hand, functions. The modules beside this
-one decide; they change the tables through these verbs, so that `invariants` can recompute each of them. No clock, no socket; may import
-ground (`wire`, `_core`, `config`, `errors`) and `records`.
+One concern: every reference that is counted is counted here: futures of clients, pins, values at hand, functions. The
+modules beside this one decide; they change the tables through these verbs, so that `invariants` can recompute each of
+them. No clock, no socket; may import ground (`wire`, `_core`, `config`, `errors`) and `records`.
 """
 
 from __future__ import annotations
@@ -240,10 +240,11 @@ class Books:
 
     def send_function(self, worker: WorkerRecord, function: Function) -> None:
         """Send a function to a worker that does not have it."""
-        worker.outbox.add_function(FunctionItem(function.fn, function.frames), weigh(function.frames))
         worker.functions[function.fn] = None
-        if len(worker.functions) > self.config.functions:
+        evicts = len(worker.functions) > self.config.functions
+        if evicts:
             worker.functions.popitem(last=False)
+        worker.outbox.add_function(FunctionItem(function.fn, function.frames), weigh(function.frames), evicts)
 
     # -- peers --------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Questions about the cluster, and functions that run on its workers outside of the slots.
 
-One concern: each `Call` of a client is answered by exactly one `Answer`, at once or when its condition holds, also if workers leave in
-between. Called by `machine`.
+One concern: each `Call` of a client is answered by exactly one `Answer`, at once or when its condition holds, also if
+workers leave in between. Called by `machine`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the core decided, turned into messages and into changes of the books.
 
-One concern: `apply` walks the effects of a turn in their causal order. An effect tells what happened at its place in the order; the row may
-have moved on since, so whatever is told to clients is checked against its present state. Called by `machine.drain`.
+One concern: `apply` walks the effects of a turn in their causal order. An effect tells what happened at its place in
+the order; the row may have moved on since, so whatever is told to clients is checked against its present state. Called
+by `machine.drain`.
 """
 
 from __future__ import annotations
@@ -79,11 +80,14 @@ class Effects:
         worker.outbox.add(Batch.RUN, item, weight)
 
     def _input(self, record: TaskRecord, worker: WorkerRecord) -> InputItem:
-        """An input of a task, as a worker needs to know it: nothing more than its id if it is there."""
+        """An input of a task, as a worker needs to know it: its value if that is small and not there, or where it
+        is."""
         books = self._books
-        if worker.handle in books.core.holders(record.id):
-            return InputItem(record.id, record.key, record.nbytes, None, ())
-        if record.frames is not None:
+        holders = books.core.holders(record.id)
+        if worker.handle in holders:
+            if len(holders) == 1:
+                return InputItem(record.id, record.key, record.nbytes, None, ())
+        elif record.frames is not None:
             return InputItem(record.id, record.key, record.nbytes, record.frames, ())
         return InputItem(record.id, record.key, record.nbytes, None, books.addresses(record, but=worker))
 

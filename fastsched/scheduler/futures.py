@@ -1,7 +1,8 @@
 """What clients say about tasks: submit, want, release, cancel, keep, locate.
 
-One concern: each message of a client that names futures becomes verbs of the core and of the books. A message that breaks the rules
-raises ProtocolError: the machine then puts its sender out, and with it everything that the message had done so far. Called by `machine`.
+One concern: each message of a client that names futures becomes verbs of the core and of the books. A message that
+breaks the rules raises ProtocolError: the machine then puts its sender out, and with it everything that the message had
+done so far. Called by `machine`.
 """
 
 from __future__ import annotations
@@ -148,7 +149,8 @@ class Futures:
         return record
 
     def _cancel_running(self, record: TaskRecord) -> None:
-        """A cancelled task had its value, and dependents run with it: they end too. (Those that wait were ended by the core.)"""
+        """A cancelled task had its value, and dependents run with it: they end too. (Those that wait were ended by the
+        core.)"""
         books, core = self._books, self._books.core
         todo = deque(core.dependents(record.id))
         while todo:

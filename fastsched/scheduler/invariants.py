@@ -1,7 +1,7 @@
 """Every invariant of the scheduler's books, recomputed from scratch.
 
-One concern: `check`. It is slow (linear in everything) and meant for tests, which call it after each turn. The rules that the machine keeps are
-written here, in one place, as code.
+One concern: `check`. It is slow (linear in everything) and meant for tests, which call it after each turn. The rules
+that the machine keeps are written here, in one place, as code.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The scheduler as a pure state machine: messages in, messages out.
 
-One concern: the verbs that every machine has, and who handles what. All knowledge is in `books`, all decisions about tasks are the core's;
-each group of messages has a module of its own (see the package's docstring). No clock (time is an argument), no socket, no pickle, no
-thread: `server` holds the machine, tests drive it directly.
+One concern: the verbs that every machine has, and who handles what. All knowledge is in `books`, all decisions about
+tasks are the core's; each group of messages has a module of its own (see the package's docstring). No clock (time is an
+argument), no socket, no pickle, no thread: `server` holds the machine, tests drive it directly.
 
-Peers are ints given by the server. A worker is a client too: its tasks submit tasks over its own connection. A peer that breaks the rules
-is put out: it loses its connection and everything it held, and nothing else changes.
+Peers are ints given by the server. A worker is a client too: its tasks submit tasks over its own connection. A peer
+that breaks the rules is put out: it loses its connection and everything it held, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class SchedulerMachine:
             Call: calls.call,
         }
 
-    # -- verbs ----------------------------------------------------------------------------------------------------------
+    # -- verbs --------------------------------------------------------------------------------------------------------
 
     def joined(self, peer: int, role: Role, register: Register, now: float) -> None:
         """A peer has proved its role and told who it is."""
@@ -176,7 +176,8 @@ class SchedulerMachine:
             self._remove(worker)
 
     def suspect(self, peer: int, now: float) -> None:
-        """The connection of a worker ended; how it died will be known soon. It gets no tasks and is not named as a source of values."""
+        """The connection of a worker ended; how it died will be known soon. It gets no tasks and is not named as a
+        source of values."""
         self._now = now
         worker = self.books.workers.get(peer)
         if worker is not None:
@@ -235,7 +236,8 @@ class SchedulerMachine:
         return actions
 
     def check(self) -> None:
-        """Recompute every invariant from scratch; AssertionError says which one does not hold. To be called after `drain`."""
+        """Recompute every invariant from scratch; AssertionError says which one does not hold. To be called after
+        `drain`."""
         invariants.check(self.books)
         self._scattering.check()
         self._calls.check()
@@ -246,7 +248,7 @@ class SchedulerMachine:
         """The identity of the scheduler and of all workers, as plain data."""
         return self._calls.info()
 
-    # -- inside ---------------------------------------------------------------------------------------------------------
+    # -- inside -------------------------------------------------------------------------------------------------------
 
     def _from_worker(self, peer: int, message: Message, now: float) -> None:
         worker = self.books.workers.get(peer)
@@ -292,7 +294,8 @@ class SchedulerMachine:
             record.failures += 1
             if record.failures > self._config.allowed_failures:
                 text = (
-                    f"{record.key} was executing when {record.failures} workers died, the last time on {worker.name} ({cause}); "
+                    f"{record.key} was executing when {record.failures} workers died, "
+                    f"the last time on {worker.name} ({cause}); "
                     f"allowed are {self._config.allowed_failures} failures"
                 )
                 books.fail(record, ErrorKind.WORKER_LOST, text, worker.name)

@@ -1,8 +1,8 @@
 """What one peer is to be told at the end of this turn: items of one kind in a row become one message.
 
-One concern: batches that keep their order. A worker must hear ``Run, Drop, Run`` in that order and a client must not hear "finished"
-before "lost" if that is not how it was, so an item joins the last batch only if it is of the same kind. Called by every concern of the
-scheduler's machine; knows messages and nothing else.
+One concern: batches that keep their order. A worker must hear ``Run, Drop, Run`` in that order and a client must not
+hear "finished" before "lost" if that is not how it was, so an item joins the last batch only if it is of the same kind.
+Called by every concern of the scheduler's machine; knows messages and nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ __all__ = ["Batch", "Outbox"]
 
 HEAVY = (
     8 << 20
-)  # bytes of values and arguments after which a batch is closed: far below Config.frame_bytes, far above what matters for speed
+    # bytes of values and arguments after which a batch is closed: far below Config.frame_bytes, far above what matters
+    # for speed
+)
 
 
 class Batch(IntEnum):
@@ -90,9 +92,13 @@ class Outbox:
         self._batch.append(item)
         self._weight += weight
 
-    def add_function(self, item: FunctionItem, weight: int) -> None:
-        """Tell the peer a function, before the tasks that are added from now on."""
-        if self._kind is not Batch.RUN or self._weight > HEAVY:
+    def add_function(self, item: FunctionItem, weight: int, evicts: bool) -> None:
+        """Tell the peer a function, before the tasks that are added from now on.
+
+        `evicts`: it makes the peer forget another one, which tasks in the same message might name; so it opens a new
+        message.
+        """
+        if self._kind is not Batch.RUN or self._weight > HEAVY or evicts:
             self._open(Batch.RUN)
         self._functions.append(item)
         self._weight += weight

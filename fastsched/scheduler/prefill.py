@@ -1,8 +1,9 @@
 """How far ahead of its free slots a worker is sent tasks, and when tasks are asked back.
 
-One concern: a worker that runs short tasks must find the next one on its own desk, since a round trip costs more than the task; a worker
-that runs long tasks must not sit on what an idle one could run. So each worker has a limit from the measured run time of its tasks,
-and what turns out to lie at the wrong place is asked back. Called by `machine`, told by `reports` and `effects`.
+One concern: a worker that runs short tasks must find the next one on its own desk, since a round trip costs more than
+the task; a worker that runs long tasks must not sit on what an idle one could run. So each worker has a limit from the
+measured run time of its tasks, and what turns out to lie at the wrong place is asked back. Called by `machine`, told by
+`reports` and `effects`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Prefill:
         worker.asked = worker.patience = 0.0
 
     def look(self, now: float) -> None:
-        """End of the turn: if slots are idle and nothing is ready, ask the most loaded worker for some of what it has not started."""
+        """End of the turn: if slots are idle and nothing is ready, ask the most loaded worker for some of what it has
+        not started."""
         self._deadline = None
         core, crowded = self._books.core, self.crowded
         if not crowded or core.n_ready or core.idle_slots <= 0:

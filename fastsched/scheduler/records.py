@@ -1,8 +1,8 @@
 """What the scheduler knows beside the core's rows: a record per task, client, worker and function.
 
-One concern: the shape of the records and who may write which field. Ints that decide what happens next (states, counts, edges, holders)
-are the core's; a record holds what the core must not know: keys, bytes, names, who is to be told. Plain data; `books` keeps it in step
-with the core.
+One concern: the shape of the records and who may write which field. Ints that decide what happens next (states, counts,
+edges, holders) are the core's; a record holds what the core must not know: keys, bytes, names, who is to be told. Plain
+data; `books` keeps it in step with the core.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class TaskRecord:
     args : Frames
         The pickled arguments.
     dependencies : tuple of TaskRecord
-        Its inputs, in the order in which the arguments name them. Their rows live as long as this one's, by the core's edges.
+        Its inputs, in the order in which the arguments name them. Their rows live as long as this one's, by the core's
+        edges.
     pins : tuple of TaskRecord
         Tasks whose futures are inside the arguments; each has one want of the core on behalf of this record.
     """

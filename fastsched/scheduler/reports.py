@@ -1,7 +1,8 @@
 """What workers report: finished, erred, given back, inputs missing, replicas.
 
-One concern: a report that is up to date becomes verbs of the core; one of an old attempt is dropped, and its value freed; one that this
-worker cannot have (another worker's task, an attempt that never was) raises ProtocolError. Called by `machine`.
+One concern: a report that is up to date becomes verbs of the core; one of an old attempt is dropped, and its value
+freed; one that this worker cannot have (another worker's task, an attempt that never was) raises ProtocolError. Called
+by `machine`.
 """
 
 from __future__ import annotations
@@ -137,7 +138,8 @@ class Reports:
         core.fail(task_id, run, worker.handle)
 
     def _missing(self, worker: WorkerRecord, item: MissingItem, now: float) -> None:
-        """The task could not get its inputs. Their holder is probably dying and its end not known yet: try again, but not in a tight loop."""
+        """The task could not get its inputs. Their holder is probably dying and its end not known yet: try again, but
+        not in a tight loop."""
         task_id, run, inputs = item
         books, core = self._books, self._books.core
         if not core.known(task_id) or core.run(task_id) != run or core.worker(task_id) != worker.handle:
@@ -152,22 +154,22 @@ class Reports:
             )
             books.fail(record, ErrorKind.DATA_LOST, text, worker.name)
             return
-        if record.misses % MISSES_BEFORE_DOUBT == 0:
-            for dependency in record.dependencies:
-                if dependency.id in inputs:
-                    self._disbelieve(dependency)
+        for dependency in record.dependencies:
+            if dependency.id in inputs:
+                self._disbelieve(dependency, worker, everybody=record.misses % MISSES_BEFORE_DOUBT == 0)
         if record.misses == 1:
             core.give_back(task_id, run, worker.handle)
         else:
             pause = FIRST_PAUSE * 2.0 ** min(record.misses - 2, 6)
             self._resting.append((now + pause, task_id, run, worker.handle))
 
-    def _disbelieve(self, record: TaskRecord) -> None:
-        """Nobody could get this value from those who were said to hold it: they do not."""
+    def _disbelieve(self, record: TaskRecord, witness: WorkerRecord, everybody: bool) -> None:
+        """A value was not where it was said to be: `witness` itself does not have it; often enough, nobody has it."""
         books = self._books
         for handle in books.core.holders(record.id):
-            books.core.drop_replica(record.id, handle)
-            books.handles[handle].outbox.add(Batch.FREE, record.id)
+            if everybody or handle == witness.handle:
+                books.core.drop_replica(record.id, handle)
+                books.handles[handle].outbox.add(Batch.FREE, record.id)
 
     def _replica(self, worker: WorkerRecord, task_id: int, nbytes: int) -> None:
         if nbytes < 0:

@@ -1,7 +1,8 @@
 """Values that clients put into the cluster.
 
-One concern: bring a value to a worker (or to all) and hold it here until one has it. Such a value cannot be computed: its row in the core is
-EXTERNAL, the core asks for it by FETCH and hears of it by `replica`. Called by `machine` (messages, peers) and `effects`.
+One concern: bring a value to a worker (or to all) and hold it here until one has it. Such a value cannot be computed:
+its row in the core is EXTERNAL, the core asks for it by FETCH and hears of it by `replica`. Called by `machine`
+(messages, peers) and `effects`.
 """
 
 from __future__ import annotations
