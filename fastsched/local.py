@@ -102,7 +102,7 @@ class LocalCluster:
             self._keys = fresh_keys()
             self._io = LoopThread("fastsched-io")
             self._io.start()
-            self.scheduler_address = str(unix_address(Path(self._directory, "scheduler.sock")))
+            self._address = unix_address(Path(self._directory, "scheduler.sock"))
             self._io.run(self._start(count))
         except BaseException:
             self._supervisor.helper.close()
@@ -113,7 +113,7 @@ class LocalCluster:
     async def _start(self, count: int) -> None:
         loop = self._io.loop
         self.scheduler = SchedulerServer(self.config, loop, self.name)
-        await self.scheduler.start(self.scheduler_address, self._keys)
+        await self.scheduler.start(self._address, self._keys)
         self._supervisor.start(loop, self.scheduler, count)
 
     def link(self, name: str) -> EmbeddedLink:
@@ -135,7 +135,7 @@ class LocalCluster:
         """What a worker process of this cluster is told at its start."""
         return {
             "name": name,
-            "address": self.scheduler_address,
+            "address": str(self._address),
             "worker_key": self._keys[Role.WORKER].hex(),
             "client_key": self._keys[Role.CLIENT].hex(),
             "nthreads": self._nthreads,
@@ -176,6 +176,11 @@ class LocalCluster:
             self._io.run(coroutine, timeout)
         except TimeoutError:
             logger.warning("the scheduler did not close in %s s", timeout)
+
+    @property
+    def scheduler_address(self) -> str:
+        """Where the scheduler listens for its workers."""
+        return str(self._address)
 
     def get_client(self) -> Client:
         """A new client of this cluster."""
@@ -249,6 +254,7 @@ class _Supervisor:
         name = f"worker-{self._number}"
         self._number += 1
         self._starting.add(name)
+        self._scheduler.expect(name)
         self.helper.spawn(name, self._cluster.settings(name))
         return name
 
@@ -277,7 +283,7 @@ class _Supervisor:
         started = event.name in self._alive
         self._alive.discard(event.name)
         self._starting.discard(event.name)
-        self._scheduler.worker_died(event.name, event.pid, event.how)
+        self._scheduler.worker_died(event.name, event.how)
         if self._stopped or not self.helper.alive:
             return
         if not started:

@@ -84,6 +84,8 @@ class SchedulerServer:
         Where it listens, with the port that was found.
     closed : asyncio.Event
         Set at the end of `close`, also if a client asked for it.
+    on_worker : callable
+        Told the name of each worker that has been let in.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class SchedulerServer:
         self.machine = SchedulerMachine(config, seed, name, __version__)
         self.address: Address | None = None
         self.closed = asyncio.Event()
+        self.on_worker: Callable[[str], object] = _ignore
         self._config = config
         self._loop = loop
         self._clock = clock
@@ -235,6 +238,7 @@ class SchedulerServer:
         worker = self.machine.books.workers.get(peer.number)
         if worker is not None:
             peer.worker, peer.page = worker.name, first.page
+            self.on_worker(worker.name)
         return messages[1:]
 
     def _too_late(self, peer: Peer) -> None:
@@ -361,6 +365,10 @@ class SchedulerServer:
         self._alarm_at = None
         self.machine.tick(self._clock())
         self._turn_soon()
+
+
+def _ignore(name: str) -> None:
+    """Nobody has asked to hear of workers."""
 
 
 def _running_tasks(path: str) -> list[int] | None:
