@@ -41,11 +41,11 @@ class Config:
     functions: int = 10_000  # interned functions per connection; the oldest go first
 
     # -- handshake and connections ------------------------------------------------------------------------------------
-    handshake_seconds: float = 2.0
+    handshake_seconds: float = 2.0  # who has not proved by then to know the key is put out
     half_open: int = 64  # peers in the handshake at once; more wait in the kernel's queue
     connect_seconds: float = 10.0  # dask's comm timeout is 30 s; ours is for loopback and racks
     high_water_bytes: int = 64 * MIB  # a peer with more unsent bytes than this is not read from
-    low_water_bytes: int = 16 * MIB
+    low_water_bytes: int = 16 * MIB  # and is read from again below this
 
     # -- values -------------------------------------------------------------------------------------------------------
     inline_bytes: int = 64 * KIB  # results up to this size travel inside messages
