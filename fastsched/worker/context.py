@@ -8,9 +8,11 @@ never as a class.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from fastsched.config import Config
 from fastsched.wire.messages import Frames, Message
 
 __all__ = ["ClientChannel", "CurrentTask", "Host", "JobLike", "current", "host", "set_current", "set_host"]
@@ -19,8 +21,10 @@ __all__ = ["ClientChannel", "CurrentTask", "Host", "JobLike", "current", "host",
 class ClientChannel(Protocol):
     """The worker's connection as the client inside the worker sees it: the face of a stream's end."""
 
-    on_message: Callable[[Any, list[Message]], None] | None
-    on_closed: Callable[[Any, Exception | None], None] | None
+    on_message: Callable[[Any, list[Message]], object]
+    on_closed: Callable[[Any, Exception | None], object]
+    flush_client: Callable[[], object]
+    """Set by the client: returns once all that it was told so far has been sent. Called in threads of tasks."""
 
     def send(self, message: Message) -> None:
         """Hand a client's message to the scheduler. Safe from any thread."""
@@ -45,6 +49,8 @@ class Host(Protocol):
     name: str
     address: str
     nthreads: int
+    config: Config
+    loop: AbstractEventLoop
 
     def secede(self, task: CurrentTask) -> None:
         """Lend the task's slot to others; the thread goes on."""
@@ -55,8 +61,14 @@ class Host(Protocol):
     def channel_for_client(self) -> ClientChannel:
         """The one channel for the client inside this worker."""
 
-    def frames_of(self, task_id: int) -> Frames | None:
+    def flush_client(self) -> None:
+        """Wait until all that the client inside this worker was told so far has been sent."""
+
+    def frames_of(self, id: int) -> Frames | None:
         """A value that this worker holds, or None. Safe from any thread."""
+
+    def get_data(self, id: int, addresses: Sequence[str], answer: Callable[[Frames | None], None]) -> None:
+        """Ask other workers for a value, one after the other; in the loop's thread."""
 
 
 class CurrentTask:

@@ -7,6 +7,7 @@ lock; the executor reads a `Job` while it runs it. Imports only messages and the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any, NamedTuple, TypeAlias
 
 from fastsched.wire.messages import Frames, Message, RunItem
@@ -16,14 +17,28 @@ __all__ = ["Action", "Fetch", "Fetching", "Function", "Input", "Job", "Resume", 
 
 
 class Function:
-    """A function as it came over the wire; the executor unpickles it at its first call and leaves the result here."""
+    """A function as it came over the wire, and what was learnt of it.
 
-    __slots__ = ("call", "fn", "frames")
+    Attributes
+    ----------
+    call
+        The unpickled function; None until its first call.
+    micros : float
+        Its run time in microseconds, a moving average over about eight calls; infinite until it has run.
+    """
+
+    __slots__ = ("call", "fn", "frames", "micros")
 
     def __init__(self, fn: bytes, frames: Frames) -> None:
         self.fn = fn
         self.frames = frames
         self.call: Any = None
+        self.micros = inf
+
+    def note(self, micros: float) -> None:
+        """It ran this long. Threads may note at the same time: one of the two may be lost."""
+        known = self.micros
+        self.micros = micros if known == inf else known + (micros - known) / 8
 
 
 class Job:

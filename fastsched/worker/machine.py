@@ -101,7 +101,7 @@ class WorkerMachine:
         self._starts: list[Start | Resume] = []
         self._asks: list[tuple[str, int, int]] = []  # (address, id, bytes)
         self._answers: list[Action] = []
-        self._news = News(config)
+        self._news = News(config.batch_items)
         self._handlers: dict[type, Callable[[Any], None]] = {
             Run: self._on_run,
             Free: self._on_free,

@@ -1,0 +1,75 @@
+"""The worker's connection to the scheduler, as the client inside the worker sees it.
+
+One concern: give that client the face of a channel's end (`net.channel.Channel`) over a connection that is not its
+own: its messages go out between the worker's, what is meant for it is delivered to it. Made and fed by `server`;
+joined with a client by `nested`. Imports only messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastsched.wire.messages import Answer, Located, Message, Report
+
+__all__ = ["FOR_CLIENT", "WorkerClientChannel"]
+
+FOR_CLIENT: frozenset[type] = frozenset((Report, Located, Answer))
+"""What the scheduler tells a client."""
+
+
+class WorkerClientChannel:
+    """One end of a channel, see `net.channel.Channel`.
+
+    Parameters
+    ----------
+    forward : callable
+        Sends a message to the scheduler, after the worker's own news. Safe from any thread.
+
+    Attributes
+    ----------
+    flush_client : callable
+        Set by the client: returns once all that it was told so far has been sent.
+    """
+
+    label = "scheduler"
+    buffered = 0
+    on_full = None
+    on_drained = None
+
+    def __init__(self, forward: Callable[[Message], None]) -> None:
+        self._forward = forward
+        self._open = True
+        self.on_message: Callable[[Any, list[Message]], object] = _nothing
+        self.on_closed: Callable[[Any, Exception | None], object] = _nothing
+        self.flush_client: Callable[[], object] = _nothing
+
+    def send(self, message: Message) -> None:
+        """Send from any thread; nothing once closed."""
+        if self._open:
+            self._forward(message)
+
+    def close(self, flush: bool = True) -> None:
+        """Send and deliver nothing more; the worker's connection stays."""
+        self._open = False
+
+    def pause_reading(self) -> None:
+        """Without effect: the worker has to read."""
+
+    def resume_reading(self) -> None:
+        """Without effect."""
+
+    def deliver(self, messages: list[Message]) -> None:
+        """Messages of the scheduler have come."""
+        if self._open:
+            self.on_message(self, messages)
+
+    def end(self, reason: Exception | None) -> None:
+        """The worker's connection has ended."""
+        if self._open:
+            self._open = False
+            self.on_closed(self, reason)
+
+
+def _nothing(*args: object) -> None:
+    """Nobody listens yet."""

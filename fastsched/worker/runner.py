@@ -1,0 +1,125 @@
+"""One task from pickled function and inputs to pickled result, in the calling thread.
+
+One concern: unpickle, call, pickle, and turn whatever goes wrong on the way into an `ErrorItem`: nothing that a task
+does, not even SystemExit or KeyboardInterrupt, ends the thread that runs it. Called by `executor` in its threads;
+knows no lock, no queue and no socket. May import: payload (the only pickle), messages, and its own room's records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from contextvars import Context
+from time import perf_counter_ns
+from types import CoroutineType
+from typing import Any
+
+from fastsched.wire import payload
+from fastsched.wire.messages import ErrorItem, ErrorKind, Frames
+from fastsched.worker.jobs import Function, Job
+from fastsched.worker.store import Value
+
+__all__ = ["Outcome", "could_not_start", "run_function", "run_job", "type_name"]
+
+
+class Outcome:
+    """What became of a job: a `value`, or an `error`.
+
+    `result` is the object itself. It has to live until the outcome is reported: futures inside it are released with
+    it, and the scheduler must hear of the value that pins them first.
+    """
+
+    __slots__ = ("error", "micros", "pins", "result", "value")
+
+    def __init__(
+        self,
+        value: Value | None,
+        error: ErrorItem | None = None,
+        micros: int = 0,
+        pins: tuple[str, ...] = (),
+        result: Any = None,
+    ) -> None:
+        self.value = value
+        self.error = error
+        self.micros = micros
+        self.pins = pins
+        self.result = result
+
+
+def run_job(job: Job, worker: str) -> Outcome:
+    """Run the task; returns in any case. `worker`: its name, for errors."""
+    try:
+        call = job.function.call or load_function(job.function)
+        inputs = [payload.loads(value.frames) for value in job.values] if job.values else ()
+        args, kwargs = payload.loads_call(job.args, inputs)
+    except BaseException as error:  # noqa: BLE001  unpickling runs the user's code
+        return _unusable(job, worker, f"the function or the arguments of task {job.key!r} cannot be unpickled", error)
+    del inputs
+    began = perf_counter_ns()
+    try:
+        result = Context().run(call, *args, **kwargs)
+        if type(result) is CoroutineType:
+            result = Context().run(asyncio.run, result)
+    except BaseException as error:  # noqa: BLE001  a task's SystemExit or KeyboardInterrupt is its own
+        return _raised(job, worker, error, (perf_counter_ns() - began) // 1000)
+    micros = (perf_counter_ns() - began) // 1000
+    try:
+        pickled = payload.dumps(result, "the result")
+        pins = tuple([future.key for future in pickled.futures]) if pickled.futures else ()
+    except BaseException as error:  # noqa: BLE001  pickling runs the user's code
+        kind = type_name(type(result))
+        return _unusable(job, worker, f"the result of task {job.key!r} (a {kind}) cannot be pickled", error)
+    return Outcome(Value(pickled.frames, type_name(type(result))), None, micros, pins, result)
+
+
+def load_function(function: Function) -> Any:
+    """Unpickle a function once. It keeps its id: a task that submits it again meets the tasks of others."""
+    call = function.call = payload.load_function(function.frames)
+    payload.functions.register(function.fn, call)
+    return call
+
+
+def _raised(job: Job, worker: str, error: BaseException, micros: int) -> Outcome:
+    """The task's own exception; the traceback begins with the task's first frame, not with ours."""
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+    frames, text = payload.dumps_exception(error)
+    return Outcome(None, ErrorItem(ErrorKind.TASK, frames, job.key, worker, job.attempt, text), micros)
+
+
+def _unusable(job: Job, worker: str, what: str, error: BaseException) -> Outcome:
+    """Something could not be pickled or unpickled."""
+    reason = "".join(traceback.format_exception_only(error)).strip()  # not str(error): that is the user's code too
+    text = f"{what} by worker {worker!r}: {reason}"
+    return Outcome(None, ErrorItem(ErrorKind.SERIALIZATION, None, job.key, worker, job.attempt, text))
+
+
+def could_not_start(job: Job, worker: str, error: BaseException) -> ErrorItem:
+    """There is no thread to run the job."""
+    text = f"worker {worker!r} cannot start a thread for task {job.key!r}: {error}"
+    frames, text = payload.dumps_exception(RuntimeError(text))
+    return ErrorItem(ErrorKind.TASK, frames, job.key, worker, job.attempt, text)
+
+
+def run_function(frames: Frames, worker: str) -> tuple[bool, Frames]:
+    """Call a pickled ``(function, args, kwargs)`` of `Client.run`; (False, the pickled exception) if it raised."""
+    what = f"the result of the function that ran on worker {worker!r}"
+    try:
+        function, args, kwargs = payload.loads(frames)
+        result = Context().run(function, *args, **kwargs)
+        if type(result) is CoroutineType:
+            result = Context().run(asyncio.run, result)
+        return True, payload.dumps(result, what).frames
+    except BaseException as error:  # noqa: BLE001  as for a task
+        pickled, text = payload.dumps_exception(error)
+        if pickled is None:
+            pickled, _ = payload.dumps_exception(RuntimeError(text))
+        return False, pickled or ()
+
+
+def type_name(kind: type) -> str:
+    """As dask shows it: ``int``, ``numpy.ndarray``, ``module.Class``: without inner modules."""
+    module = kind.__module__
+    if module == "builtins":
+        return kind.__qualname__
+    return f"{module.partition('.')[0]}.{kind.__qualname__}"

@@ -1,0 +1,448 @@
+"""A worker at work: the shell that owns the sockets and the clock, and holds a `WorkerMachine` and its `Executor`.
+
+One concern: carry messages between the scheduler, the machine, other workers and the client inside this worker.
+Decides nothing about tasks. `main` is the life of a worker process.
+
+Threads: the loop's thread receives; whoever has news sends it. The machine is touched under `_lock` only. Messages
+leave under `_send_lock`, which is held from draining the machine until its messages are with the stream, so that they
+leave in the order in which they were drained. Nobody takes `_send_lock` while holding `_lock`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastsched._version import __version__
+from fastsched.config import Config
+from fastsched.errors import FastschedError, SerializationError
+from fastsched.net.address import Address, Scheme, parse, unix_address
+from fastsched.net.channel import Channel
+from fastsched.net.connect import connect
+from fastsched.net.data import DataPeers
+from fastsched.net.listener import Listener, listen
+from fastsched.net.loop import Waker, new_event_loop
+from fastsched.net.stream import Connection, Stream
+from fastsched.page import Page
+from fastsched.wire.messages import (
+    ALLOWED,
+    Data,
+    DatumItem,
+    Drop,
+    Frames,
+    Free,
+    GetData,
+    Message,
+    Pulse,
+    Put,
+    RanFunction,
+    Refuse,
+    Register,
+    Retract,
+    Role,
+    Run,
+    RunFunction,
+    Shutdown,
+    Welcome,
+)
+from fastsched.worker.channel import FOR_CLIENT, WorkerClientChannel
+from fastsched.worker.context import CurrentTask, set_host
+from fastsched.worker.executor import Executor
+from fastsched.worker.jobs import Action, Fetch, Send
+from fastsched.worker.machine import SCHEDULER, WorkerMachine
+from fastsched.worker.runner import run_function
+
+__all__ = ["Settings", "WorkerServer", "main"]
+
+log = logging.getLogger(__name__)
+
+FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put))
+"""What the scheduler orders."""
+
+DATA_MESSAGES: frozenset[type] = frozenset((GetData,))
+"""What others may say to a worker."""
+
+GC_THRESHOLDS = (20_000, 20, 20)
+"""Young objects here are mostly records of tasks, which need no collector; the default of 700 costs 5 % of a no-op."""
+
+
+class Settings(NamedTuple):
+    """What a worker process is told at its start."""
+
+    name: str
+    address: str  # of the scheduler
+    worker_key: bytes
+    client_key: bytes
+    nthreads: int
+    memory_limit: int  # bytes, 0: none
+    directory: str  # for the socket and the page, 0700; "" if the worker serves over TCP
+    listen: str  # the host at which it serves its data, if there is no directory
+    config: Config
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> Settings:
+        """From plain data, as it is handed to a worker process."""
+        return cls(
+            settings["name"],
+            settings["address"],
+            bytes.fromhex(settings["worker_key"]),
+            bytes.fromhex(settings["client_key"]),
+            settings["nthreads"],
+            settings.get("memory_limit", 0),
+            settings.get("directory", ""),
+            settings.get("listen", ""),
+            Config(**settings.get("config", {})),
+        )
+
+
+class WorkerServer:
+    """A worker. It is the `Host` of the tasks that it runs.
+
+    Parameters
+    ----------
+    settings : Settings
+        Who it is and whom it serves.
+    loop : asyncio.AbstractEventLoop
+        Where it runs; all methods are called in its thread unless they say otherwise.
+    clock : callable
+        Monotonic seconds.
+
+    Attributes
+    ----------
+    name, nthreads, config, loop
+        As set.
+    address : str
+        Where its data is to be had, once it has started.
+    closed : asyncio.Event
+        Set when the worker has ended, whatever the reason.
+    """
+
+    def __init__(
+        self, settings: Settings, loop: AbstractEventLoop, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.name = settings.name
+        self.nthreads = settings.nthreads
+        self.config = settings.config
+        self.loop = loop
+        self.address = ""
+        self.closed = asyncio.Event()
+        self._settings = settings
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._send_lock = threading.Lock()
+        self._machine = WorkerMachine(settings.config, settings.nthreads, settings.name, seed=os.getpid())
+        self._page = Page(_own_path(settings, "page"), settings.nthreads)
+        self._executor = Executor(self._machine, self._lock, self._page, self, self.flush, self._wake)
+        self._waker = Waker(loop, self._woken)
+        self._is_woken = False
+        self._client = WorkerClientChannel(self._forward)
+        self._peers = DataPeers(loop, Role.WORKER, settings.worker_key, settings.config)
+        self._listener: Listener | None = None
+        self._scheduler: Stream | None = None
+        self._readers: dict[int, Stream] = {}  # who fetches data here, by the machine's number
+        self._numbers = itertools.count(SCHEDULER + 1)
+        self._ending = False
+
+    # -- coming and going ---------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Serve data, and sign on with the scheduler.
+
+        Raises
+        ------
+        AddressError, ConnectError, HandshakeError
+            The scheduler cannot be reached, or does not let us in.
+        """
+        settings = self._settings
+        keys = {Role.CLIENT: settings.client_key, Role.WORKER: settings.worker_key}
+        place = _data_address(settings)
+        # Somebody chose that host; where it must not be, the scheduler's own address would not have been let through.
+        self._listener = await listen(place, keys, self.loop, self.config, self._admit, insecure=True)
+        self.address = str(self._listener.address)
+        self._machine.address = self.address
+        connection = await connect(settings.address, Role.WORKER, settings.worker_key, self.config)
+        allowed = ALLOWED[Role.SCHEDULER]
+        stream = Stream(connection, self.loop, self.config, allowed, self._received, self._scheduler_gone)
+        self._scheduler = stream
+        stream.send(
+            Register(
+                self.name,
+                __version__,
+                os.getpid(),
+                self.nthreads,
+                self.address,
+                settings.memory_limit,
+                self._page.path,
+            )
+        )
+
+    def stop(self, reason: str) -> None:
+        """End: nothing new is started, what runs is abandoned, what was found out is sent."""
+        if self._ending:
+            return
+        log.debug("worker %s stops: %s", self.name, reason)
+        self._ending = True
+        self._page.clear()  # nobody is to blame for a planned stop
+        if self._scheduler is not None:
+            self.flush()
+            self._scheduler.close()
+        self._executor.stop()
+        self._client.end(None)
+        self.loop.create_task(self._close())
+
+    async def _close(self) -> None:
+        if self._listener is not None:
+            await self._listener.close()
+        self._peers.close()
+        for reader in list(self._readers.values()):
+            reader.close(flush=False)
+        self._waker.close()
+        self.closed.set()
+
+    def _scheduler_gone(self, channel: Channel, reason: Exception | None) -> None:
+        self.stop("the scheduler is gone" if reason is None else f"the scheduler is gone: {reason}")
+
+    # -- what the scheduler says --------------------------------------------------------------------------------------
+
+    def _received(self, channel: Channel, messages: list[Message]) -> None:
+        now = self._clock()
+        machine = self._machine
+        others: list[Message] = []
+        with self._lock:
+            for message in messages:
+                if type(message) in FOR_MACHINE:
+                    machine.receive(SCHEDULER, message, now)
+                else:
+                    others.append(message)
+            starts = machine.starts()
+            news = machine.has_news
+        if starts:
+            self._executor.begin(starts)
+        if news:
+            self.flush()
+        if others:
+            self._received_others(others)
+
+    def _received_others(self, messages: list[Message]) -> None:
+        for_client = [message for message in messages if type(message) in FOR_CLIENT]
+        if for_client:
+            self._client.deliver(for_client)
+        for message in messages:
+            match message:
+                case RunFunction(request, frames):
+                    _SideThread(self, request, frames).start()
+                case Shutdown(reason):
+                    self.stop(reason)
+                case Welcome(name):
+                    self.name = name
+                    with self._lock:
+                        self._machine.name = name
+                case Refuse(text):
+                    log.error("worker %s is put out by the scheduler: %s", self.name, text)
+                    self.stop(text)
+                case Pulse():
+                    pass
+
+    # -- sending ------------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Do and send all that the machine has. From any thread."""
+        with self._send_lock:
+            with self._lock:
+                actions = self._machine.drain()
+            rest = [action for action in actions if not self._sent(action)]
+        if rest:
+            self._carry_out(rest)
+
+    def _sent(self, action: Action) -> bool:
+        """Send it if it is a message to the scheduler."""
+        if type(action) is not Send or action.peer != SCHEDULER:
+            return False
+        if self._scheduler is not None:
+            self._scheduler.send(action.message)
+        return True
+
+    def _carry_out(self, actions: list[Action]) -> None:
+        starts = []
+        for action in actions:
+            if type(action) is Fetch:
+                self.loop.call_soon_threadsafe(self._fetch, action)
+            elif type(action) is Send:
+                self._answer(action.peer, action.message)
+            else:
+                starts.append(action)
+        self._executor.begin(starts)
+
+    def _wake(self) -> None:
+        """Have the loop's thread flush soon. From any thread."""
+        if not self._is_woken:
+            self._is_woken = True
+            self._waker.wake()
+
+    def _woken(self) -> None:
+        self._is_woken = False
+        self.flush()
+
+    def _forward(self, message: Message) -> None:
+        """Send a message of the client inside this worker, after the news that came before it."""
+        with self._send_lock:
+            with self._lock:
+                actions = self._machine.drain()
+            rest = [action for action in actions if not self._sent(action)]
+            if self._scheduler is not None:
+                self._scheduler.send(message)
+        if rest:
+            self._carry_out(rest)
+
+    # -- data: from others, and for others ----------------------------------------------------------------------------
+
+    def _fetch(self, fetch: Fetch) -> None:
+        def answered(address: str, items: Sequence[DatumItem] | None) -> None:
+            found = {id: frames for id, frames in items or ()}
+            with self._lock:
+                self._machine.fetched(address, [(id, found.get(id)) for id in fetch.ids], self._clock())
+            self.flush()
+
+        self._peers.ask(fetch.address, fetch.ids, answered)
+
+    def _admit(self, connection: Connection) -> None:
+        number = next(self._numbers)
+
+        def received(channel: Channel, messages: list[Message]) -> None:
+            with self._lock:
+                for message in messages:
+                    self._machine.receive(number, message, self._clock())
+            self.flush()
+
+        def ended(channel: Channel, reason: Exception | None) -> None:
+            self._readers.pop(number, None)
+
+        self._readers[number] = Stream(
+            connection,
+            self.loop,
+            self.config,
+            DATA_MESSAGES,
+            received,
+            ended,
+            lambda channel: channel.pause_reading(),  # it asks for more than it reads
+            lambda channel: channel.resume_reading(),
+        )
+
+    def _answer(self, peer: int, message: Message) -> None:
+        stream = self._readers.get(peer)
+        if stream is None:
+            return
+        try:
+            stream.send(message)
+        except SerializationError as error:  # over a limit of the wire; no answer at all would be worse
+            log.error("worker %s cannot hand on a value: %s", self.name, error)
+            if isinstance(message, Data):
+                stream.send(Data(message.request, tuple(DatumItem(item.id, None) for item in message.items)))
+
+    # -- what tasks may ask -------------------------------------------------------------------------------------------
+
+    def secede(self, task: CurrentTask) -> None:
+        """See `context.Host`."""
+        self._executor.secede(task)
+
+    def rejoin(self, task: CurrentTask) -> None:
+        """See `context.Host`."""
+        self._executor.rejoin(task)
+
+    def channel_for_client(self) -> WorkerClientChannel:
+        """See `context.Host`."""
+        return self._client
+
+    def flush_client(self) -> None:
+        """See `context.Host`."""
+        self._client.flush_client()
+
+    def frames_of(self, id: int) -> Frames | None:
+        """See `context.Host`."""
+        with self._lock:
+            return self._machine.frames_of(id)
+
+    def get_data(self, id: int, addresses: Sequence[str], answer: Callable[[Frames | None], None]) -> None:
+        """See `context.Host`."""
+        self._peers.get(id, [address for address in addresses if address != self.address], answer)
+
+    def reply(self, request: int, ok: bool, frames: Frames) -> None:
+        """The outcome of a `RunFunction`. From any thread."""
+        self._forward(RanFunction(request, ok, frames))
+
+
+class _SideThread(threading.Thread):
+    """Runs one function of `Client.run`: outside the slots, so that it answers also on a busy worker."""
+
+    def __init__(self, server: WorkerServer, request: int, frames: Frames) -> None:
+        super().__init__(name=f"fastsched-run-{request}", daemon=True)
+        self._server = server
+        self._request = request
+        self._frames = frames
+
+    def run(self) -> None:
+        """Call it and reply."""
+        set_host(self._server)
+        ok, frames = run_function(self._frames, self._server.name)
+        self._server.reply(self._request, ok, frames)
+
+
+def _own_path(settings: Settings, suffix: str) -> str:
+    """A file of this worker in the cluster's directory; names of workers may hold anything."""
+    if not settings.directory:
+        return ""
+    name = "".join(char if char.isalnum() and char.isascii() else "-" for char in settings.name)[:20]
+    return str(Path(settings.directory, f"{name}-{os.getpid()}.{suffix}"))
+
+
+def _data_address(settings: Settings) -> Address:
+    if settings.directory:
+        return unix_address(_own_path(settings, "sock"))
+    return Address(Scheme.TCP, settings.listen or _own_host(settings.address), 0, "")
+
+
+def _own_host(scheduler: str) -> str:
+    """Without being told: only this machine, if the scheduler is here."""
+    return "127.0.0.1" if parse(scheduler).is_local else "0.0.0.0"
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Live as a worker process until told to stop, or until the scheduler is gone.
+
+    Parameters
+    ----------
+    settings : dict
+        The fields of `Settings`; keys in hexadecimal, `config` as keyword arguments of `Config`.
+    """
+    told = Settings.from_dict(settings)
+    sys.setswitchinterval(told.config.switch_interval)
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(_live(told, loop))
+    except (FastschedError, OSError) as error:
+        log.error("worker %s cannot start: %s", told.name, error)
+        sys.exit(1)
+    finally:
+        loop.close()
+
+
+async def _live(settings: Settings, loop: AbstractEventLoop) -> None:
+    server = WorkerServer(settings, loop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop, signal.Signals(number).name)
+    await server.start()
+    await server.closed.wait()
