@@ -96,6 +96,16 @@ def imports_stand_at_the_top(tree: Tree) -> list[str]:
     ]
 
 
+def imports_name_their_module(tree: Tree) -> list[str]:
+    """No import_module(text), except where the late imports are."""
+    return [
+        _at(source, line, f"calls {name}")
+        for source in tree
+        for line, name in source.calls
+        if name.rsplit(".", 1)[-1] in ("import_module", "__import__") and source.path not in rules.IMPORTS_BY_NAME
+    ]
+
+
 def modules_form_no_knot(tree: Tree) -> list[str]:
     """No module imports itself through others. (For the type checker alone, neighbours in a room may.)"""
     edges: dict[str, set[str]] = {source.module: set() for source in tree}
@@ -204,6 +214,7 @@ CHECKS: tuple[Check, ...] = (
     randomness_is_seeded,
     the_wire_does_no_io,
     imports_stand_at_the_top,
+    imports_name_their_module,
     modules_form_no_knot,
     rooms_form_no_knot,
     clocks_are_monotonic,

@@ -55,11 +55,14 @@ SEES_ROLES = ("__init__.py", "nested.py", "local.py", "cli/*", "_late.py")
 # May be imported by everybody although it stands on top, and may import inside functions, to save start-up time.
 LATE = "_late.py"
 
+# Importing by a name in a text hides an import from these rules.
+IMPORTS_BY_NAME = (LATE, "spawn/helper.py")
+
 # A module of somebody else's that has one home here.
 HOMES = {
     "uvloop": ("net/loop.py",),
-    "pickle": ("wire/payload.py",),
-    "cloudpickle": ("wire/payload.py",),
+    "pickle": ("wire/payload/pickling.py",),
+    "cloudpickle": (LATE,),
     "socket": ("net/*", "spawn/*"),
     "msgpack": ("wire/codec.py",),
     "click": ("cli/*",),

@@ -68,7 +68,11 @@ BAD = [
         "net/stream.py:1: imports fastsched.scheduler.server",
     ),
     (checks.modules_have_one_home, {"worker/server.py": "import uvloop"}, "its home is net/loop.py"),
-    (checks.modules_have_one_home, {"worker/store.py": "from pickle import loads"}, "its home is wire/payload.py"),
+    (
+        checks.modules_have_one_home,
+        {"worker/store.py": "from pickle import loads"},
+        "its home is wire/payload/pickling.py",
+    ),
     (checks.modules_have_one_home, {"_core.pyx": "import pickle"}, "_core.pyx:1: imports pickle"),
     (checks.modules_have_one_home, {"client/session.py": "import socket as s"}, "its home is net/* spawn/*"),
     (checks.machines_are_pure, {"worker/machine.py": "import time"}, "worker/machine.py:1: a machine imports time"),
@@ -91,6 +95,12 @@ BAD = [
         {"_core.pyx": "cdef int f():\n    import json\n"},
         "_core.pyx:2: f() imports json",
     ),
+    (
+        checks.imports_name_their_module,
+        {"local.py": "import importlib\nimportlib.import_module('x')"},
+        "local.py:2: calls",
+    ),
+    (checks.imports_name_their_module, {"_core.pyx": "x = __import__('time')"}, "_core.pyx:1: calls __import__"),
     (
         checks.modules_form_no_knot,
         {"wire/a.py": "from fastsched.wire import b", "wire/b.py": "from fastsched.wire.a import x"},
