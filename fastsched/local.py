@@ -147,6 +147,14 @@ class LocalCluster:
             "config": self.config.as_dict(),
         }
 
+    def check(self) -> None:
+        """Recompute every invariant of the embedded scheduler; AssertionError says which does not hold."""
+        self._ensure_open()
+        self._io.run(self._check())
+
+    async def _check(self) -> None:
+        self.scheduler.check()
+
     def close(self, timeout: Timeout = None) -> None:
         """Stop workers and scheduler; open futures end with SchedulerLost or CancelledError. Twice is fine.
 

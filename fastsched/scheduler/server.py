@@ -155,6 +155,11 @@ class SchedulerServer:
             self._forget(peer)
         self.closed.set()
 
+    def check(self) -> None:
+        """End the turn and recompute every invariant of the machine; AssertionError says which does not hold."""
+        self._turn()
+        self.machine.check()
+
     # -- supervision --------------------------------------------------------------------------------------------------
 
     def expect(self, name: str) -> None:
