@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import weakref
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from fastsched.client.remote import remote_link as RemoteLink
     from fastsched.local import LocalCluster
 
-__all__ = ["close_at_exit", "local_cluster", "public_name", "remote_link"]
+__all__ = ["close_at_exit", "cloudpickle", "local_cluster", "public_name", "remote_link"]
 
 _HOMES = {
     "fastsched.client.client": ("Client",),
@@ -45,6 +46,13 @@ def local_cluster() -> type[LocalCluster]:
     from fastsched.local import LocalCluster
 
     return LocalCluster
+
+
+def cloudpickle() -> ModuleType:
+    """`cloudpickle`: needed for what plain pickle cannot send."""
+    import cloudpickle
+
+    return cloudpickle
 
 
 def remote_link() -> Any:

@@ -19,7 +19,7 @@ from fastsched.config import Config
 from fastsched.errors import ProtocolError, SerializationError
 from fastsched.wire import shapes
 from fastsched.wire.framing import BytesLike, FrameDecoder, Packet, frames_of
-from fastsched.wire.messages import MESSAGES, Buffer, Message
+from fastsched.wire.messages import CODES, MESSAGES, Buffer, Message
 
 __all__ = ["Decoder", "encode"]
 
@@ -89,27 +89,27 @@ def encode(message: Message, config: Config = DEFAULTS) -> list[BytesLike]:
     _packers.append(packer)
     if len(control) > config.control_bytes or len(attached) > config.message_buffers:
         return [piece for half in _halves(message, config) for piece in encode(half, config)]
-    return frames_of(message.CODE, control, attached, config.frame_bytes)
+    return frames_of(CODES[type(message)], control, attached, config.frame_bytes)
 
 
 def _halves(message: Message, config: Config) -> Iterator[Message]:
     """Two messages that say together, and in the same order, what this one says."""
-    kind = type(message)
-    batches = shapes.batches(kind)
-    total = sum(len(message[index]) for index in batches)
+    kind: Any = type(message)
+    fields: tuple[Any, ...] = message
+    places = shapes.batches(kind)
+    total = sum(len(fields[place]) for place in places)
     if total < 2:
         raise SerializationError(
             f"a {kind.__name__} message is over {config.control_bytes} bytes or {config.message_buffers} buffers"
         )
-    first, second = list(message), list(message)
+    first, second = list(fields), list(fields)
     left = total // 2
-    for index in batches:
-        batch = message[index]
-        first[index], second[index] = batch[:left], batch[left:]
+    for place in places:
+        batch = fields[place]
+        first[place], second[place] = batch[:left], batch[left:]
         left = max(0, left - len(batch))
-    make = cast(Any, kind)._make
-    yield make(first)
-    yield make(second)
+    yield kind._make(first)
+    yield kind._make(second)
 
 
 class Decoder:

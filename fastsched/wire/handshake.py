@@ -1,7 +1,7 @@
 """Who is there? Fixed binary frames, before anything else is read.
 
-One concern: two peers prove to each other that they know the key of a role, before a byte reaches msgpack or pickle. The
-frames have fixed lengths (docs/wire.md shows them byte by byte), each begins with its kind::
+One concern: two peers prove to each other that they know the key of a role, before a byte reaches msgpack or pickle.
+The frames have fixed lengths; docs/wire.md shows them byte by byte::
 
     client                                                server
     HELLO   magic, version, role, nonce           ->

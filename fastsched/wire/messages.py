@@ -28,6 +28,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 
 __all__ = [
     "ALLOWED",
+    "CODES",
     "MESSAGES",
     "Answer",
     "Buffer",
@@ -299,7 +300,6 @@ class DatumItem(NamedTuple):
 class Submit(NamedTuple):
     """New tasks, and the functions that this connection has not seen."""
 
-    CODE = 1
     functions: tuple[FunctionItem, ...]
     tasks: tuple[TaskItem, ...]
 
@@ -307,21 +307,18 @@ class Submit(NamedTuple):
 class Want(NamedTuple):
     """Futures that arrived by pickle want their values."""
 
-    CODE = 2
     items: tuple[WantItem, ...]
 
 
 class Release(NamedTuple):
     """These futures are gone; what nobody else wants may be forgotten."""
 
-    CODE = 3
     fids: Fids
 
 
 class Cancel(NamedTuple):
     """Cancel the tasks of these futures, for everybody."""
 
-    CODE = 4
     fids: Fids
     reason: str
 
@@ -329,7 +326,6 @@ class Cancel(NamedTuple):
 class Scatter(NamedTuple):
     """Values for the workers to hold."""
 
-    CODE = 5
     items: tuple[ScatterItem, ...]
     workers: tuple[str, ...]  # names; empty: any
     broadcast: bool
@@ -338,14 +334,12 @@ class Scatter(NamedTuple):
 class Locate(NamedTuple):
     """Where are the values of these futures? Answered by `Located`."""
 
-    CODE = 6
     fids: Fids
 
 
 class Call(NamedTuple):
     """A question to the scheduler, answered by `Answer`."""
 
-    CODE = 7
     request: Natural
     verb: Request
     args: tuple[Any, ...]  # scalars and strings
@@ -355,7 +349,6 @@ class Call(NamedTuple):
 class Keep(NamedTuple):
     """Fire and forget: the scheduler holds these tasks itself until they are done."""
 
-    CODE = 8
     fids: Fids
 
 
@@ -365,7 +358,6 @@ class Keep(NamedTuple):
 class Report(NamedTuple):
     """What became of futures that this client wants."""
 
-    CODE = 20
     finished: tuple[ResultItem, ...]
     erred: tuple[FailedItem, ...]
     lost: Fids  # finished before, now being computed again
@@ -374,14 +366,12 @@ class Report(NamedTuple):
 class Located(NamedTuple):
     """Answers `Locate`."""
 
-    CODE = 21
     items: tuple[LocatedItem, ...]
 
 
 class Answer(NamedTuple):
     """Answers `Call`."""
 
-    CODE = 22
     request: Natural
     ok: bool
     value: Any  # plain data; the text of the error if not ok
@@ -393,7 +383,6 @@ class Answer(NamedTuple):
 class Run(NamedTuple):
     """Tasks to run, and the functions that this connection has not seen."""
 
-    CODE = 40
     functions: tuple[FunctionItem, ...]
     tasks: tuple[RunItem, ...]
 
@@ -401,35 +390,30 @@ class Run(NamedTuple):
 class Free(NamedTuple):
     """Drop these values."""
 
-    CODE = 41
     ids: Ids
 
 
 class Retract(NamedTuple):
     """Give these back if they have not started: answered by `Done.returned`, silence means kept."""
 
-    CODE = 42
     attempts: Attempts
 
 
 class Drop(NamedTuple):
     """Nobody wants these attempts any more: forget them if queued, throw the result away if running."""
 
-    CODE = 43
     attempts: Attempts
 
 
 class Put(NamedTuple):
     """Values to hold, acknowledged by `Done.replicas`."""
 
-    CODE = 44
     items: tuple[PutItem, ...]
 
 
 class RunFunction(NamedTuple):
     """`Client.run`: call this on the worker, outside the slots."""
 
-    CODE = 45
     request: Natural
     frames: Frames
 
@@ -437,7 +421,6 @@ class RunFunction(NamedTuple):
 class Shutdown(NamedTuple):
     """Stop: finish nothing, close."""
 
-    CODE = 46
     reason: str
 
 
@@ -447,7 +430,6 @@ class Shutdown(NamedTuple):
 class Done(NamedTuple):
     """The news of one turn of a worker."""
 
-    CODE = 60
     finished: tuple[FinishedItem, ...]
     erred: tuple[ErredItem, ...]
     returned: Attempts  # retracted, or not startable here
@@ -459,7 +441,6 @@ class Done(NamedTuple):
 class RanFunction(NamedTuple):
     """Answers `RunFunction`."""
 
-    CODE = 61
     request: Natural
     ok: bool
     frames: Frames  # the pickled result, or the pickled exception
@@ -471,7 +452,6 @@ class RanFunction(NamedTuple):
 class Register(NamedTuple):
     """The first message after the handshake."""
 
-    CODE = 80
     name: str
     version: str
     pid: Natural
@@ -484,7 +464,6 @@ class Register(NamedTuple):
 class Welcome(NamedTuple):
     """Answers `Register`: the peer is in."""
 
-    CODE = 81
     name: str  # the peer's name in this cluster
     version: str
     scheduler: str  # the scheduler's own identity
@@ -493,14 +472,12 @@ class Welcome(NamedTuple):
 class Refuse(NamedTuple):
     """The peer is not let in (or is put out); the connection is closed after it."""
 
-    CODE = 82
     text: str
 
 
 class Pulse(NamedTuple):
     """A sign of life; no answer is due."""
 
-    CODE = 83
     beat: Natural
 
 
@@ -510,7 +487,6 @@ class Pulse(NamedTuple):
 class GetData(NamedTuple):
     """Ask a worker for values that it holds; answered by `Data`."""
 
-    CODE = 100
     request: Natural
     ids: Ids
 
@@ -518,7 +494,6 @@ class GetData(NamedTuple):
 class Data(NamedTuple):
     """Answers `GetData`; in several messages if one would be over the limits of the wire, each id in one of them."""
 
-    CODE = 101
     request: Natural
     items: tuple[DatumItem, ...]
 
@@ -532,17 +507,47 @@ Message: TypeAlias = (
     | GetData | Data
 )  # fmt: skip
 
+MESSAGES: dict[int, type] = {
+    # client -> scheduler
+    1: Submit,
+    2: Want,
+    3: Release,
+    4: Cancel,
+    5: Scatter,
+    6: Locate,
+    7: Call,
+    8: Keep,
+    # scheduler -> client
+    20: Report,
+    21: Located,
+    22: Answer,
+    # scheduler -> worker
+    40: Run,
+    41: Free,
+    42: Retract,
+    43: Drop,
+    44: Put,
+    45: RunFunction,
+    46: Shutdown,
+    # worker -> scheduler
+    60: Done,
+    61: RanFunction,
+    # both ways
+    80: Register,
+    81: Welcome,
+    82: Refuse,
+    83: Pulse,
+    # data connections
+    100: GetData,
+    101: Data,
+}
+"""The code of each message on the wire: 1 to 253. A code is never given to another message."""
+
+CODES: dict[type, int] = {kind: code for code, kind in MESSAGES.items()}
+
 _CLIENT = (Submit, Want, Release, Cancel, Scatter, Locate, Call, Keep)
 _WORKER = (Done, RanFunction)
 _BOTH = (Register, Pulse)
-
-MESSAGES: dict[int, type] = {
-    kind.CODE: kind
-    for kind in (
-        *_CLIENT, Report, Located, Answer, Run, Free, Retract, Drop, Put, RunFunction, Shutdown,
-        *_WORKER, *_BOTH, Welcome, Refuse, GetData, Data,
-    )
-}  # fmt: skip
 
 ALLOWED: dict[Role, frozenset[type]] = {
     Role.CLIENT: frozenset((*_CLIENT, *_BOTH, GetData)),

@@ -1,0 +1,89 @@
+"""The arguments of a call, pickled.
+
+One concern: ``(args, kwargs)`` to frames, with placeholders for the futures that the call depends on, and back with
+their values. Called by the client's shell (out) and the worker's executor (in).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fastsched.errors import SerializationError
+from fastsched.wire.messages import Frames
+from fastsched.wire.payload.futures import SCALARS, collecting, replace_futures, resolving
+from fastsched.wire.payload.pickling import loads, pickled, plainly, unpickled
+
+__all__ = ["dumps_call", "dumps_function_call", "loads_call", "loads_function_call"]
+
+
+def dumps_call(args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str) -> tuple[Frames, list[Any], list[Any]]:
+    """Pickle the arguments of a call.
+
+    Parameters
+    ----------
+    args, kwargs
+        Pickled as they are now: large buffers are copied, so that changing an argument after the call changes nothing.
+    what : str
+        The task, for an error message.
+
+    Returns
+    -------
+    frames : Frames
+        For `loads_call`.
+    dependencies : list of futures
+        Those in nested containers, each key once: `loads_call` wants their values in this order.
+    pins : list of futures
+        Those elsewhere (attributes, closures): they arrive as futures, and must be kept alive until then.
+
+    Raises
+    ------
+    SerializationError
+        An argument cannot be pickled.
+    """
+    if not kwargs and SCALARS.issuperset(map(type, args)):
+        return plainly((args, {})), [], []
+    call, dependencies = replace_futures((args, dict(kwargs)))
+    pins: list[Any] = []
+    with collecting(pins):
+        frames = pickled(call, f"the arguments of {what}", snapshot=True)
+    return frames, dependencies, pins
+
+
+def loads_call(
+    frames: Frames, inputs: Sequence[Any] = (), what: str = "the call"
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Unpickle the arguments of a call.
+
+    Parameters
+    ----------
+    frames : Frames
+        As `dumps_call` made them. Large buffers are copied: the task may run more than once.
+    inputs : sequence
+        The values of the dependencies.
+    what : str
+        The task, for an error message.
+
+    Raises
+    ------
+    SerializationError
+        They cannot be unpickled here.
+    """
+    try:
+        if not inputs:
+            return unpickled(frames)  # type: ignore[no-any-return]
+        with resolving(inputs):
+            return unpickled(frames)  # type: ignore[no-any-return]
+    except Exception as error:
+        text = f"the arguments of {what} cannot be unpickled here: {type(error).__name__}: {error}"
+        raise SerializationError(text) from error
+
+
+def dumps_function_call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Frames:
+    """Pickle a function with its arguments, for `Client.run`. Raises SerializationError."""
+    return pickled((fn, args, dict(kwargs)), f"the call of {getattr(fn, '__name__', fn)!r}")
+
+
+def loads_function_call(frames: Frames) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """What `dumps_function_call` pickled. Raises SerializationError."""
+    return loads(frames, "the function to run and its arguments")  # type: ignore[no-any-return]

@@ -1,0 +1,185 @@
+"""Exceptions to frames and back.
+
+One concern: an exception arrives as what it was raised as: its type, arguments, attributes and notes, the traceback
+of the place where it was raised, its cause and context, and the members of a group each with theirs. Whether it
+unpickles is tried before it is sent; what does not is sent as text, and raised as `RemoteError`.
+
+Called by the worker's executor (out) and the client's shell (in).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fastsched.errors import RemoteError, SerializationError
+from fastsched.wire.messages import Frames
+from fastsched.wire.payload.pickling import loads, pickled, plainly, unpickled
+from fastsched.wire.payload.tracebacks import Place, rebuild, summary, users_part
+
+__all__ = ["dumps_exception", "loads_exception"]
+
+TEXT = 16 << 10  # characters of a formatted traceback; of a longer one the beginning and the end are kept
+LINKS = 100  # exceptions of one chain
+NOBODY = -1
+
+
+class Link(NamedTuple):
+    """One exception of a chain. Others are named by their place in it."""
+
+    frames: Frames | None  # None: does not pickle, or not back
+    text: str  # what stands in for it then
+    places: tuple[Place, ...]
+    cause: int
+    context: int
+    suppress_context: bool
+    members: tuple[int, ...]  # of an exception group
+
+
+def dumps_exception(exc: BaseException) -> tuple[Frames | None, str]:
+    """Pickle an exception with everything that belongs to it.
+
+    Returns
+    -------
+    frames : Frames or None
+        For `loads_exception`. None: it cannot be pickled, or what was pickled does not unpickle.
+    text : str
+        The formatted traceback.
+    """
+    text = _formatted(exc)
+    chain = _Chain()
+    chain.add(exc)
+    if chain.links[0].frames is None:
+        return None, text
+    return plainly(tuple(map(tuple, chain.links))), text
+
+
+def loads_exception(frames: Frames | None, text: str = "", note: str = "") -> BaseException:
+    """Unpickle an exception.
+
+    Parameters
+    ----------
+    frames, text
+        As `dumps_exception` made them.
+    note : str
+        Added to the exception's notes, unless empty.
+
+    Returns
+    -------
+    BaseException
+        A `RemoteError` with the text if there are no frames or they cannot be unpickled here.
+    """
+    exc: BaseException
+    if frames is None:
+        exc = RemoteError(text)
+    else:
+        try:
+            exc = _linked([Link(*link) for link in loads(frames)])
+        except SerializationError as error:
+            exc = RemoteError(f"{error}\n\n{text}")
+    if note:
+        exc.add_note(note)
+    return exc
+
+
+class _Chain:
+    """The exceptions that hang together with one, each once."""
+
+    def __init__(self) -> None:
+        self.links: list[Link] = []
+        self.places: dict[int, int] = {}
+
+    def add(self, exc: BaseException | None) -> int:
+        """The place of this exception in the chain."""
+        if exc is None:
+            return NOBODY
+        place = self.places.get(id(exc))
+        if place is not None:
+            return place
+        place = len(self.links)
+        if place == LINKS:
+            return NOBODY
+        self.places[id(exc)] = place
+        shown = summary(users_part(exc.__traceback__))
+        link = Link(_pickled_exception(exc), "", shown, NOBODY, NOBODY, exc.__suppress_context__, ())
+        if link.frames is None:
+            link = link._replace(text="".join(traceback.format_exception_only(exc)).strip())
+        self.links.append(link)
+        members = exc.exceptions if isinstance(exc, BaseExceptionGroup) and link.frames is not None else ()
+        self.links[place] = link._replace(
+            cause=self.add(exc.__cause__),
+            context=self.add(exc.__context__),
+            members=tuple(map(self.add, members)),
+        )
+        return place
+
+
+def _linked(links: list[Link]) -> BaseException:
+    """The first exception of a chain, with the others where they belong."""
+    made: dict[int, BaseException] = {}
+
+    def make(place: int, exc: BaseException | None = None) -> BaseException | None:
+        if place == NOBODY or place in made:
+            return made.get(place)
+        link = links[place]
+        if exc is None:
+            exc = RemoteError(link.text) if link.frames is None else loads(link.frames, "an exception")
+        if not isinstance(exc, BaseException):
+            raise SerializationError(f"an exception unpickled as a {type(exc).__name__}")
+        made[place] = exc
+        exc.__traceback__ = rebuild(link.places)
+        for member, inner in zip(link.members, getattr(exc, "exceptions", ()), strict=False):
+            make(member, inner)
+        exc.__cause__ = make(link.cause)
+        exc.__context__ = make(link.context)
+        exc.__suppress_context__ = link.suppress_context
+        return exc
+
+    first = make(0)
+    assert first is not None
+    return first
+
+
+def _pickled_exception(exc: BaseException) -> Frames | None:
+    """Frames that are known to unpickle to an exception of the same type; None if there are none."""
+    ways: tuple[Callable[[], Any], ...] = (lambda: exc, lambda: _Bare(exc))
+    for way in ways:
+        try:
+            frames = pickled(way(), "the exception")
+            if type(unpickled(frames)) is type(exc):
+                return frames
+        except Exception:  # noqa: BLE001, S112  the user's class may raise what it likes
+            continue
+    return None
+
+
+class _Bare:
+    """Pickles an exception without its class's own ideas of how to make one.
+
+    Python remakes an exception by calling its class with `args`, which fails for every class whose ``__init__`` wants
+    something else than it passes on.
+    """
+
+    def __init__(self, exc: BaseException) -> None:
+        self.exc = exc
+
+    def __reduce__(self) -> Any:
+        return _bare, (type(self.exc), self.exc.args, self.exc.__dict__)
+
+
+def _bare(kind: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
+    exc = kind.__new__(kind, *args)
+    exc.args = args
+    exc.__dict__.update(attributes)
+    return exc
+
+
+def _formatted(exc: BaseException) -> str:
+    try:
+        text = "".join(traceback.format_exception(type(exc), exc, users_part(exc.__traceback__)))
+    except Exception as error:  # noqa: BLE001  an exception whose own parts raise
+        text = f"{type(exc).__qualname__} (and formatting it raised {type(error).__qualname__})\n"
+    if len(text) > TEXT:
+        text = f"{text[: TEXT // 4]}\n[...]\n{text[-TEXT * 3 // 4 :]}"
+    return text

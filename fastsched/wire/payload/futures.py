@@ -1,0 +1,201 @@
+"""Futures on their way through pickle.
+
+One concern: what happens to a future that is part of something that is pickled. In containers among the arguments of
+a call it is replaced by a placeholder, and the other side finds the value in its place (`replace_futures`,
+`resolving`); anywhere else it pickles itself through its own ``__reduce__`` and is noted (`note_future`), because it
+must be kept alive. Knows a future only by its class attribute and its `key`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import NoneType
+from typing import Any
+
+__all__ = [
+    "SCALARS",
+    "collecting",
+    "is_future",
+    "load_future",
+    "note_future",
+    "replace_futures",
+    "resolving",
+    "set_future_loader",
+]
+
+SCALARS = frozenset((NoneType, bool, int, float, complex, str, bytes))
+"""Types whose values hold no others and pickle the same way everywhere."""
+
+_CONTAINERS = frozenset((list, tuple, set, frozenset, dict))
+
+
+class _Local(threading.local):
+    """Class attributes are what a thread sees that has set nothing."""
+
+    noted: dict[str, Any] | None = None  # of the innermost `collecting`
+    inputs: Sequence[Any] | None = None  # of the innermost `resolving`
+
+
+_local = _Local()
+_loader: list[Callable[[str], Any]] = []
+
+
+def is_future(obj: object) -> bool:
+    """Whether this is a future of fastsched."""
+    return getattr(type(obj), "__fastsched_future__", False) is True
+
+
+# -- futures that pickle themselves ----------------------------------------------------------------------------------
+
+
+def note_future(future: Any) -> None:
+    """A future is being pickled in this thread. Called by its ``__reduce__``."""
+    noted = _local.noted
+    if noted is not None:
+        noted[future.key] = future
+
+
+@contextmanager
+def collecting(found: list[Any]) -> Iterator[None]:
+    """Add to `found`, at the end of the block, each future that this thread pickled or unpickled in it, once."""
+    outer, _local.noted = _local.noted, {}
+    try:
+        yield
+    finally:
+        found += _local.noted.values()
+        _local.noted = outer
+
+
+def set_future_loader(loader: Callable[[str], Any]) -> None:
+    """Say how a future becomes one again: ``loader(key)`` returns a future that is bound to a client."""
+    _loader[:] = [loader]
+
+
+def load_future(key: str) -> Any:
+    """What a pickled future unpickles to. Its ``__reduce__`` names this function."""
+    if not _loader:
+        raise ValueError(f"the future {key!r} arrived where there is no client")
+    future = _loader[0](key)
+    note_future(future)
+    return future
+
+
+# -- futures among the arguments of a call ---------------------------------------------------------------------------
+
+
+class Dependency:
+    """Stands for a future in pickled arguments; unpickles to the future's value."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __reduce__(self) -> tuple[Callable[[int], Any], tuple[int]]:
+        return resolve, (self.index,)
+
+
+def resolve(index: int) -> Any:
+    """The value of a dependency, while `resolving`."""
+    if _local.inputs is None:
+        raise ValueError("arguments with futures were unpickled outside a task")
+    return _local.inputs[index]
+
+
+@contextmanager
+def resolving(inputs: Sequence[Any]) -> Iterator[None]:
+    """Inside the block, the placeholders that this thread unpickles become these values."""
+    outer, _local.inputs = _local.inputs, inputs
+    try:
+        yield
+    finally:
+        _local.inputs = outer
+
+
+def replace_futures(obj: Any) -> tuple[Any, list[Any]]:
+    """Put placeholders for the futures in nested lists, tuples, sets, frozensets and dicts (keys too).
+
+    Parameters
+    ----------
+    obj : object
+        Never changed. Cycles and shared containers are fine and stay what they are.
+
+    Returns
+    -------
+    copy : object
+        `obj` itself if there are no futures in it.
+    futures : list
+        In the order of their placeholders, each key once.
+    """
+    if not _holds_futures(obj):
+        return obj, []
+    replacing = _Replacing()
+    return replacing.copy(obj), replacing.futures
+
+
+def _holds_futures(obj: Any) -> bool:
+    """Whether a future stands in nested containers. Looks at the types of a whole container at once."""
+    todo = [obj] if type(obj) in _CONTAINERS else []
+    seen: set[int] = set()
+    if not todo and is_future(obj):
+        return True
+    while todo:
+        container = todo.pop()
+        if id(container) in seen:
+            continue
+        seen.add(id(container))
+        sides = (container, container.values()) if type(container) is dict else (container,)
+        for side in sides:
+            kinds = set(map(type, side)) - SCALARS
+            if not kinds:
+                continue
+            if any(getattr(kind, "__fastsched_future__", False) is True for kind in kinds):
+                return True
+            if kinds & _CONTAINERS:
+                todo += [element for element in side if type(element) in _CONTAINERS]
+    return False
+
+
+class _Replacing:
+    """A copy of nested containers, as `copy.deepcopy` makes it, with placeholders for futures."""
+
+    def __init__(self) -> None:
+        self.futures: list[Any] = []
+        self.placeholders: dict[str, Dependency] = {}
+        self.copies: dict[int, Any] = {}
+
+    def copy(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind in SCALARS:
+            return obj
+        if kind not in _CONTAINERS:
+            return self.placeholder(obj) if is_future(obj) else obj
+        known = self.copies.get(id(obj))
+        return self.container(kind, obj) if known is None else known
+
+    def placeholder(self, future: Any) -> Dependency:
+        found = self.placeholders.get(future.key)
+        if found is None:
+            found = self.placeholders[future.key] = Dependency(len(self.futures))
+            self.futures.append(future)
+        return found
+
+    def container(self, kind: type, obj: Any) -> Any:
+        copies, copy = self.copies, self.copy
+        result: Any
+        if kind is list:
+            result = copies[id(obj)] = []
+            result.extend(map(copy, obj))
+        elif kind is dict:
+            result = copies[id(obj)] = {}
+            for key, value in obj.items():
+                result[copy(key)] = copy(value)
+        elif kind is set:
+            result = copies[id(obj)] = set()
+            result.update(map(copy, obj))
+        else:  # immutable: a cycle through it has made its copy already
+            elements = kind(map(copy, obj))
+            result = copies.setdefault(id(obj), elements)
+        return result

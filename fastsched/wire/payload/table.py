@@ -1,0 +1,139 @@
+"""Functions and their identities.
+
+One concern: a function's frames and the content hash by which it goes. A function is pickled once; afterwards the
+pickle is used again as long as everything that it took along is still the same (`captures`), so that a notebook in
+which a global has changed sends the function anew. A function that arrived under an id keeps that id: a client and
+the tasks that it started mean the same function.
+
+Called by the client's shell (out) and the worker's executor (in).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import weakref
+from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+from fastsched.wire.messages import Buffer, Frames
+from fastsched.wire.payload.captures import Watch, captured, unchanged
+from fastsched.wire.payload.futures import collecting, note_future
+from fastsched.wire.payload.pickling import loads, pickled
+
+__all__ = ["FunctionTable", "load_function"]
+
+ID_BYTES = 8
+
+
+class _Known:
+    """A function that was pickled or that arrived."""
+
+    __slots__ = ("fn_id", "frames", "futures", "ref", "watches")
+
+    def __init__(self, ref: Any, fn_id: bytes, frames: Frames, watches: list[Watch], futures: list[Any]) -> None:
+        self.ref = ref
+        self.fn_id = fn_id
+        self.frames = frames  # empty: not pickled in this process yet
+        self.watches = watches
+        self.futures = futures
+
+
+class FunctionTable:
+    """What this process knows of functions. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Known] = {}  # by id() of the function
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def pickle_function(self, fn: Callable[..., Any]) -> tuple[bytes, Frames]:
+        """The id of a function and its frames.
+
+        Futures that the function holds (in a closure, as attributes, in a partial) are noted: see `futures.collecting`.
+
+        Raises
+        ------
+        SerializationError
+            It cannot be pickled.
+        """
+        known = self._known.get(id(fn))
+        if known is not None and known.ref() is fn and unchanged(known.watches):
+            if not known.frames:
+                known.frames = pickled(fn, f"the function {_name(fn)}")
+            for future in known.futures:
+                note_future(future)
+            return known.fn_id, known.frames
+        # the watches first: what changes while it is being pickled must be seen as a change
+        watches = captured(fn) if _may_be_kept(fn) else None
+        frames = pickled(fn, f"the function {_name(fn)}")
+        fn_id = _identity(frames)
+        if watches is not None:
+            self._remember(fn, fn_id, frames, watches, [])
+        return fn_id, frames
+
+    def register(
+        self, fn_id: bytes, fn: Callable[..., Any], frames: Frames = (), futures: list[Any] | None = None
+    ) -> None:
+        """A function arrived under this id, and goes by it from now on.
+
+        Parameters
+        ----------
+        fn_id : bytes
+            The id.
+        fn : callable
+            The function. Kept weakly.
+        frames : Frames
+            As it arrived. Empty: it is pickled again when it is sent on.
+        futures : list of futures, optional
+            Those that it holds.
+        """
+        known = self._known.get(id(fn))
+        if _may_be_kept(fn) and (known is None or known.ref() is not fn):
+            self._remember(fn, fn_id, frames, [], futures or [])
+
+    def load(self, fn_id: bytes, frames: Frames) -> Callable[..., Any]:
+        """Unpickle a function and register it. Raises SerializationError."""
+        futures: list[Any] = []
+        with collecting(futures):
+            fn = load_function(frames)
+        self.register(fn_id, fn, frames, futures)
+        return fn
+
+    def _remember(
+        self, fn: Callable[..., Any], fn_id: bytes, frames: Frames, watches: list[Watch], futures: list[Any]
+    ) -> None:
+        key, entries = id(fn), self._known
+        ref = weakref.ref(fn, lambda _: entries.pop(key, None))
+        entries[key] = _Known(ref, fn_id, frames, watches, futures)
+
+
+def load_function(frames: Frames) -> Callable[..., Any]:
+    """Unpickle a function.
+
+    Raises
+    ------
+    SerializationError
+        It cannot be unpickled here.
+    """
+    return loads(frames, "the function")  # type: ignore[no-any-return]
+
+
+def _identity(frames: Frames) -> bytes:
+    digest = hashlib.blake2b(digest_size=ID_BYTES)
+    for frame in frames:
+        digest.update(frame.view if isinstance(frame, Buffer) else frame)
+    return digest.digest()
+
+
+def _may_be_kept(fn: Callable[..., Any]) -> bool:
+    """Functions and classes have an identity; partials, bound methods and callable objects are values, which change."""
+    kind = type(fn)
+    if kind is FunctionType or isinstance(fn, type):
+        return True
+    return kind is BuiltinFunctionType and isinstance(fn.__self__, ModuleType)  # type: ignore[attr-defined]
+
+
+def _name(fn: Callable[..., Any]) -> str:
+    return getattr(fn, "__qualname__", None) or type(fn).__qualname__

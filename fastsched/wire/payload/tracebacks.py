@@ -1,0 +1,64 @@
+"""Tracebacks as data, and back.
+
+One concern: a traceback object cannot be pickled, but what it shows can: file, function and line of each frame.
+`rebuild` makes real frames of that (functions with these names that raise at once) and a real traceback over them, so
+that `traceback`, loggers and debuggers show the place where the exception was raised as if it had been raised here.
+After tblib (https://github.com/ionelmc/python-tblib). Called by `failures`.
+"""
+
+from __future__ import annotations
+
+from types import CodeType, FrameType, TracebackType
+from typing import TypeAlias
+
+__all__ = ["Place", "rebuild", "summary", "users_part"]
+
+Place: TypeAlias = tuple[str, str, int]  # file, function, line
+
+PLACES = 200  # of a longer traceback (a RecursionError's) the first and the last half are kept
+
+_RAISE = compile("raise _Here", "<here>", "exec")
+_UNKNOWN = -1  # no instruction: the line number given counts, and no part of the line is underlined
+
+
+class _Here(Exception):  # noqa: N818
+    """Raised to get hold of a frame."""
+
+
+def users_part(traceback: TracebackType | None) -> TracebackType | None:
+    """The traceback without the frames of ours that it begins with (all of it, if there are no others)."""
+    rest = traceback
+    while rest is not None and str(rest.tb_frame.f_globals.get("__name__", "")).startswith("fastsched."):
+        rest = rest.tb_next
+    return traceback if rest is None else rest
+
+
+def summary(traceback: TracebackType | None) -> tuple[Place, ...]:
+    """What a traceback shows, outermost first."""
+    places = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        places.append((code.co_filename, code.co_name, traceback.tb_lineno or 0))
+        traceback = traceback.tb_next
+    if len(places) > PLACES:
+        places[PLACES // 2 : -PLACES // 2] = []
+    return tuple(places)
+
+
+def rebuild(places: tuple[Place, ...]) -> TracebackType | None:
+    """A real traceback that shows this."""
+    traceback = None
+    for file, function, line in reversed(places):
+        code = _RAISE.replace(co_filename=file, co_name=function, co_qualname=function, co_firstlineno=line)
+        traceback = TracebackType(traceback, _frame(code, file), _UNKNOWN, line)
+    return traceback
+
+
+def _frame(code: CodeType, file: str) -> FrameType:
+    try:
+        exec(code, {"_Here": _Here, "__name__": "<remote>", "__file__": file})
+    except _Here as error:
+        own = error.__traceback__
+        assert own is not None and own.tb_next is not None
+        return own.tb_next.tb_frame
+    raise AssertionError("unreachable")
