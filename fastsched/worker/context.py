@@ -1,8 +1,8 @@
 """Which task is this thread running?
 
 One concern: a thread-local answer to that question, set by the executor around each task and read by `nested`
-(worker_client, get_client, get_worker, secede, rejoin). Imports only messages; knows the worker as a protocol (`Host`),
-never as a class.
+(worker_client, get_client, get_worker, secede, rejoin). May import config, messages and jobs; knows the worker as a
+protocol (`Host`), never as a class.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 from fastsched.config import Config
 from fastsched.wire.messages import Frames, Message
+from fastsched.worker.jobs import Job
 
-__all__ = ["ClientChannel", "CurrentTask", "Host", "JobLike", "current", "host", "set_current", "set_host"]
+__all__ = ["ClientChannel", "CurrentTask", "Host", "current", "host", "set_current", "set_host"]
 
 
 class ClientChannel(Protocol):
@@ -31,16 +32,6 @@ class ClientChannel(Protocol):
 
     def close(self, flush: bool = True) -> None:
         """Take no more messages; the worker's connection stays."""
-
-
-class JobLike(Protocol):
-    """What a running task knows of itself."""
-
-    id: int
-    attempt: int
-    key: str
-    priority: int
-    order: int
 
 
 class Host(Protocol):
@@ -90,7 +81,7 @@ class CurrentTask:
 
     __slots__ = ("client", "host", "job", "seceded", "thread")
 
-    def __init__(self, job: JobLike, host: Host, thread: Any) -> None:
+    def __init__(self, job: Job, host: Host, thread: Any) -> None:
         self.job = job
         self.host = host
         self.thread = thread

@@ -23,6 +23,7 @@ from fastsched.worker.context import CurrentTask, Host, set_current, set_host
 from fastsched.worker.jobs import Job, Resume, Start
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.runner import Outcome, could_not_start, run_job
+from fastsched.worker.store import Value
 
 __all__ = ["Executor"]
 
@@ -182,10 +183,10 @@ class Executor:
         machine = self._machine
         following = None
         with self._lock:
-            if outcome.value is not None:
-                machine.finished(job, outcome.value, outcome.micros, outcome.pins)
+            if isinstance(outcome.end, Value):
+                machine.finished(job, outcome.end, outcome.micros, outcome.pins)
             else:
-                machine.failed(job, outcome.error)
+                machine.failed(job, outcome.end)
             starts = machine.starts()
             for at, action in enumerate(starts):
                 if type(action) is Start:

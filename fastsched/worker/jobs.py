@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from fastsched.wire.messages import Frames, Message, RunItem
 from fastsched.worker.store import Value
 
-__all__ = ["Action", "Fetch", "Fetching", "Function", "Input", "Job", "Resume", "Send", "Start"]
+__all__ = ["Action", "Fetch", "Function", "Input", "Job", "Resume", "Send", "Start"]
 
 
 class Function:
@@ -111,28 +111,6 @@ class Input:
 
     def __repr__(self) -> str:
         return f"Input({self.key!r}, id={self.id:#x})"
-
-
-class Fetching:
-    """An input that is to come from another worker.
-
-    Attributes
-    ----------
-    row : int
-        The row that waits for it, 0 if nobody does any more.
-    addresses : list of str
-        Where it may be, those that have not been asked yet.
-    asked : str
-        The address that was asked and has not answered, "" if none.
-    """
-
-    __slots__ = ("addresses", "asked", "nbytes", "row")
-
-    def __init__(self, nbytes: int) -> None:
-        self.nbytes = nbytes
-        self.row = 0
-        self.addresses: list[str] = []
-        self.asked = ""
 
 
 class Send(NamedTuple):

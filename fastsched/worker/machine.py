@@ -20,12 +20,11 @@ May import: _core, messages, config, and its own room's records.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastsched._core import Effect, SchedulerCore, State
-from fastsched.config import MIB, Config
+from fastsched.config import Config
 from fastsched.wire.messages import (
     Data,
     DatumItem,
@@ -47,7 +46,8 @@ from fastsched.wire.messages import (
     Run,
     RunItem,
 )
-from fastsched.worker.jobs import Action, Fetch, Fetching, Function, Input, Job, Resume, Send, Start
+from fastsched.worker.fetches import NOBODY, Fetches
+from fastsched.worker.jobs import Action, Function, Input, Job, Resume, Send, Start
 from fastsched.worker.news import News
 from fastsched.worker.store import Store, Value
 
@@ -55,9 +55,6 @@ __all__ = ["SCHEDULER", "WorkerMachine"]
 
 SCHEDULER = 0
 """The one peer that gives orders; peers that ask for data have other numbers."""
-
-FETCH_BYTES = 64 * MIB
-"""Inputs are asked for in portions of about this size: the first can be used while the rest travels."""
 
 # Plain ints: comparing with a member of an IntEnum costs ten times as much, and there are four effects per task.
 _ASSIGN, _FREE, _FORGET = int(Effect.ASSIGN), int(Effect.FREE), int(Effect.FORGET)
@@ -91,15 +88,14 @@ class WorkerMachine:
         self._config = config
         self._core = SchedulerCore()
         self._me = self._core.add_worker(nthreads)
-        self._rows: dict[int, Job | Input] = {}
+        self._jobs: dict[int, Job] = {}  # by row
+        self._inputs: dict[int, Input] = {}  # by row
         self._ids: dict[int, int] = {}  # the scheduler's id -> row
         self._store = Store()
         self._functions: dict[bytes, Function] = {}
-        self._fetching: dict[int, Fetching] = {}  # by the scheduler's id
+        self._fetches = Fetches(seed)
         self._lent = 0  # wanted jobs without a slot
-        self._random = random.Random(seed)
         self._starts: list[Start | Resume] = []
-        self._asks: list[tuple[str, int, int]] = []  # (address, id, bytes)
         self._answers: list[Action] = []
         self._news = News(config.batch_items)
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -166,32 +162,36 @@ class WorkerMachine:
             for source, entry in zip(job.inputs, inputs, strict=True):
                 self._fill(source, entry)
         job.row = row
-        self._rows[row] = job
+        self._jobs[row] = job
         self._ids[id] = row
 
     def _replace(self, id: int, attempt: int) -> bool:
         """Make way for an attempt at a task that has a row here. False: there is nothing to run."""
-        old = self._rows[self._ids[id]]
-        if isinstance(old, Job):
-            if attempt <= old.attempt:
-                self.stale += 1
-                return False
-            value = self._store.get(old.row)
-            if value is not None:
-                # Freed while a task here still needs it, and asked for again: the value is at hand.
-                old.attempt = attempt
-                self._hold(old)
-                self._announce(old, value, 0, ())
-                return False
-            self._forsake(old)
+        row = self._ids[id]
+        old = self._jobs.get(row)
+        if old is None:
+            self._give_way(self._inputs[row])
+        elif attempt <= old.attempt:
+            self.stale += 1
+            return False
+        elif (value := self._store.get(row)) is not None:
+            # Freed while a task here still needs it, and asked for again: the value is at hand.
+            old.attempt = attempt
+            self._hold(old)
+            self._announce(old, value, 0, ())
+            return False
         else:
-            if old.row not in self._store:
-                self._miss(old.row)  # nobody has it, or we would not be asked to compute it
-                self._drop_fetch(id)
-            self._let_go(old)
-            del self._ids[id]
+            self._forsake(old)
         self._settle()  # rows that were forgotten by this must not be found by the task to come
         return True
+
+    def _give_way(self, entry: Input) -> None:
+        """A value from elsewhere is to be computed here: who waits for it waits in vain, who has it keeps it."""
+        if entry.row not in self._store:
+            self._fetches.drop(entry.id)
+            self._miss(entry)
+        self._let_go(entry)
+        del self._ids[entry.id]
 
     # -- inputs -----------------------------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class WorkerMachine:
         id, _, _, frames, addresses = item
         row = self._ids.get(id)
         if row is not None:
-            return row in self._store or isinstance(self._rows[row], Input)
+            return row in self._store or row in self._inputs
         return frames is not None or any(address != self.address for address in addresses)
 
     def _input_row(self, item: InputItem) -> int:
@@ -209,100 +209,58 @@ class WorkerMachine:
         if row is None:
             row = self._core.add_external(0, nbytes)
             self._ids[id] = row
-            self._rows[row] = Input(id, key, row)
+            self._inputs[row] = Input(id, key, row)
         if frames is None and row not in self._store:
-            fetching = self._fetching.get(id)
-            if fetching is None:
-                fetching = self._fetching[id] = Fetching(nbytes)
-            fetching.row = row  # it may have been asked for by others, who lost interest before it came
-            known = (self.address, fetching.asked, *fetching.addresses)
-            fetching.addresses += [address for address in addresses if address not in known]
+            self._fetches.add(id, row, nbytes, [address for address in addresses if address != self.address])
         return row
 
     def _fill(self, row: int, item: InputItem) -> None:
         """Use the value that came with the task, if the row still waits for one."""
         frames = item[3]
         if frames is not None and row not in self._store:
-            self._drop_fetch(item[0])
+            self._fetches.drop(item[0])
             self._keep(row, Value(frames))
 
     def _keep(self, row: int, value: Value) -> bool:
-        """Hold the value of an input; False if nobody needs it."""
+        """Store the value of an input; False if nobody needs it."""
         if not self._core.replica(row, self._me, value.nbytes):
             return False
         self._store.put(row, value)
         return True
 
-    def _drop_fetch(self, id: int) -> None:
-        """Nobody waits for this any more; an answer that is under way will be thrown away."""
-        fetching = self._fetching.get(id)
-        if fetching is not None:
-            if fetching.asked:
-                fetching.row = 0
-            else:
-                del self._fetching[id]
-
     def _start_fetch(self, row: int) -> None:
-        id = self._rows[row].id
-        fetching = self._fetching.get(id)
-        if fetching is not None and fetching.row == row and not fetching.asked:
-            self._ask(id, fetching)  # else: it came with the task, or is under way
+        """The core has found that this input is needed."""
+        entry = self._inputs[row]
+        if self._fetches.row(entry.id) == row and not self._fetches.ask(entry.id):  # else it came with the task
+            self._miss(entry)
 
-    def _ask(self, id: int, fetching: Fetching) -> None:
-        """Ask one more address; without one, the tasks that wait for the value cannot start here."""
-        if not fetching.addresses:
-            del self._fetching[id]
-            self._miss(fetching.row)
-            return
-        at = self._random.randrange(len(fetching.addresses))  # not everybody's first choice shall be the same holder
-        fetching.asked = fetching.addresses.pop(at)
-        self._asks.append((fetching.asked, id, fetching.nbytes))
-
-    def _fetches(self) -> list[Action]:
-        """What is to be asked for, one action per address, cut where an answer would become too large."""
-        asks: dict[str, list[int]] = {}
-        room: dict[str, int] = {}
-        fetches: list[Action] = []
-        for address, id, nbytes in self._asks:
-            ids = asks.setdefault(address, [])
-            if ids and nbytes > room[address]:
-                fetches.append(Fetch(address, tuple(ids)))
-                ids.clear()
-            if not ids:
-                room[address] = FETCH_BYTES
-            ids.append(id)
-            room[address] -= nbytes
-        self._asks = []
-        return fetches + [Fetch(address, tuple(ids)) for address, ids in asks.items()]
-
-    def _miss(self, row: int) -> None:
+    def _miss(self, entry: Input) -> None:
         """Give back every task that waits for this input."""
-        id = self._rows[row].id
-        for dependent in self._core.dependents(row):
-            job = self._rows[dependent]
-            if isinstance(job, Job) and job.wanted and not job.started:
-                self._news.missing.append(MissingItem(job.id, job.attempt, (id,)))
+        for dependent in self._core.dependents(entry.row):
+            job = self._jobs[dependent]
+            if job.wanted and not job.started:
+                self._news.missing.append(MissingItem(job.id, job.attempt, (entry.id,)))
                 self._forsake(job)
 
     def fetched(self, address: str, items: Iterable[tuple[int, Frames | None]], now: float) -> None:
         """The answer of the worker at `address` to a `Fetch`; frames of None: it has no such value."""
         for id, frames in items:
-            fetching = self._fetching.get(id)
-            if fetching is None or fetching.asked != address:
+            row = self._fetches.answered(id, address)
+            if row is None:
                 self.stale += 1
+            elif row == NOBODY:
                 continue
-            fetching.asked = ""
-            if fetching.row == 0:
-                del self._fetching[id]
-            elif frames is None:
-                self._ask(id, fetching)
-            else:
-                del self._fetching[id]
-                value = Value(frames)
-                if self._keep(fetching.row, value):
-                    self._hold(self._rows[fetching.row])
-                    self._news.replicas.append((id, value.nbytes))
+            elif frames is not None:
+                self._fetches.drop(id)
+                self._fetched(self._inputs[row], Value(frames))
+            elif not self._fetches.ask(id):
+                self._miss(self._inputs[row])
         self._settle()
+
+    def _fetched(self, entry: Input, value: Value) -> None:
+        if self._keep(entry.row, value):
+            self._hold(entry)
+            self._news.replicas.append((entry.id, value.nbytes))
 
     def fetch_failed(self, address: str, ids: Iterable[int], now: float) -> None:
         """The worker at `address` cannot be reached, or left before it answered."""
@@ -322,9 +280,8 @@ class WorkerMachine:
 
     def _current(self, id: int, attempt: int) -> Job | None:
         """The job of exactly this attempt."""
-        row = self._ids.get(id)
-        job = None if row is None else self._rows[row]
-        if not isinstance(job, Job) or job.attempt != attempt:
+        job = self._jobs.get(self._ids.get(id, NOBODY))
+        if job is None or job.attempt != attempt:
             self.stale += 1
             return None
         return job
@@ -341,8 +298,8 @@ class WorkerMachine:
 
     def _on_free(self, message: Free) -> None:
         for id in message.ids:
-            row = self._ids.get(id)
-            entry = None if row is None else self._rows[row]
+            row = self._ids.get(id, NOBODY)
+            entry = self._jobs.get(row) or self._inputs.get(row)
             if entry is None or not entry.held or row not in self._store:
                 self.stale += 1  # a replica that came and went, or one that was never announced
             else:
@@ -374,18 +331,18 @@ class WorkerMachine:
         row = self._ids.get(id)
         if row is None:
             row = self._core.add_external(1)
-            entry = self._rows[row] = Input(id, key, row)
-            entry.held = True
             self._ids[id] = row
-        elif row not in self._store and isinstance(self._rows[row], Job):
+            self._inputs[row] = Input(id, key, row)
+            self._inputs[row].held = True
+        elif row in self._jobs and row not in self._store:
             self.stale += 1  # a task of that id runs here: its own value will do
             return
         else:
-            self._hold(self._rows[row])
+            self._hold(self._jobs.get(row) or self._inputs[row])
         value = self._store.get(row)
         if value is None:
             value = Value(frames, type_name)
-            self._drop_fetch(id)
+            self._fetches.drop(id)
             self._keep(row, value)
         self._news.replicas.append((id, value.nbytes))
 
@@ -449,11 +406,11 @@ class WorkerMachine:
 
     def _settle(self) -> None:
         """Let the core place what it can, and follow its effects. The last step of every verb."""
-        effects = self._core.drain()
-        while effects:
+        core = self._core
+        while effects := core.drain():
             for kind, row, _, run in effects:
                 if kind == _ASSIGN:
-                    self._start(self._rows[row], run)
+                    self._start(self._jobs[row], run)
                 elif kind == _FREE:
                     self._store.pop(row)
                 elif kind == _FORGET:
@@ -461,26 +418,27 @@ class WorkerMachine:
                 elif kind == _FETCH:
                     self._start_fetch(row)
                 elif kind == _REJOIN:
-                    job = self._rows[row]
+                    job = self._jobs[row]
                     self._resumed(job)
                     self._starts.append(Resume(job))
-            effects = self._core.drain() if self._core.n_effects else ()
+            if not core.n_effects:
+                return
 
     def _start(self, job: Job, run: int) -> None:
         job.run = run
         job.started = True
         if job.inputs:
-            store = self._store
-            job.values = [store.get(row) for row in job.inputs]
+            job.values = [self._store[row] for row in job.inputs]
         self._starts.append(Start(job))
 
     def _forget(self, row: int) -> None:
-        entry = self._rows.pop(row)
+        entry: Job | Input | None = self._jobs.pop(row, None)
+        if entry is None:
+            entry = self._inputs.pop(row)
+            if self._fetches.row(entry.id) == row:
+                self._fetches.drop(entry.id)
         if self._ids.get(entry.id) == row:
             del self._ids[entry.id]
-            fetching = self._fetching.get(entry.id)
-            if fetching is not None and fetching.row == row:
-                self._drop_fetch(entry.id)
 
     def starts(self) -> list[Start | Resume]:
         """Only what threads wait for. The rest stays for the next `drain`."""
@@ -492,13 +450,13 @@ class WorkerMachine:
     @property
     def has_news(self) -> bool:
         """Whether `drain` would give more than `starts`."""
-        return bool(self._asks or self._answers) or self._news.waits(self._lent)
+        return bool(self._fetches or self._answers) or self._news.waits(self._lent)
 
     def drain(self) -> list[Action]:
         """All that is to be done, and nothing is left: starts, fetches, answers and messages to the scheduler."""
         actions: list[Action] = [*self.starts()]
-        if self._asks:
-            actions += self._fetches()
+        if self._fetches:
+            actions += self._fetches.take()
         if self._answers:
             actions += self._answers
             self._answers = []
@@ -536,57 +494,48 @@ class WorkerMachine:
 
     def started(self) -> list[Job]:
         """Jobs that threads run, or are about to."""
-        return [job for job in self._jobs() if job.started and job.row not in self._store]
+        return [job for row, job in self._jobs.items() if job.started and row not in self._store]
 
     def queued(self) -> list[Job]:
         """Jobs that wait for inputs or for a slot."""
-        return [job for job in self._jobs() if not job.started]
-
-    def _jobs(self) -> list[Job]:
-        return [entry for entry in self._rows.values() if isinstance(entry, Job)]
+        return [job for job in self._jobs.values() if not job.started]
 
     def check(self) -> None:
         """Recompute every invariant from scratch; AssertionError says which one does not hold."""
         core, store = self._core, self._store
         core.check()
         store.check()
-        _expect(set(core.tasks()) == set(self._rows), "the core and the machine know the same rows")
-        in_memory = {row for row in self._rows if core.state(row) == _IN_MEMORY}
-        _expect(in_memory == set(store.rows()), "the values of the store are the rows in memory")
+        rows = [*self._jobs, *self._inputs]
+        _expect(sorted(core.tasks()) == sorted(rows), "the core and the machine know the same rows")
+        in_memory = {row for row in rows if core.state(row) == _IN_MEMORY}
+        _expect(in_memory == set(store.rows()), "the values of the store are those of the rows in memory")
         _expect(core.occupancy(self._me) <= core.slots(self._me), "no more tasks hold a slot than there are")
-        _expect(not core.n_ready or core.free_slots(self._me) == 0, "no slot is free while a task is ready")
-        for id, row in self._ids.items():
-            _expect(self._rows[row].id == id, f"the row of {id:#x} is its own")
-        for row, entry in self._rows.items():
+        _expect(core.n_ready == 0 or core.free_slots(self._me) == 0, "no slot is free while a task is ready")
+        _expect(set(self._ids.values()) <= set(rows), "every id leads to a row")
+        for row, job in self._jobs.items():
+            self._check_job(row, job)
+        waiting = {}
+        for row, entry in self._inputs.items():
             _expect(core.wants(row) == entry.held, f"{entry!r}: the core's reference is the scheduler's")
-            if isinstance(entry, Input):
-                self._check_input(entry)
-            else:
-                self._check_job(entry)
-        for id, fetching in self._fetching.items():
-            _expect(
-                fetching.row == self._ids.get(id) or (not fetching.row and fetching.asked), f"{id:#x} is waited for"
-            )
-        lent = sum(job.seceded and job.wanted for job in self._jobs())
+            if row not in in_memory:
+                _expect(self._ids.get(entry.id) == row, f"{entry!r}: is current while it is waited for")
+                waiting[entry.id] = row
+        self._fetches.check(waiting)
+        lent = sum(job.seceded and job.wanted for job in self._jobs.values())
         _expect(lent == self._lent, f"{self._lent} tasks are said to hold no slot, but {lent} do")
 
-    def _check_input(self, entry: Input) -> None:
-        if self._core.state(entry.row) != _IN_MEMORY:
-            _expect(self._ids.get(entry.id) == entry.row, f"{entry!r}: is current while it waits")
-            fetching = self._fetching.get(entry.id)
-            _expect(fetching is not None and fetching.asked != "", f"{entry!r}: was asked for")
-
-    def _check_job(self, job: Job) -> None:
-        state = self._core.state(job.row)
+    def _check_job(self, row: int, job: Job) -> None:
+        state = self._core.state(row)
+        _expect(job.row == row, f"{job!r}: knows its row")
+        _expect(self._core.wants(row) == job.held, f"{job!r}: the core's reference is the scheduler's")
         if state == _IN_MEMORY:
             _expect(not job.seceded, f"{job!r}: has finished and lends nothing")
             return
         _expect(job.started == (state == _ASSIGNED), f"{job!r}: runs here and in the core")
         _expect(job.started or state in (_WAITING, _READY), f"{job!r}: waits here and in the core")
-        _expect(job.started or job.wanted, f"{job!r}: what is not wanted any more is not in the queue")
-        _expect(job.wanted == (self._ids.get(job.id) == job.row), f"{job!r}: is current as long as it is wanted")
-        if job.started:
-            _expect(len(job.values) == len(job.inputs) and None not in job.values, f"{job!r}: started with its inputs")
+        _expect(job.started or job.wanted, f"{job!r}: is not in the queue once nobody wants it")
+        _expect(job.wanted == (self._ids.get(job.id) == row), f"{job!r}: is current as long as it is wanted")
+        _expect(not job.started or len(job.values) == len(job.inputs), f"{job!r}: runs with all its inputs")
 
 
 def _expect(holds: bool, what: str) -> None:

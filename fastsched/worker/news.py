@@ -42,13 +42,19 @@ class News:
         if not self.waits(lent):
             return []
         self._told_lent = lent
-        lists = (self.finished, self.erred, self.returned, self.missing, self.replicas)
+        lists = self.finished, self.erred, self.returned, self.missing, self.replicas
         self.finished, self.erred, self.returned, self.missing, self.replicas = [], [], [], [], []
+        finished, erred, returned, missing, replicas = lists
         most = self._batch_items
-        longest = max(map(len, lists))
-        if longest <= most:
-            return [Done(*map(tuple, lists), lent)]  # type: ignore[arg-type]
+        longest = max(len(finished), len(erred), len(returned), len(missing), len(replicas))
         return [
-            Done(*[tuple(items[at : at + most]) for items in lists], lent)  # type: ignore[arg-type]
-            for at in range(0, longest, most)
+            Done(
+                tuple(finished[at : at + most]),
+                tuple(erred[at : at + most]),
+                tuple(returned[at : at + most]),
+                tuple(missing[at : at + most]),
+                tuple(replicas[at : at + most]),
+                lent,
+            )
+            for at in range(0, longest or 1, most)
         ]

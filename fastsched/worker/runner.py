@@ -19,28 +19,29 @@ from fastsched.wire.messages import ErrorItem, ErrorKind, Frames
 from fastsched.worker.jobs import Function, Job
 from fastsched.worker.store import Value
 
-__all__ = ["Outcome", "could_not_start", "run_function", "run_job", "type_name"]
+__all__ = ["Outcome", "could_not_start", "run_function", "run_job"]
 
 
 class Outcome:
-    """What became of a job: a `value`, or an `error`.
+    """What became of a job.
 
-    `result` is the object itself. It has to live until the outcome is reported: futures inside it are released with
-    it, and the scheduler must hear of the value that pins them first.
+    Attributes
+    ----------
+    end : Value or ErrorItem
+        The pickled result, or what went wrong.
+    micros : int
+        Run time in microseconds.
+    pins : tuple of str
+        Keys of the futures inside the result.
+    result
+        The object itself. It has to live until the outcome is reported: futures inside it are released with it, and the
+        scheduler must hear of the value that pins them first.
     """
 
-    __slots__ = ("error", "micros", "pins", "result", "value")
+    __slots__ = ("end", "micros", "pins", "result")
 
-    def __init__(
-        self,
-        value: Value | None,
-        error: ErrorItem | None = None,
-        micros: int = 0,
-        pins: tuple[str, ...] = (),
-        result: Any = None,
-    ) -> None:
-        self.value = value
-        self.error = error
+    def __init__(self, end: Value | ErrorItem, micros: int = 0, pins: tuple[str, ...] = (), result: Any = None) -> None:
+        self.end = end
         self.micros = micros
         self.pins = pins
         self.result = result
@@ -49,11 +50,11 @@ class Outcome:
 def run_job(job: Job, worker: str) -> Outcome:
     """Run the task; returns in any case. `worker`: its name, for errors."""
     try:
-        call = job.function.call or load_function(job.function)
+        call = job.function.call or _load(job.function)
         inputs = [payload.loads(value.frames) for value in job.values] if job.values else ()
         args, kwargs = payload.loads_call(job.args, inputs)
     except BaseException as error:  # noqa: BLE001  unpickling runs the user's code
-        return _unusable(job, worker, f"the function or the arguments of task {job.key!r} cannot be unpickled", error)
+        return _unusable(job, worker, "the function or the arguments of task", error)
     del inputs
     began = perf_counter_ns()
     try:
@@ -64,18 +65,16 @@ def run_job(job: Job, worker: str) -> Outcome:
         return _raised(job, worker, error, (perf_counter_ns() - began) // 1000)
     micros = (perf_counter_ns() - began) // 1000
     try:
-        pickled = payload.dumps(result, "the result")
-        pins = tuple([future.key for future in pickled.futures]) if pickled.futures else ()
+        frames, futures = payload.dumps(result, "it")
+        pins = tuple([future.key for future in futures]) if futures else ()
+        return Outcome(Value(frames, payload.type_name(result)), micros, pins, result)
     except BaseException as error:  # noqa: BLE001  pickling runs the user's code
-        kind = type_name(type(result))
-        return _unusable(job, worker, f"the result of task {job.key!r} (a {kind}) cannot be pickled", error)
-    return Outcome(Value(pickled.frames, type_name(type(result))), None, micros, pins, result)
+        return _unusable(job, worker, f"the result (a {type(result).__qualname__}) of task", error)
 
 
-def load_function(function: Function) -> Any:
+def _load(function: Function) -> Any:
     """Unpickle a function once. It keeps its id: a task that submits it again meets the tasks of others."""
-    call = function.call = payload.load_function(function.frames)
-    payload.functions.register(function.fn, call)
+    call = function.call = payload.functions.load(function.fn, function.frames)
     return call
 
 
@@ -84,42 +83,33 @@ def _raised(job: Job, worker: str, error: BaseException, micros: int) -> Outcome
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
     frames, text = payload.dumps_exception(error)
-    return Outcome(None, ErrorItem(ErrorKind.TASK, frames, job.key, worker, job.attempt, text), micros)
+    return Outcome(ErrorItem(ErrorKind.TASK, frames, job.key, worker, job.attempt, text), micros)
 
 
 def _unusable(job: Job, worker: str, what: str, error: BaseException) -> Outcome:
     """Something could not be pickled or unpickled."""
     reason = "".join(traceback.format_exception_only(error)).strip()  # not str(error): that is the user's code too
-    text = f"{what} by worker {worker!r}: {reason}"
-    return Outcome(None, ErrorItem(ErrorKind.SERIALIZATION, None, job.key, worker, job.attempt, text))
+    text = f"{what} {job.key!r} on worker {worker!r}: {reason}"
+    return Outcome(ErrorItem(ErrorKind.SERIALIZATION, None, job.key, worker, job.attempt, text))
 
 
 def could_not_start(job: Job, worker: str, error: BaseException) -> ErrorItem:
     """There is no thread to run the job."""
-    text = f"worker {worker!r} cannot start a thread for task {job.key!r}: {error}"
-    frames, text = payload.dumps_exception(RuntimeError(text))
+    raised = RuntimeError(f"worker {worker!r} cannot start a thread for task {job.key!r}: {error}")
+    frames, text = payload.dumps_exception(raised)
     return ErrorItem(ErrorKind.TASK, frames, job.key, worker, job.attempt, text)
 
 
 def run_function(frames: Frames, worker: str) -> tuple[bool, Frames]:
     """Call a pickled ``(function, args, kwargs)`` of `Client.run`; (False, the pickled exception) if it raised."""
-    what = f"the result of the function that ran on worker {worker!r}"
     try:
-        function, args, kwargs = payload.loads(frames)
+        function, args, kwargs = payload.loads_function_call(frames)
         result = Context().run(function, *args, **kwargs)
         if type(result) is CoroutineType:
             result = Context().run(asyncio.run, result)
-        return True, payload.dumps(result, what).frames
+        return True, payload.dumps(result, f"what the function returned on worker {worker!r}").frames
     except BaseException as error:  # noqa: BLE001  as for a task
         pickled, text = payload.dumps_exception(error)
         if pickled is None:
             pickled, _ = payload.dumps_exception(RuntimeError(text))
         return False, pickled or ()
-
-
-def type_name(kind: type) -> str:
-    """As dask shows it: ``int``, ``numpy.ndarray``, ``module.Class``: without inner modules."""
-    module = kind.__module__
-    if module == "builtins":
-        return kind.__qualname__
-    return f"{module.partition('.')[0]}.{kind.__qualname__}"

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from fastsched._version import __version__
 from fastsched.config import Config
 from fastsched.errors import FastschedError, SerializationError
-from fastsched.net.address import Address, Scheme, parse, unix_address
+from fastsched.net.address import Address, Scheme, unix_address
 from fastsched.net.channel import Channel
 from fastsched.net.connect import connect
 from fastsched.net.data import DataPeers
@@ -59,7 +59,7 @@ from fastsched.wire.messages import (
 from fastsched.worker.channel import FOR_CLIENT, WorkerClientChannel
 from fastsched.worker.context import CurrentTask, set_host
 from fastsched.worker.executor import Executor
-from fastsched.worker.jobs import Action, Fetch, Send
+from fastsched.worker.jobs import Action, Fetch, Resume, Send, Start
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
 from fastsched.worker.runner import run_function
 
@@ -87,7 +87,8 @@ class Settings(NamedTuple):
     nthreads: int
     memory_limit: int  # bytes, 0: none
     directory: str  # for the socket and the page, 0700; "" if the worker serves over TCP
-    listen: str  # the host at which it serves its data, if there is no directory
+    listen: str  # the host at which it serves its data if there is no directory; "": on the way to the scheduler
+    insecure: bool  # serve its data also where other machines can get to, in the clear
     config: Config
 
     @classmethod
@@ -102,6 +103,7 @@ class Settings(NamedTuple):
             settings.get("memory_limit", 0),
             settings.get("directory", ""),
             settings.get("listen", ""),
+            settings.get("insecure", False),
             Config(**settings.get("config", {})),
         )
 
@@ -165,13 +167,15 @@ class WorkerServer:
             The scheduler cannot be reached, or does not let us in.
         """
         settings = self._settings
-        keys = {Role.CLIENT: settings.client_key, Role.WORKER: settings.worker_key}
-        place = _data_address(settings)
-        # Somebody chose that host; where it must not be, the scheduler's own address would not have been let through.
-        self._listener = await listen(place, keys, self.loop, self.config, self._admit, insecure=True)
-        self.address = str(self._listener.address)
-        self._machine.address = self.address
         connection = await connect(settings.address, Role.WORKER, settings.worker_key, self.config)
+        keys = {Role.CLIENT: settings.client_key, Role.WORKER: settings.worker_key}
+        place = self._data_address(connection)
+        try:
+            self._listener = await listen(place, keys, self.loop, self.config, self._admit, insecure=settings.insecure)
+        except BaseException:
+            connection.sock.close()
+            raise
+        self.address = self._machine.address = str(self._listener.address)
         allowed = ALLOWED[Role.SCHEDULER]
         stream = Stream(connection, self.loop, self.config, allowed, self._received, self._scheduler_gone)
         self._scheduler = stream
@@ -186,6 +190,17 @@ class WorkerServer:
                 self._page.path,
             )
         )
+
+    def _data_address(self, connection: Connection) -> Address:
+        """In the cluster's directory, else at the host that was told, else on the way to the scheduler."""
+        settings = self._settings
+        if settings.directory:
+            return unix_address(_own_path(settings, "sock"))
+        host = settings.listen
+        if not host:
+            own = connection.sock.getsockname()
+            host = own[0] if isinstance(own, tuple) else "127.0.0.1"
+        return Address(Scheme.TCP, host, 0, "")
 
     def stop(self, reason: str) -> None:
         """End: nothing new is started, what runs is abandoned, what was found out is sent."""
@@ -267,18 +282,18 @@ class WorkerServer:
 
     def _sent(self, action: Action) -> bool:
         """Send it if it is a message to the scheduler."""
-        if type(action) is not Send or action.peer != SCHEDULER:
+        if not isinstance(action, Send) or action.peer != SCHEDULER:
             return False
         if self._scheduler is not None:
             self._scheduler.send(action.message)
         return True
 
     def _carry_out(self, actions: list[Action]) -> None:
-        starts = []
+        starts: list[Start | Resume] = []
         for action in actions:
-            if type(action) is Fetch:
+            if isinstance(action, Fetch):
                 self.loop.call_soon_threadsafe(self._fetch, action)
-            elif type(action) is Send:
+            elif isinstance(action, Send):
                 self._answer(action.peer, action.message)
             else:
                 starts.append(action)
@@ -309,7 +324,7 @@ class WorkerServer:
 
     def _fetch(self, fetch: Fetch) -> None:
         def answered(address: str, items: Sequence[DatumItem] | None) -> None:
-            found = {id: frames for id, frames in items or ()}
+            found: dict[int, Frames | None] = dict(items or ())
             with self._lock:
                 self._machine.fetched(address, [(id, found.get(id)) for id in fetch.ids], self._clock())
             self.flush()
@@ -404,17 +419,6 @@ def _own_path(settings: Settings, suffix: str) -> str:
         return ""
     name = "".join(char if char.isalnum() and char.isascii() else "-" for char in settings.name)[:20]
     return str(Path(settings.directory, f"{name}-{os.getpid()}.{suffix}"))
-
-
-def _data_address(settings: Settings) -> Address:
-    if settings.directory:
-        return unix_address(_own_path(settings, "sock"))
-    return Address(Scheme.TCP, settings.listen or _own_host(settings.address), 0, "")
-
-
-def _own_host(scheduler: str) -> str:
-    """Without being told: only this machine, if the scheduler is here."""
-    return "127.0.0.1" if parse(scheduler).is_local else "0.0.0.0"
 
 
 def main(settings: dict[str, Any]) -> None:

@@ -44,6 +44,9 @@ class Store:
     def __contains__(self, row: int) -> bool:
         return row in self._values
 
+    def __getitem__(self, row: int) -> Value:
+        return self._values[row]
+
     def rows(self) -> list[int]:
         """The rows that have a value here."""
         return list(self._values)
