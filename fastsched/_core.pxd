@@ -180,7 +180,8 @@ cdef struct Core:
     EffectRow *effects
     int64_t n_effects
     int64_t effect_room
-    RowStack agenda          # rows to review before the verb returns
+    RowStack to_activate     # rows that have become needed  } emptied by settle
+    RowStack to_release      # rows that may not be needed   } before the verb returns
     RowStack failing         # rows whose failure is to be passed on, used within fail_row
     RowStack lost            # rows that lost their last replica, used within lose_worker
     # -- settings and counters

@@ -61,8 +61,8 @@ cdef class SchedulerCore:
                      <size_t> core.ready.items, <size_t> core.effects):
             free(<void *> <size_t> data)
         for data in (<size_t> core.resting.rows, <size_t> core.young.rows, <size_t> core.gone_workers.rows,
-                     <size_t> core.free_workers.rows, <size_t> core.watched.rows, <size_t> core.agenda.rows,
-                     <size_t> core.failing.rows, <size_t> core.lost.rows):
+                     <size_t> core.free_workers.rows, <size_t> core.watched.rows, <size_t> core.to_activate.rows,
+                     <size_t> core.to_release.rows, <size_t> core.failing.rows, <size_t> core.lost.rows):
             free(<void *> <size_t> data)
 
     # ---- looking up ------------------------------------------------------------------------------------------------
@@ -321,7 +321,8 @@ cdef class SchedulerCore:
         if n < 0 or <int64_t> self.core.tasks[row].wants + n > MOST_ROWS:
             raise ValueError(f"cannot add {n} wants to task id {id}")
         self.core.tasks[row].wants += n
-        review(&self.core, row)
+        if n and self.core.tasks[row].state == S_RELEASED:
+            activate(&self.core, row)
         return settle(&self.core)
 
     cpdef int unwant(self, int64_t id, int n=1) except -1:
@@ -329,7 +330,8 @@ cdef class SchedulerCore:
         if not 0 <= n <= self.core.tasks[row].wants:
             raise ValueError(f"task id {id} has {self.core.tasks[row].wants} wants, not {n}")
         self.core.tasks[row].wants -= n
-        review(&self.core, row)
+        if not is_needed(&self.core, row):
+            release(&self.core, row)
         return settle(&self.core)
 
     def unwant_many(self, const int64_t[:] ids not None):

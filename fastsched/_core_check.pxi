@@ -8,7 +8,8 @@ cdef int demand(bint holds, str text, int64_t row=-1, int64_t other=-1) except -
 
 cdef int check_core(Core *core) except -1:
     """The order matters: later checks trust what earlier ones established."""
-    demand(core.agenda.n == 0 and core.failing.n == 0 and core.lost.n == 0, "work was left on the agenda")
+    demand(core.to_activate.n == 0 and core.to_release.n == 0, "a verb did not settle")
+    demand(core.failing.n == 0 and core.lost.n == 0, "a transition left work behind")
     demand(core.n_rows <= core.room, "more rows than memory")
     check_counts(core)
     check_edges(core)

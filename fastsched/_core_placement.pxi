@@ -16,7 +16,10 @@ cdef inline int place(Core *core, int32_t row, int32_t w) except -1 nogil:
 
 
 cdef int32_t biggest_holder(Core *core, int32_t row, int64_t *most) noexcept nogil:
-    """The open worker that holds the most bytes of the row's inputs, or NONE. Looks at a bounded number of inputs and holders."""
+    """The open worker that holds the most bytes of the row's inputs (of equals the least loaded), or NONE.
+
+    Looks at a bounded number of inputs and holders.
+    """
     cdef int32_t holders[LOOK_AT_INPUTS * LOOK_AT_HOLDERS]
     cdef int64_t nbytes[LOOK_AT_INPUTS * LOOK_AT_HOLDERS]
     cdef int n = 0, inputs = 0, looked, i, best = NONE
@@ -41,7 +44,10 @@ cdef int32_t biggest_holder(Core *core, int32_t row, int64_t *most) noexcept nog
         e = core.edges[e].next_dependency
         inputs += 1
     for i in range(n):
-        if core.workers[holders[i]].open and (best == NONE or nbytes[i] > nbytes[best]):
+        if not core.workers[holders[i]].open or core.workers[holders[i]].slots == 0:
+            continue
+        if best == NONE or nbytes[i] > nbytes[best] or (
+                nbytes[i] == nbytes[best] and less_loaded(core, holders[i], holders[best])):
             best = i
     if best == NONE:
         return NONE
@@ -123,8 +129,7 @@ cdef int forget_young(Core *core) except -1 nogil:
     for i in range(core.young.n):
         core.tasks[core.young.rows[i]].flags &= ~F_YOUNG
     while core.young.n:
-        core.young.n -= 1
-        review_later(core, core.young.rows[core.young.n])
+        push(&core.to_release, pop(&core.young))
     return settle(core)
 
 
@@ -145,6 +150,5 @@ cdef int end_turn(Core *core) except -1 nogil:
     core.watched.n = 0
     free_resting_rows(core)
     while core.gone_workers.n:
-        core.gone_workers.n -= 1
-        push(&core.free_workers, core.gone_workers.rows[core.gone_workers.n])
+        push(&core.free_workers, pop(&core.gone_workers))
     return 0

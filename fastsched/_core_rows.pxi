@@ -23,6 +23,11 @@ cdef inline int push(RowStack *stack, int32_t row) except -1 nogil:
     return 0
 
 
+cdef inline int32_t pop(RowStack *stack) noexcept nogil:
+    stack.n -= 1
+    return stack.rows[stack.n]
+
+
 cdef inline int effect(Core *core, int64_t kind, int64_t id, int64_t a, int64_t b) except -1 nogil:
     cdef EffectRow *row
     if core.n_effects == core.effect_room:
@@ -110,8 +115,7 @@ cdef inline void free_resting_rows(Core *core) noexcept nogil:
     cdef int32_t row
     # From the end, so that the row recycled first is used first: a new batch walks the rows of an old one in the same order.
     while core.resting.n:
-        core.resting.n -= 1
-        row = core.resting.rows[core.resting.n]
+        row = pop(&core.resting)
         core.tasks[row].next = core.free_rows
         core.free_rows = row
 

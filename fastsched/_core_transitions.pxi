@@ -1,9 +1,12 @@
 """What happens to a row, and what follows for its neighbours.
 
 Theory of operation. A value is *needed* while somebody outside wants it or an active dependent (WAITING, READY or ASSIGNED, and to be
-computed here) waits for it. A transition changes one row and keeps the counters of its neighbours right; whoever may now be in the
-wrong state because its need changed is pushed on the agenda, and `settle` reviews the agenda until it is empty. So no transition calls
-itself through its neighbours, and a chain of a million rows needs no C stack. A review looks at the row as it is by then: it may be done twice.
+computed here) waits for it. A transition changes one row and keeps the counters of its neighbours right; a neighbour whose need changed is
+pushed on one of two stacks, and `settle` empties them. So no transition calls itself through its neighbours, and a chain of a million
+rows needs no C stack. A row is looked at as it is by then: it may be pushed twice.
+
+Activations go before releases. A release never leads to an activation, so each verb has two phases, and the states that it ends with do
+not depend on the order within a phase: what is needed in the end is computed, and an error is seen by all who need it before it is dropped.
 
 After `settle`, for every row:
 
@@ -14,34 +17,22 @@ After `settle`, for every row:
     forgotten             <=>  RELEASED, without dependent rows (and not added in this turn)
 """
 
-# ---- the agenda ----------------------------------------------------------------------------------------------------
-
-cdef inline int review_later(Core *core, int32_t row) except -1 nogil:
-    return push(&core.agenda, row)
-
+# ---- settling ------------------------------------------------------------------------------------------------------
 
 cdef inline int settle(Core *core) except -1 nogil:
     """Every verb that changes a need ends with this."""
-    while core.agenda.n:
-        core.agenda.n -= 1
-        review(core, core.agenda.rows[core.agenda.n])
-    return 0
-
-
-cdef int review(Core *core, int32_t row) except -1 nogil:
-    """Is the row in a state that suits its need?"""
-    cdef Task *task = core.tasks + row
-    if task.state == S_FREE:
-        return 0
-    if is_needed(core, row):
-        if task.state == S_RELEASED:
-            activate(core, row)
-        return 0
-    if task.state != S_RELEASED:
-        release(core, row)
-    if task.dependents == NONE and not task.flags & F_YOUNG:
-        recycle(core, row)
-    return 0
+    cdef int32_t row
+    while True:
+        if core.to_activate.n:
+            row = pop(&core.to_activate)
+            if core.tasks[row].state == S_RELEASED and is_needed(core, row):
+                activate(core, row)
+        elif core.to_release.n:
+            row = pop(&core.to_release)
+            if core.tasks[row].state != S_FREE and not is_needed(core, row):
+                release(core, row)
+        else:
+            return 0
 
 
 # ---- need passes from a row to its inputs --------------------------------------------------------------------------
@@ -53,7 +44,7 @@ cdef inline int need_inputs(Core *core, int32_t row) except -1 nogil:
         above = core.edges[e].dependency
         core.tasks[above].needed += 1
         if core.tasks[above].state == S_RELEASED:
-            review_later(core, above)
+            push(&core.to_activate, above)
         e = core.edges[e].next_dependency
     return 0
 
@@ -65,7 +56,7 @@ cdef inline int unneed_inputs(Core *core, int32_t row) except -1 nogil:
         above = core.edges[e].dependency
         core.tasks[above].needed -= 1
         if not is_needed(core, above):
-            review_later(core, above)
+            push(&core.to_release, above)
         e = core.edges[e].next_dependency
     return 0
 
@@ -101,10 +92,14 @@ cdef int activate(Core *core, int32_t row) except -1 nogil:
 
 
 cdef int release(Core *core, int32_t row) except -1 nogil:
-    """Any state -> RELEASED: its value is not needed any more."""
-    leave_state(core, row)
-    core.tasks[row].cause = 0
-    set_state(core, row, S_RELEASED)
+    """Any state -> RELEASED: its value is not needed any more; and -> FREE if no dependent may ever ask for it."""
+    cdef Task *task = core.tasks + row
+    if task.state != S_RELEASED:
+        leave_state(core, row)
+        task.cause = 0
+        set_state(core, row, S_RELEASED)
+    if task.dependents == NONE and not task.flags & F_YOUNG:
+        recycle(core, row)
     return 0
 
 
@@ -119,7 +114,7 @@ cdef int recycle(Core *core, int32_t row) except -1 nogil:
         above = core.edges[e].dependency
         remove_edge(core, e)
         if core.tasks[above].dependents == NONE and not is_needed(core, above):
-            review_later(core, above)
+            push(&core.to_release, above)
         e = following
     task.dependencies = NONE
     if task.only >= 0:
@@ -231,9 +226,9 @@ cdef int lose(Core *core, int32_t row) except -1 nogil:
     effect(core, E_LOST, id_of(core, row), 0, 0)
     leave_memory(core, row)
     set_state(core, row, S_RELEASED)
-    if task.flags & F_EXTERNAL and not task.flags & F_HANDED and is_needed(core, row):
+    if task.flags & F_EXTERNAL and not task.flags & F_HANDED:
         return fail_row(core, row, id_of(core, row))
-    return review_later(core, row)
+    return push(&core.to_activate if is_needed(core, row) else &core.to_release, row)
 
 
 # ---- failure -------------------------------------------------------------------------------------------------------
@@ -243,7 +238,6 @@ cdef inline int enter_erred(Core *core, int32_t row, int64_t cause) except -1 no
     set_state(core, row, S_ERRED)
     core.tasks[row].cause = cause
     effect(core, E_ERRED, id_of(core, row), cause, 0)
-    review_later(core, row)
     return push(&core.failing, row)
 
 
@@ -255,8 +249,7 @@ cdef int fail_row(Core *core, int32_t row, int64_t cause) except -1 nogil:
     cdef int32_t e, below
     enter_erred(core, row, cause)
     while core.failing.n:
-        core.failing.n -= 1
-        e = core.tasks[core.failing.rows[core.failing.n]].dependents
+        e = core.tasks[pop(&core.failing)].dependents
         while e != NONE:
             below = core.edges[e].dependent
             if core.tasks[below].state in (S_WAITING, S_READY) and is_active(core, below):
@@ -338,7 +331,6 @@ cdef int lose_worker(Core *core, int32_t w) except -1 nogil:
     """Its tasks are queued again, its replicas are gone."""
     cdef Worker *worker = core.workers + w
     cdef int32_t row
-    cdef int64_t i
     worker.alive = False
     core.n_alive -= 1
     worker_changed(core, w)
@@ -350,9 +342,7 @@ cdef int lose_worker(Core *core, int32_t w) except -1 nogil:
         if core.tasks[row].holders == NONE:
             push(&core.lost, row)
     while core.lost.n:
-        core.lost.n -= 1
-        row = core.lost.rows[core.lost.n]
-        lose(core, row)
+        lose(core, pop(&core.lost))
     while worker.rejoining.n:
         requeue(core, worker.rejoining.first)
     while worker.assigned.n:

@@ -85,8 +85,7 @@ cdef int32_t new_worker(Core *core) except -1 nogil:
     cdef int64_t room = core.worker_room
     cdef Worker *worker
     if core.free_workers.n:
-        core.free_workers.n -= 1
-        w = core.free_workers.rows[core.free_workers.n]
+        w = pop(&core.free_workers)
     else:
         w = core.n_workers
         if w == room:
