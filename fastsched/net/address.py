@@ -30,8 +30,9 @@ __all__ = ["AccessFile", "Address", "Scheme", "fresh_keys", "locate", "parse", "
 KEY_BYTES = 32
 UNIX_PATH_BYTES = 107 if sys.platform == "linux" else 103  # sizeof(sun_path) less the final zero
 _SOCKET_NAME_BYTES = 40  # room that a private directory leaves for the names of sockets in it
+_ROOT = 0
 _PORTS = range(1 << 16)
-_HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
+_HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\s:/\[\]]+):(?P<port>[0-9]{1,5})")
 
 
 class Scheme(StrEnum):
@@ -197,7 +198,7 @@ class AccessFile(NamedTuple):
             ) from None
         except OSError as error:
             raise AddressError(f"cannot read the access file {name}: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise AddressError(f"{name} is no access file: {error}") from None
         access = cls._from_fields(fields, name)
         if access.host == socket.gethostname() and not _is_alive(access.pid):
@@ -243,7 +244,7 @@ def locate(text: str | os.PathLike[str]) -> AccessFile:
 
 def _check_private(status: os.stat_result, name: str) -> None:
     """Refuse what others can read (they know the keys) or have written (they choose where we send our code)."""
-    if status.st_uid not in (os.geteuid(), 0):
+    if status.st_uid not in (os.geteuid(), _ROOT):
         raise AddressError(f"the access file {name} belongs to another user")
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:

@@ -215,7 +215,9 @@ async def _bind(address: Address, loop: asyncio.AbstractEventLoop) -> socket.soc
 
 
 def _remove_dead_socket(address: Address) -> None:
-    """A socket file whose server was killed stays behind: take it away if nobody answers."""
+    """A socket file whose server was killed stays behind: take it away if nobody answers, and if it is one."""
+    if not Path(address.path).is_socket():
+        return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:

@@ -1,0 +1,404 @@
+"""Streams carry whole messages in order, whatever the sockets, the threads and the other side do."""
+
+import asyncio
+import gc
+import logging
+import socket
+import struct
+import threading
+
+import pytest
+
+from fastsched.config import Config
+from fastsched.errors import ProtocolError, SerializationError
+from fastsched.net.stream import Connection, Stream
+from fastsched.wire.codec import Decoder, encode
+from fastsched.wire.framing import LAST_CODE
+from fastsched.wire.messages import CODES, Buffer, Data, Pulse, Refuse, Role
+from tests.servers.net import EVERYTHING, Mailbox, raw_pair, run, stream_of, stream_pair
+from tests.servers.spawned import open_fds
+
+CONFIG = Config()
+MIB = 1 << 20
+
+
+def value(size, fill=b"v"):
+    """A message that carries `size` bytes beside its control bytes."""
+    return Data(1, ((7, (Buffer(fill * size),)),))
+
+
+def raw(message) -> bytes:
+    return b"".join(encode(message))
+
+
+@run
+async def test_messages_go_both_ways():
+    (a, box_a), (b, box_b) = stream_pair(CONFIG)
+    a.send(Pulse(1))
+    b.send(Refuse("no"))
+    assert await box_b.received(1) == [Pulse(1)]
+    assert await box_a.received(1) == [Refuse("no")]
+    a.close()
+    assert await box_a.closed() is None
+    assert await box_b.closed() is None
+
+
+@run
+async def test_what_one_wake_up_brings_is_one_batch():
+    (a, _), (b, box) = stream_pair(CONFIG)
+    for i in range(10):
+        a.send(Pulse(i))
+    await box.received(10)
+    assert box.batches == [10]
+    a.close()
+    b.close()
+    await box.closed()
+
+
+@run
+async def test_bytes_that_came_with_the_handshake_are_the_first_messages():
+    ours, theirs = raw_pair()
+    with theirs:
+        theirs.sendall(raw(Pulse(2)))
+        stream, box = stream_of(Connection(ours, Role.CLIENT, raw(Pulse(1)), "a test"), CONFIG)
+        assert await box.received(2) == [Pulse(1), Pulse(2)]
+        stream.close()
+        await box.closed()
+
+
+@run
+async def test_a_message_that_arrives_byte_by_byte_is_one_message():
+    ours, theirs = raw_pair()
+    _, box = stream_of(ours, CONFIG)
+    with theirs:
+        for byte in raw(Pulse(12345)):
+            theirs.send(bytes((byte,)))
+            await asyncio.sleep(0)
+        assert await box.received(1) == [Pulse(12345)]
+        assert len(box.batches) == 1
+    await box.closed()
+
+
+@run
+async def test_values_larger_than_every_socket_buffer_arrive_whole():
+    (a, _), (b, box) = stream_pair(CONFIG)
+    sent = [value(8 * MIB, fill) for fill in (b"1", b"2", b"3")]
+    for message in sent:
+        a.send(message)
+    assert a.buffered > 16 * MIB
+    received = await box.received(3)
+    assert [message.items for message in received] == [message.items for message in sent]
+    await asyncio.sleep(0)
+    assert a.buffered == 0
+    a.close()
+    b.close()
+    await box.closed()
+
+
+@run
+async def test_sends_from_many_threads_stay_whole_and_in_each_threads_order():
+    (a, _), (b, box) = stream_pair(CONFIG)
+    threads, per_thread = 6, 200
+
+    def feed(thread):
+        for i in range(per_thread):
+            size = (i * 7919) % 70_000  # some inline, some beside, some more than the socket takes
+            a.send(Data(thread * 1000 + i, ((i, (bytes([thread]) * 10, Buffer(bytes([thread]) * size))),)))
+
+    feeders = [threading.Thread(target=feed, args=(t,)) for t in range(threads)]
+    for feeder in feeders:
+        feeder.start()
+    received = await box.received(threads * per_thread)
+    for feeder in feeders:
+        feeder.join()
+    for t in range(threads):
+        mine = [message for message in received if message.request // 1000 == t]
+        assert [message.request % 1000 for message in mine] == list(range(per_thread))
+        for i, message in enumerate(mine):
+            ((_, (short, long)),) = message.items
+            assert short == bytes([t]) * 10
+            assert bytes(long.view) == bytes([t]) * ((i * 7919) % 70_000)
+    a.close()
+    b.close()
+    await box.closed()
+
+
+@run
+async def test_a_slow_reader_fills_the_backlog_and_draining_it_is_told_once():
+    config = Config(high_water_bytes=4 * MIB, low_water_bytes=1 * MIB)
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, config)
+    decoder = Decoder(config, EVERYTHING)
+    with theirs:
+        theirs.setblocking(False)
+        for _ in range(6):
+            stream.send(value(MIB))
+        await box.until(lambda box: box.levels)
+        assert box.levels == ["full"]
+        assert stream.buffered > config.high_water_bytes
+        loop, got = asyncio.get_running_loop(), []
+        while len(got) < 6:
+            got += decoder.feed(await loop.sock_recv(theirs, MIB))
+        await box.until(lambda box: len(box.levels) == 2)
+        assert box.levels == ["full", "drained"]
+        assert stream.buffered == 0
+        stream.close()
+        await box.closed()
+
+
+@run
+async def test_a_paused_stream_reads_nothing_until_it_resumes():
+    (a, _), (b, box) = stream_pair(CONFIG)
+    b.pause_reading()
+    for _ in range(8):
+        a.send(value(MIB))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert box.messages == []
+    assert a.buffered > 4 * MIB
+    b.resume_reading()
+    b.resume_reading()
+    assert len(await box.received(8)) == 8
+    a.close()
+    b.close()
+    await box.closed()
+
+
+@run
+async def test_a_stream_may_be_paused_before_it_has_begun():
+    (a, _), (b, box) = stream_pair(CONFIG)
+    a.send(Pulse(1))
+    b.pause_reading()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert box.messages == []
+    b.resume_reading()
+    assert await box.received(1) == [Pulse(1)]
+    a.close()
+    b.close()
+    await box.closed()
+
+
+@run
+async def test_close_sends_everything_first():
+    (a, box_a), (_, box_b) = stream_pair(CONFIG)
+    for _ in range(4):
+        a.send(value(4 * MIB))
+    a.send(Refuse("goodbye"))
+    a.close()
+    a.send(Pulse(1))  # too late
+    assert await box_b.closed() is None
+    assert len(box_b.messages) == 5
+    assert box_b.messages[-1] == Refuse("goodbye")
+    assert await box_a.closed() is None
+
+
+@run
+async def test_close_without_flush_leaves_the_rest_behind():
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, CONFIG)
+    with theirs:
+        stream.send(value(8 * MIB))
+        stream.close(flush=False)
+        assert await box.closed() is None
+        assert stream.buffered == 0
+
+
+@run
+async def test_flushing_to_a_peer_that_never_reads_has_an_end():
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, Config(close_seconds=0.05))
+    with theirs:
+        stream.send(value(8 * MIB))
+        stream.close()
+        assert await box.closed() is None
+
+
+@run
+async def test_a_flush_can_be_cut_short():
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, CONFIG)
+    with theirs:
+        stream.send(value(8 * MIB))
+        stream.close()
+        stream.close(flush=False)
+        assert await box.closed() is None
+
+
+@run
+async def test_closing_takes_nothing_more_from_the_peer():
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, CONFIG)
+    with theirs:
+        theirs.sendall(raw(Pulse(1)))
+        stream.close()
+        await box.closed()
+    assert box.messages == []
+
+
+@run
+async def test_close_may_be_called_in_every_way_and_the_end_is_told_once():
+    (a, box_a), (b, box_b) = stream_pair(CONFIG)
+    closers = [threading.Thread(target=a.close, args=(i % 2 == 0,)) for i in range(8)]
+    for closer in closers:
+        closer.start()
+    for closer in closers:
+        closer.join()
+    b.close()
+    a.close()
+    await box_a.closed()
+    await box_b.closed()
+    a.close()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (len(box_a.reasons), len(box_b.reasons)) == (1, 1)
+
+
+@run
+async def test_closing_inside_a_callback_delivers_nothing_more():
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, CONFIG)
+
+    def close_at_once(channel, messages):
+        box.on_message(channel, messages)
+        channel.close()
+
+    stream.on_message = close_at_once
+    with theirs:
+        theirs.sendall(raw(Pulse(1)))
+        await box.received(1)
+        theirs.sendall(raw(Pulse(2)))
+        await box.closed()
+    assert box.messages == [Pulse(1)]
+
+
+@run
+async def test_the_peers_orderly_end_has_no_reason():
+    ours, theirs = raw_pair()
+    _, box = stream_of(ours, CONFIG)
+    theirs.sendall(raw(Pulse(1)))
+    theirs.close()
+    assert await box.closed() is None
+    assert box.messages == [Pulse(1)]
+
+
+@run
+async def test_an_end_in_the_middle_of_a_message_is_told_as_such():
+    ours, theirs = raw_pair()
+    _, box = stream_of(ours, CONFIG)
+    theirs.sendall(raw(Pulse(1))[:-1])
+    theirs.close()
+    assert "middle of a message" in str(await box.closed())
+
+
+@run
+async def test_a_reset_by_the_peer_is_told_with_its_reason():
+    listener = socket.create_server(("127.0.0.1", 0))
+    theirs = socket.create_connection(listener.getsockname())
+    ours, _ = listener.accept()
+    _, box = stream_of(ours, CONFIG)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()
+    assert isinstance(await box.closed(), ConnectionResetError)
+    listener.close()
+
+
+@run
+async def test_sending_to_a_peer_that_has_gone_ends_the_stream_and_does_not_raise():
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, CONFIG)
+    stream.pause_reading()  # so that only the write can notice
+    theirs.close()
+    stream.send(Pulse(1))
+    assert isinstance(await box.closed(), BrokenPipeError)
+    stream.send(Pulse(2))
+    assert len(box.reasons) == 1
+
+
+@run
+async def test_a_peer_that_dies_while_the_backlog_waits_ends_the_stream_once():
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, CONFIG)
+    stream.pause_reading()
+    stream.send(value(8 * MIB))
+    await asyncio.sleep(0)
+    theirs.close()
+    assert isinstance(await box.closed(), ConnectionError)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(box.reasons) == 1
+    assert stream.buffered == 0
+
+
+GARBAGE = {
+    "noise": b"\x93garbage from somewhere\xff" * 50,
+    "http": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "huge-length": struct.pack("<II", 0xFFFFFFFF, CODES[Pulse]),
+    "unknown-code": struct.pack("<II", 1, LAST_CODE) + b"\x90",
+    "no-msgpack": struct.pack("<II", 1, CODES[Pulse]) + b"\xc1",
+    "wrong-shape": struct.pack("<II", 2, CODES[Pulse]) + b"\x91\xa0",
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
+@run
+async def test_a_peer_that_sends_garbage_is_put_out_and_logged_once(garbage, caplog):
+    ours, theirs = raw_pair()
+    _, box = stream_of(ours, CONFIG)
+    with theirs, caplog.at_level(logging.WARNING, "fastsched.net"):
+        theirs.sendall(garbage)
+        assert isinstance(await box.closed(), ProtocolError)
+        assert theirs.recv(1) == b""
+    assert len(caplog.records) == 1
+    assert "the test's peer broke the rules" in caplog.text
+    assert len(box.reasons) == 1
+
+
+@run
+async def test_a_message_that_the_role_may_not_send_ends_the_connection():
+    (a, box_a), (_, box_b) = stream_pair(CONFIG, allowed=frozenset((Pulse,)))
+    a.send(Pulse(1))
+    a.send(Refuse("I am the scheduler"))
+    assert "may not send Refuse" in str(await box_b.closed())
+    await box_a.closed()
+
+
+@run
+async def test_a_message_that_cannot_be_encoded_raises_at_the_call_and_breaks_nothing():
+    (a, _), (b, box) = stream_pair(CONFIG)
+    with pytest.raises(SerializationError):
+        a.send(Refuse(object()))
+    a.send(Pulse(1))
+    assert await box.received(1) == [Pulse(1)]
+    a.close()
+    b.close()
+    await box.closed()
+
+
+@run
+async def test_streams_leave_no_descriptor():
+    gc.collect()
+    before = open_fds()
+    for i in range(6):
+        (a, box_a), (b, box_b) = stream_pair(CONFIG)
+        a.send(value(MIB))
+        (a if i % 2 else b).close(flush=i % 3 == 0)
+        await box_a.closed()
+        await box_b.closed()
+    assert open_fds() == before
+
+
+def test_sending_and_closing_after_the_loop_is_gone_does_no_harm():
+    loop = asyncio.new_event_loop()
+    box = Mailbox()
+    ours, theirs = raw_pair()
+    stream = Stream(
+        Connection(ours, Role.CLIENT, b"", "a test"), loop, CONFIG, EVERYTHING, box.on_message, box.on_closed
+    )
+    loop.close()
+    theirs.close()
+    stream.send(Pulse(1))
+    stream.send(value(8 * MIB))
+    stream.close()
+    ours.close()
+    assert box.reasons == []
