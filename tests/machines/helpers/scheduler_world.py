@@ -1,0 +1,387 @@
+"""A scheduler's machine with fake clients and fake workers around it: no I/O, no clock, no threads.
+
+Every message goes through the real codec in both directions, so that the machine neither sends nor needs what the wire would refuse. After
+every turn the machine checks itself. What the fakes hear becomes short lines of *news* ("run a", "finished a", "free a"), and a test
+must ask for all of them: at its end nothing may be left (`World.end`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from fastsched.config import Config
+from fastsched.scheduler.machine import PutOut, SchedulerMachine, Send, Stop
+from fastsched.wire.codec import Decoder, encode
+from fastsched.wire.messages import (
+    Answer,
+    Call,
+    Cancel,
+    Done,
+    Drop,
+    ErredItem,
+    ErrorItem,
+    ErrorKind,
+    FinishedItem,
+    Frames,
+    Free,
+    FunctionItem,
+    Keep,
+    Locate,
+    Located,
+    Message,
+    MissingItem,
+    Put,
+    RanFunction,
+    Register,
+    Release,
+    Report,
+    Retract,
+    Role,
+    Run,
+    RunFunction,
+    RunItem,
+    Scatter,
+    ScatterItem,
+    Submit,
+    TaskItem,
+    Verb,
+    Want,
+    WantItem,
+    Welcome,
+)
+
+FN = b"function"
+VALUE: Frames = (b"value",)
+
+
+def through_the_wire(message: Message) -> Message:
+    """What the other side sees of a message."""
+    data = b"".join(encode(message))
+    (decoded,) = Decoder(Config(), frozenset((type(message),))).feed(data)
+    return decoded
+
+
+class World:
+    """A scheduler and its peers."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or Config()
+        self.machine = SchedulerMachine(self.config, name="world", version="1")
+        self.now = 100.0
+        self.peers: dict[int, Peer] = {}
+        self.put_out: list[str] = []
+        self.stopped: list[str] = []
+        self._numbers = itertools.count(1)
+        self._held = False
+
+    def client(self, name: str = "c") -> Client:
+        client = Client(self, next(self._numbers), name)
+        self._join(client, Role.CLIENT, Register(name, "1", 0, 0, "", 0, ""))
+        return client
+
+    def worker(self, name: str = "w", nthreads: int = 1) -> Worker:
+        worker = Worker(self, next(self._numbers), name, nthreads)
+        self._join(worker, Role.WORKER, Register(name, "1", 7, nthreads, f"tcp://{name}:1", 0, ""))
+        return worker
+
+    def join(self, role: Role, register: Register) -> Peer:
+        """Somebody comes who may not be let in."""
+        peer = Peer(self, next(self._numbers), register.name)
+        self._join(peer, role, register)
+        return peer
+
+    def _join(self, peer: Peer, role: Role, register: Register) -> None:
+        self.peers[peer.number] = peer
+        self.machine.joined(peer.number, role, through_the_wire(register), self.now)
+        self.settle()
+
+    def receive(self, peer: int, message: Message) -> None:
+        self.machine.receive(peer, through_the_wire(message), self.now)
+        self.settle()
+
+    def lost(self, peer: Peer, cause: str | None = None, executing: Sequence[int] | None = None) -> None:
+        self.machine.lost(peer.number, self.now, cause, executing)
+        self.settle()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, deadline by deadline."""
+        end = self.now + seconds
+        while (deadline := self.machine.next_deadline()) is not None and deadline <= end:
+            self.now = max(self.now, deadline)
+            self.machine.tick(self.now)
+            self.settle()
+            again = self.machine.next_deadline()
+            assert again is None or again > self.now, "a deadline that has passed stays due: a server would spin"
+        self.now = end
+
+    @contextmanager
+    def one_turn(self) -> Iterator[None]:
+        """Everything inside happens before one drain."""
+        self._held = True
+        yield
+        self._held = False
+        self.settle()
+
+    def settle(self) -> None:
+        """End the turn: deliver what the machine sends."""
+        if self._held:
+            return
+        for action in self.machine.drain():
+            match action:
+                case Send(number, message):
+                    self.peers[number].hear(through_the_wire(message))
+                case PutOut(number, reason):
+                    self.put_out.append(self.peers[number].name)
+                    self.peers[number].reason = reason
+                case Stop(reason):
+                    self.stopped.append(reason)
+        self.machine.check()
+
+    def end(self) -> None:
+        """Nothing was said that the test did not expect, and all is well."""
+        for peer in self.peers.values():
+            assert peer.news() == [], f"unexpected news of {peer.name}"
+        assert self.put_out == [], "peers were put out"
+        self.machine.check()
+
+    def empty(self) -> bool:
+        """Nothing is known of any task."""
+        books = self.machine.books
+        assert books.retained == 0
+        return books.core.n_tasks == 0 and not books.keys and all(record is None for record in books.records)
+
+
+class Peer:
+    """What clients and workers have in common: they hold futures."""
+
+    def __init__(self, world: World, number: int, name: str) -> None:
+        self.world = world
+        self.number = number
+        self.name = name
+        self.reason = ""  # why it was put out
+        self.keys: dict[int, str] = {}  # by fid
+        self.values: dict[int, Frames | None] = {}  # by fid, as reported
+        self.errors: dict[int, ErrorItem] = {}  # by fid
+        self.located: dict[int, tuple[Frames | None, tuple[str, ...]]] = {}
+        self.answers: dict[int, tuple[bool, Any]] = {}
+        self._sent: set[bytes] = set()
+        self._fids = itertools.count(1)
+        self._requests = itertools.count(1)
+        self._news: list[str] = []
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def news(self) -> list[str]:
+        """What was heard since the last call."""
+        news, self._news = self._news, []
+        return news
+
+    def say(self, message: Message) -> None:
+        self.world.receive(self.number, message)
+
+    # -- futures ----------------------------------------------------------------------------------------------------
+
+    def item(
+        self,
+        key: str,
+        dependencies: Sequence[int] = (),
+        *,
+        pins: Sequence[int] = (),
+        priority: int = 0,
+        retries: int = 0,
+        parent: int = 0,
+        fn: bytes = FN,
+        fid: int = 0,
+    ) -> TaskItem:
+        fid = fid or next(self._fids)
+        self.keys[fid] = key
+        return TaskItem(fid, key, fn, (b"args",), tuple(dependencies), tuple(pins), priority, retries, parent)
+
+    def submit(self, key: str, dependencies: Sequence[int] = (), **kwargs: Any) -> int:
+        """Submit one task; returns its fid."""
+        item = self.item(key, dependencies, **kwargs)
+        self.submit_items([item])
+        return item.fid
+
+    def submit_items(self, items: Iterable[TaskItem]) -> None:
+        items = tuple(items)
+        new = dict.fromkeys(item.fn for item in items if item.fn not in self._sent)
+        self._sent.update(new)
+        self.say(Submit(tuple(FunctionItem(fn, (b"code of " + fn,)) for fn in new), items))
+
+    def want(self, key: str) -> int:
+        fid = next(self._fids)
+        self.keys[fid] = key
+        self.say(Want((WantItem(fid, key),)))
+        return fid
+
+    def release(self, *fids: int) -> None:
+        self.say(Release(fids))
+
+    def keep(self, *fids: int) -> None:
+        self.say(Keep(fids))
+
+    def cancel(self, *fids: int, reason: str = "") -> None:
+        self.say(Cancel(fids, reason))
+
+    def scatter(
+        self,
+        key: str,
+        value: Frames = VALUE,
+        *,
+        workers: Sequence[str] = (),
+        broadcast: bool = False,
+        pins: Sequence[int] = (),
+    ) -> int:
+        fid = next(self._fids)
+        self.keys[fid] = key
+        item = ScatterItem(fid, key, "bytes", value, tuple(pins))
+        self.say(Scatter((item,), tuple(workers), broadcast))
+        return fid
+
+    def locate(self, fid: int) -> tuple[Frames | None, tuple[str, ...]]:
+        self.say(Locate((fid,)))
+        return self.located.pop(fid)
+
+    def call(self, verb: Verb, *args: Any, frames: Frames | None = None) -> int:
+        request = next(self._requests)
+        self.say(Call(request, verb, args, frames))
+        return request
+
+    # -- hearing ----------------------------------------------------------------------------------------------------
+
+    def hear(self, message: Message) -> None:
+        match message:
+            case Welcome(name, _, _):
+                self.name = name
+            case Report(finished, erred, lost):
+                for fid, _, _, frames in finished:
+                    self.values[fid] = frames
+                    self._news.append(f"finished {self.keys[fid]}")
+                for fid, error in erred:
+                    self.errors[fid] = ErrorItem(*error)
+                    self._news.append(f"erred {self.keys[fid]} {ErrorKind(error[0]).name}")
+                self._news += [f"lost {self.keys[fid]}" for fid in lost]
+            case Located(items):
+                for fid, _, frames, addresses in items:
+                    self.located[fid] = (frames, addresses)
+            case Answer(request, ok, value):
+                self.answers[request] = (ok, value)
+            case _:
+                raise AssertionError(f"{self.name} got {message}")
+
+
+class Client(Peer):
+    """A client."""
+
+
+class Worker(Peer):
+    """A worker that does what the test says."""
+
+    def __init__(self, world: World, number: int, name: str, nthreads: int) -> None:
+        super().__init__(world, number, name)
+        self.nthreads = nthreads
+        self.tasks: dict[str, RunItem] = {}  # by key: the attempts that it was sent and has not ended
+        self.held: dict[int, str] = {}  # values: id -> key
+        self.functions: dict[bytes, Frames] = {}
+        self.requests: list[int] = []  # functions to run
+        self.lent = 0
+        self._names: dict[int, str] = {}
+
+    def hear(self, message: Message) -> None:
+        match message:
+            case Run(functions, tasks):
+                self.functions.update(functions)
+                for entry in tasks:
+                    item = RunItem(*entry)
+                    assert item.fn in self.functions, f"{self.name} does not know the function of {item.key}"
+                    self._names[item.id] = item.key
+                    self._names.update((source[0], source[1]) for source in item.inputs)
+                    self.tasks[item.key] = item
+                    self._news.append(f"run {item.key}")
+            case Put(items):
+                for id, key, _, _ in items:
+                    self._names[id] = key
+                    self._news.append(f"put {key}")
+            case Free(ids):
+                for id in ids:
+                    self.held.pop(id, None)
+                    self._news.append(f"free {self._names.get(id, id)}")
+            case Drop(attempts):
+                self._news += [f"drop {self._names.get(id, id)}" for id, _ in attempts]
+                for id, run in attempts:
+                    self._remove(id, run)
+            case Retract(attempts):
+                self._news += [f"retract {self._names[id]}" for id, _ in attempts]
+            case RunFunction(request, _):
+                self.requests.append(request)
+            case _:
+                super().hear(message)
+
+    def _remove(self, id: int, run: int) -> None:
+        for key, item in list(self.tasks.items()):
+            if (item.id, item.run) == (id, run):
+                del self.tasks[key]
+
+    def done(
+        self,
+        finished: Iterable[FinishedItem] = (),
+        erred: Iterable[ErredItem] = (),
+        returned: Iterable[tuple[int, int]] = (),
+        missing: Iterable[MissingItem] = (),
+        replicas: Iterable[tuple[int, int]] = (),
+    ) -> None:
+        news = (tuple(finished), tuple(erred), tuple(returned), tuple(missing), tuple(replicas))
+        self.say(Done(*news, self.lent))
+
+    def result(
+        self, key: str, value: Frames | None = VALUE, *, nbytes: int = 5, micros: int = 10_000, pins: Sequence[str] = ()
+    ) -> FinishedItem:
+        """The report that this task is finished; it is no longer among `tasks`."""
+        item = self.tasks.pop(key)
+        self.held[item.id] = key
+        return FinishedItem(item.id, item.run, "bytes", nbytes, micros, value, tuple(pins))
+
+    def finish(self, *keys: str, **kwargs: Any) -> None:
+        """Report these tasks as finished."""
+        self.done(finished=[self.result(key, **kwargs) for key in keys])
+
+    def fail(self, key: str, kind: ErrorKind = ErrorKind.TASK) -> None:
+        """Report that a task raised."""
+        item = self.tasks.pop(key)
+        error = ErrorItem(kind, (b"exception",), key, self.name, item.run, "Traceback")
+        self.done(erred=[ErredItem(item.id, item.run, error)])
+
+    def give_back(self, *keys: str) -> None:
+        """Return tasks that were asked back."""
+        items = [self.tasks.pop(key) for key in keys]
+        self.done(returned=[(item.id, item.run) for item in items])
+
+    def miss(self, key: str, *inputs: int) -> None:
+        """Report that these inputs of a task are not to be had."""
+        item = self.tasks.pop(key)
+        self.done(missing=[MissingItem(item.id, item.run, tuple(inputs))])
+
+    def lend(self, n: int) -> None:
+        """Say how many of its tasks hold no slot."""
+        self.lent = n
+        self.done()
+
+    def store(self, key: str, nbytes: int = 5) -> None:
+        """Acknowledge a value that was put here or fetched."""
+        id = next(id for id, name in reversed(self._names.items()) if name == key)  # the last of this name
+        self.held[id] = key
+        self.done(replicas=[(id, nbytes)])
+
+    def ran(self, frames: Frames = VALUE, ok: bool = True) -> None:
+        """Answer the oldest function to run."""
+        self.say(RanFunction(self.requests.pop(0), ok, frames))
+
+    def die(self, cause: str | None = "SIGKILL", executing: Sequence[str] | None = None) -> None:
+        """End; `executing`: keys of the tasks to be blamed."""
+        ids = None if executing is None else [self.tasks[key].id for key in executing]
+        self.world.lost(self, cause, ids)

@@ -1,0 +1,139 @@
+"""Peers that break the rules lose their own connection and what they held, and nothing else changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fastsched.wire.messages import (
+    Cancel,
+    Done,
+    Keep,
+    Locate,
+    Pulse,
+    RanFunction,
+    Register,
+    Release,
+    Scatter,
+    ScatterItem,
+    Submit,
+    TaskItem,
+    Want,
+    WantItem,
+)
+from tests.machines.helpers.scheduler_world import FN, Client, Worker, World
+
+CLIENTS: dict[str, Callable[[Client], object]] = {
+    "dependency on an unknown future": lambda c: c.submit("x", [99]),
+    "pin of an unknown future": lambda c: c.submit("x", pins=[99]),
+    "future used twice": lambda c: c.submit("x", fid=1),
+    "future used twice for the same key": lambda c: c.submit("mine", fid=1),
+    "want with a used future": lambda c: c.say(Want((WantItem(1, "mine"),))),
+    "scatter with a used future": lambda c: c.say(Scatter((ScatterItem(1, "s", "int", (b"1",), ()),), (), False)),
+    "scatter with an unknown pin": lambda c: c.scatter("s", pins=[99]),
+    "unknown function": lambda c: c.say(Submit((), (TaskItem(9, "x", b"unknown!", (b"",), (), (), 0, 0, 0),))),
+    "release of an unknown future": lambda c: c.release(99),
+    "release twice": lambda c: c.release(1, 1),
+    "cancel of an unknown future": lambda c: c.say(Cancel((99,), "")),
+    "keep of an unknown future": lambda c: c.say(Keep((99,))),
+    "locate of an unknown future": lambda c: c.say(Locate((99,))),
+    "a report from a client": lambda c: c.say(Done((), (), (), (), (), 0)),
+    "an answer from a client": lambda c: c.say(RanFunction(1, True, (b"",))),
+    "a second registration": lambda c: c.say(Register("c", "1", 0, 0, "", 0, "")),
+    "a priority beyond the core's": lambda c: c.submit("x", priority=2**63),
+}
+
+
+@pytest.mark.parametrize("offence", CLIENTS.values(), ids=CLIENTS.keys())
+def test_a_client_that_breaks_the_rules_is_put_out_alone(world, offence):
+    offender, other, worker = world.client("offender"), world.client("other"), world.worker(nthreads=4)
+    offender.submit("mine")
+    offender.submit("ours")
+    other.submit("ours")
+    offence(offender)
+    assert world.put_out == ["offender"]
+    assert offender.reason
+    world.put_out.clear()
+    assert worker.news() == ["run mine", "run ours", "drop mine"]
+    worker.finish("ours")
+    assert other.news() == ["finished ours"]
+    assert offender.news() == []
+    assert len(world.machine.books.clients) == 2
+
+
+def test_what_a_message_did_before_its_offence_is_undone(world):
+    offender, worker = world.client("offender"), world.worker()
+    with world.one_turn():
+        good = offender.item("good")
+        bad = offender.item("bad", [99])
+        offender.submit_items([good, bad])
+    assert world.put_out == ["offender"]
+    world.put_out.clear()
+    assert worker.news() in ([], ["run good", "drop good"])
+    assert world.empty()
+
+
+def test_a_peer_that_was_put_out_is_not_heard_any_more(world):
+    offender, worker = world.client("offender"), world.worker()
+    offender.release(99)
+    offender.submit("a")
+    world.lost(offender)
+    assert world.put_out == ["offender"]
+    world.put_out.clear()
+    assert worker.news() == []
+    assert world.empty()
+
+
+def other_workers_task(world: World, worker: Worker):
+    """An attempt that belongs to another worker."""
+    return next(peer for peer in world.peers.values() if peer.name == "other").tasks["b"]
+
+
+WORKERS: dict[str, Callable[[Worker, int, int], Done]] = {
+    "finished, another's task": lambda w, id, run: Done(
+        (w.result("a")._replace(id=id, run=run),), (), (), (), (), 0
+    ),
+    "returned, another's task": lambda w, id, run: Done((), (), ((id, run),), (), (), 0),
+    "missing, another's task": lambda w, id, run: Done((), (), (), ((id, run, ()),), (), 0),
+    "erred, another's task": lambda w, id, run: Done((), ((id, run, (1, None, "b", "", 1, "")),), (), (), (), 0),
+    "an attempt that never was": lambda w, id, run: Done((), (), ((w.tasks["a"].id, 7),), (), (), 0),
+    "an error that no task has": lambda w, id, run: Done(
+        (), ((w.tasks["a"].id, 1, (4, None, "a", "", 1, "")),), (), (), (), 0
+    ),
+    "an id beyond the core's": lambda w, id, run: Done((), (), ((2**63 - 1, 2**40),), (), (), 0),
+}
+
+
+@pytest.mark.parametrize("report", WORKERS.values(), ids=WORKERS.keys())
+def test_a_worker_that_reports_what_it_cannot_know_is_put_out_and_blamed_for_nothing(world, report):
+    client, offender, other = world.client(), world.worker("offender"), world.worker("other")
+    client.submit("a")
+    client.submit("b")
+    item = other.tasks["b"]
+    offender.say(report(offender, item.id, item.run))
+    assert world.put_out == ["offender"]
+    world.put_out.clear()
+    assert offender.news() == ["run a"]
+    assert other.news() == ["run b", "run a"]
+    other.finish("a", "b")
+    assert client.news() == ["finished a", "finished b"]
+
+
+def test_a_pulse_is_a_sign_of_life_only(world):
+    client, worker = world.client(), world.worker()
+    client.say(Pulse(1))
+    worker.say(Pulse(2))
+    assert world.put_out == []
+
+
+def test_reports_about_forgotten_tasks_are_no_offence(world):
+    client, worker = world.client(), world.worker()
+    fid = client.submit("a")
+    result = worker.result("a")
+    client.release(fid)
+    worker.done(returned=[(result.id, result.run)])
+    worker.done(finished=[result])
+    worker.done(replicas=[(result.id, 5)])
+    assert worker.news() == ["run a", "drop a", "free a", "free a"]
+    assert FN in worker.functions
