@@ -221,8 +221,7 @@ class EmbeddedLink:
 
     def close(self, timeout: float | None) -> None:
         """End the session; the cluster stays."""
-        self.session.post(self.session.close)
-        self.session.flush(timeout)
+        self.session.close(timeout)
 
 
 class _Supervisor:

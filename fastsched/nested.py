@@ -16,8 +16,7 @@ from typing import Any
 
 from fastsched.client import binding
 from fastsched.client.client import Client
-from fastsched.client.session import Session
-from fastsched.config import Config
+from fastsched.client.session import Reply, Session
 from fastsched.errors import NotInTaskError
 from fastsched.timing import Timeout
 from fastsched.wire.messages import Frames
@@ -238,12 +237,20 @@ def _client_of(host: context.Host) -> Client:
 
 
 def _make_client(host: context.Host) -> Client:
-    config: Config = host.config
+    """The session belongs to the loop's thread, so it is made there."""
+    made = Reply()
+    host.loop.call_soon_threadsafe(lambda: made.set(True, _make_session(host)))
+    made.wait(None)
+    return Client.of_link(_WorkerLink(made.value), _InTask(), host.config, f"client of {host.name}")
+
+
+def _make_session(host: context.Host) -> Session:
     channel = host.channel_for_client()
-    session = Session(host.loop, config, channel, _LocalData(host), monotonic)
+    session = Session(host.loop, host.config, channel, _LocalData(host), monotonic)
     channel.on_message = lambda _, messages: session.received(messages)
     channel.on_closed = lambda _, reason: session.closed(f"the scheduler is gone: {reason or 'connection closed'}")
-    return Client.of_link(_WorkerLink(session), _InTask(), config, f"client of {host.name}")
+    channel.flush_client = session.flush
+    return session
 
 
 def _resolve() -> Client:

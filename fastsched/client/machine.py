@@ -30,6 +30,7 @@ from fastsched.wire.messages import (
     Located,
     Message,
     Pulse,
+    Refuse,
     Release,
     Report,
     Scatter,
@@ -39,6 +40,7 @@ from fastsched.wire.messages import (
     Verb,
     Want,
     WantItem,
+    Welcome,
 )
 
 __all__ = ["Action", "Answered", "ClientMachine", "Fetched", "GetFrom", "Send", "Settled"]
@@ -217,7 +219,9 @@ class ClientMachine:
                 if request in self._calls:
                     self._calls.remove(request)
                     self._actions.append(Answered(request, ok, value))
-            case Pulse():
+            case Refuse(text):  # we are put out; the reason is better than the mere end of the connection that follows
+                self.lost(peer, now, ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", "", 0, f"the scheduler put us out: {text}"))
+            case Pulse() | Welcome():
                 pass
             case _:
                 raise ProtocolError(f"a client does not expect {type(message).__name__}")

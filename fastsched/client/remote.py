@@ -92,8 +92,7 @@ class RemoteLink:
 
     def close(self, timeout: float | None) -> None:
         """End session, connection and I/O thread. Waits until what was to be sent is sent."""
-        self.session.post(self.session.close)
-        self.session.flush(timeout)
+        self.session.close(timeout)
         self._io.stop(timeout)
 
     def _on_message(self, channel: Channel, messages: list[Message]) -> None:

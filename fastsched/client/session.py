@@ -33,6 +33,9 @@ logger = logging.getLogger("fastsched.client")
 
 SCHEDULER = 0  # the one peer of a client
 
+LOOK_UP_SECONDS = 0.5
+"""A thread that waits for an answer looks so often whether the I/O thread is still there to give one."""
+
 
 class Channel(Protocol):
     """One end of a connection to the scheduler."""
@@ -104,6 +107,7 @@ class Session:
         self, loop: AbstractEventLoop, config: Config, channel: Channel, data: DataSource, clock: Callable[[], float]
     ) -> None:
         self._machine = ClientMachine(config)
+        self._loop = loop
         self._channel = channel
         self._data = data
         self._clock = clock
@@ -115,6 +119,7 @@ class Session:
         self._fetches: dict[int, list[Reply]] = {}
         self._callbacks = CallbackThread()
         self.ended = False  # closed, or the scheduler is gone
+        self._dead = False  # closed: nothing is carried out any more
         self.forked = False  # this is a child's copy of the parent's session: it is dead, and touches nothing of the parent's
         _sessions.add(self)
 
@@ -158,7 +163,7 @@ class Session:
         reply = self._replies[request] = Reply()
         try:
             self.post(self._machine.call, request, verb, args, frames)
-            if not reply.wait(timeout):
+            if not self._await(reply, timeout):
                 raise TimeoutError(f"no answer to {verb.name.lower()} in {timeout} s")
         finally:
             if self._replies.pop(request, None) is not None:
@@ -174,10 +179,28 @@ class Session:
         return reply
 
     def flush(self, timeout: float | None = None) -> None:
-        """Wait until all commands posted so far have been carried out."""
+        """Wait until all commands posted so far have been carried out (or never will: the session is closed)."""
         reply = Reply()
         self.post(reply.set, True, None)
-        reply.wait(timeout)
+        self._await(reply, timeout)
+
+    def close(self, timeout: float | None = None) -> None:
+        """End the session: what is open ends as cancelled. Waits until that is done; twice does no harm."""
+        self.post(self._close)
+        self.flush(timeout)
+
+    def _await(self, reply: Reply, timeout: float | None) -> bool:
+        """Wait for a reply, unless nobody is there any more to give it."""
+        deadline = None if timeout is None else self._clock() + timeout
+        while not self._dead and not self._loop.is_closed():
+            left = LOOK_UP_SECONDS if deadline is None else min(LOOK_UP_SECONDS, deadline - self._clock())
+            if reply.wait(left):
+                return True
+            if deadline is not None and self._clock() >= deadline:
+                return reply.done
+        if not reply.done:
+            reply.set(False, "this client is closed")
+        return True
 
     def run_callback(self, fn: Callable[[Any], Any], argument: Any) -> None:
         """Call `fn` in the callback thread."""
@@ -196,12 +219,14 @@ class Session:
         """The channel ended: the scheduler is gone."""
         self._end(ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", "", 0, text))
 
-    def close(self) -> None:
-        """The client was closed by its user; runs in the loop, is posted as a command."""
-        self._end(ErrorItem(ErrorKind.CANCELLED, None, "", "", 0, "the client was closed"))
-        self._channel.close()
-        self._data.close()
-        self._callbacks.stop()
+    def _close(self) -> None:
+        """The client was closed by its user."""
+        if not self._dead:
+            self._end(ErrorItem(ErrorKind.CANCELLED, None, "", "", 0, "the client was closed"))
+            self._channel.close()
+            self._data.close()
+            self._callbacks.stop()
+            self._dead = True
 
     def _end(self, error: ErrorItem) -> None:
         self.ended = True
@@ -216,7 +241,9 @@ class Session:
                 command(*args)
         finally:
             self._flush()
-            if inbox:
+            if self._dead:
+                self._waker.close()
+            elif inbox:
                 self._waker.wake()
 
     def _fetch(self, record: FutureRecord, reply: Reply) -> None:

@@ -20,6 +20,7 @@ from fastsched.wire.messages import (
     Locate,
     Located,
     LocatedItem,
+    Refuse,
     Release,
     Report,
     ResultItem,
@@ -280,6 +281,15 @@ def test_when_the_scheduler_is_lost_everything_that_is_open_ends(pair):
     pair.machine.release(late.fid)
     pair.machine.cancel([here.fid], "")
     assert set(pair.drain()) == {Settled(late), Answered(6, False, "gone"), Settled(here)}
+
+
+def test_a_client_that_is_put_out_knows_why(pair):
+    record = pair.submit()
+    pair.sent()
+    pair.machine.receive(0, Refuse("you broke a rule"), 0.0)
+    assert record.status is Status.ERROR
+    assert "you broke a rule" in record.error.text
+    assert pair.drain() == [Settled(record)]
 
 
 def test_a_message_that_is_not_for_clients_is_refused(pair):
