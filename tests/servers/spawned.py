@@ -140,7 +140,8 @@ def wait_for_end(pid: int, seconds: float = SECONDS) -> bool:
 def main() -> None:
     """A client in a process of its own: it spawns two workers, tells their pids, and waits to be killed."""
     directory, *options = sys.argv[1:]
-    nursery = Nursery(Path(directory))
+    entries = [option for option in options if ":" in option]
+    nursery = Nursery(Path(directory), *entries)
     pids = [nursery.helper.pid]
     for name in ("a", "b"):
         worker = nursery.spawn(name, stubborn="stubborn" in options, child="child" in options)
@@ -150,8 +151,11 @@ def main() -> None:
         if fork == 0:
             signal.pause()
         pids.append(-fork)
+    if "sturdy" in options:
+        signal.signal(signal.SIGINT, lambda signum, frame: print("ouch", flush=True))
     print(json.dumps(pids), flush=True)
-    signal.pause()
+    while True:
+        signal.pause()
 
 
 if __name__ == "__main__":
