@@ -76,6 +76,17 @@ class Books:
             raise KeyError(f"no record of task {task_id >> 32}.{task_id & ROW}")
         return record
 
+    def task_of(self, key: str) -> TaskRecord | None:
+        """The task of this key, None if there is none.
+
+        One that lost its last want earlier in this turn is gone from the core, although its FORGET is still to come.
+        """
+        record = self.keys.get(key)
+        if record is None or self.core.known(record.id):
+            return record
+        self.unkey(record)
+        return None
+
     def forget(self, record: TaskRecord) -> None:
         """The core recycles the row: drop everything that the record holds."""
         self.drop_value(record)

@@ -35,13 +35,13 @@ class Futures:
     def submit(self, client: ClientRecord, message: Submit) -> None:
         """Hold futures of tasks; tasks whose key is known are the same task."""
         books = self._books
-        keys, futures, core = books.keys, client.futures, books.core
+        task_of, futures, core = books.task_of, client.futures, books.core
         books.learn(client, message.functions)
         for item in message.tasks:
             fid, key = item[0], item[1]
             if fid in futures:
                 raise ProtocolError(f"future {fid} is used twice")
-            record = keys.get(key)
+            record = task_of(key)
             if record is None:
                 books.attach(client, fid, self._create(client, item))
             else:
@@ -56,7 +56,7 @@ class Futures:
         for fid, key in items:
             if fid in client.futures:
                 raise ProtocolError(f"future {fid} is used twice")
-            record = books.keys.get(key)
+            record = books.task_of(key)
             if record is None:
                 record = TaskRecord(key, None, (), (), ())
                 record.keyed = False

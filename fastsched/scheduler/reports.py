@@ -115,7 +115,7 @@ class Reports:
             if frames is not None and weigh(frames) <= most:
                 keep(record, frames)
             if pins:
-                books.pin_value(record, [books.keys[key] for key in pins if key in books.keys])
+                books.pin_value(record, [pin for key in pins if (pin := books.task_of(key)) is not None])
         return total * 1e-6
 
     def _erred(self, worker: WorkerRecord, item: ErredItem) -> None:

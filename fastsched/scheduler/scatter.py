@@ -54,7 +54,7 @@ class Scattering:
             if fid in client.futures:
                 raise ProtocolError(f"future {fid} is used twice")
             pinned = [books.future(client, pin) for pin in pins]
-            record = books.keys.get(key)
+            record = books.task_of(key)
             if record is not None and not unknown and self._is_there(record):
                 books.core.want(record.id)
                 books.attach(client, fid, record)

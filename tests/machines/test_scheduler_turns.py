@@ -1,0 +1,38 @@
+"""Keys whose last future is released in the turn in which somebody comes for them: the core has forgotten, the books not yet."""
+
+from __future__ import annotations
+
+
+def test_a_task_that_is_released_and_submitted_in_one_turn_runs_again(world):
+    client, worker = world.client(), world.worker()
+    fid = client.submit("a")
+    worker.finish("a")
+    with world.one_turn():
+        client.release(fid)
+        client.submit("a")
+    worker.finish("a")
+    assert worker.news() == ["run a", "free a", "run a"]
+    assert client.news() == ["finished a", "finished a"]
+
+
+def test_a_task_that_is_released_and_wanted_in_one_turn_is_unknown(world):
+    client, worker = world.client(), world.worker()
+    fid = client.submit("a")
+    worker.finish("a")
+    with world.one_turn():
+        client.release(fid)
+        client.want("a")
+    assert worker.news() == ["run a", "free a"]
+    assert client.news() == ["finished a", "erred a CANCELLED"]
+
+
+def test_a_value_that_is_released_and_scattered_in_one_turn_is_put_again(world):
+    client, worker = world.client(), world.worker()
+    fid = client.scatter("value")
+    worker.store("value")
+    with world.one_turn():
+        client.release(fid)
+        client.scatter("value")
+    worker.store("value")
+    assert sorted(worker.news()) == ["free value", "put value", "put value"]
+    assert client.news() == ["finished value", "finished value"]
