@@ -104,10 +104,9 @@ class Effects:
     def _memory(self, task_id: int, _a: int, _b: int) -> None:
         books = self._books
         record = books.record(task_id)
-        pairs = books.listeners(record)
-        if pairs and books.core.state(task_id) == State.MEMORY:
-            record.settled = True
-            books.tell_finished(record, pairs)
+        if books.core.state(task_id) == State.MEMORY:
+            record.settled = True  # also if nobody listens yet: whoever attaches later is told at once
+            books.tell_finished(record, books.listeners(record))
         if record.function is None:
             self._scattering.arrived(record)
         self._done(record)
@@ -121,10 +120,9 @@ class Effects:
             record.error = self._unexplained(record)
         if record.error.kind == ErrorKind.CANCELLED:
             books.unkey(record)
-        pairs = books.listeners(record)
-        if pairs and books.core.state(task_id) == State.ERRED:
+        if books.core.state(task_id) == State.ERRED:
             record.settled = True
-            books.tell_erred(record, pairs)
+            books.tell_erred(record, books.listeners(record))
         self._done(record)
 
     def _lost(self, task_id: int, _a: int, _b: int) -> None:
