@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import CancelledError as FuturesCancelledError
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,11 +86,11 @@ def test_equal_calls_are_computed_once_while_somebody_holds_them(client: Client,
     second = client.submit(append_line, path, "x")
     assert first.key == second.key
     assert wait([first, second]).not_done == set()
-    assert open(path).read() == "x\n"
+    assert Path(path).read_text() == "x\n"
     third = client.submit(append_line, path, "x", pure=False)
     assert third.key != first.key
     third.result()
-    assert open(path).read() == "x\nx\n"
+    assert Path(path).read_text() == "x\nx\n"
 
 
 def test_equal_calls_of_two_clients_are_one_task(cluster: LocalCluster, client: Client, tmp_path) -> None:
@@ -97,7 +98,7 @@ def test_equal_calls_of_two_clients_are_one_task(cluster: LocalCluster, client: 
     with Client(cluster, set_as_default=False) as other:
         futures = [c.submit(append_line, path, "y") for c in (client, other)]
         assert [future.result() for future in futures] == ["y", "y"]
-    assert open(path).read() == "y\n"
+    assert Path(path).read_text() == "y\n"
 
 
 def test_keys_do_not_depend_on_the_order_in_dicts_and_sets(client: Client) -> None:
@@ -169,7 +170,7 @@ def test_higher_priority_goes_first(tmp_path) -> None:
         low = [client.submit(append_line, path, f"low{i}", priority=-1) for i in range(3)]
         high = [client.submit(append_line, path, f"high{i}", priority=5) for i in range(3)]
         client.gather([block, *low, *high])
-    lines = open(path).read().split()
+    lines = Path(path).read_text().split()
     assert sorted(lines[:3]) == ["high0", "high1", "high2"], lines
 
 

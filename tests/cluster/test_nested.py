@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -130,7 +131,7 @@ def test_a_parent_that_only_sleeps_in_the_block_lends_its_slot(single: Client, t
         time.sleep(0.005)
     other = single.submit(append_line, path, "other runs")
     single.gather([parent, other])
-    assert open(path).read().splitlines() == ["parent sleeps", "other runs", "parent wakes"]
+    assert Path(path).read_text().splitlines() == ["parent sleeps", "other runs", "parent wakes"]
 
 
 def waits_without_block(x: int) -> int:
