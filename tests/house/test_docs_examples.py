@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+import fastsched
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -49,9 +52,9 @@ def said_by(example: Example, where: Path) -> str:
     """Run the example as a user would: a script in a file, no main guard, from another directory."""
     script = where / "example.py"
     script.write_text(example.code)
-    run = subprocess.run(
-        [sys.executable, str(script)], cwd=where, capture_output=True, text=True, timeout=50, check=False
-    )
+    environment = os.environ | {"PYTHONPATH": str(Path(fastsched.__file__).parents[1])}
+    command = [sys.executable, str(script)]
+    run = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, timeout=50, check=False)
     assert (run.returncode, run.stderr) == (0, ""), run.stderr
     return run.stdout
 
