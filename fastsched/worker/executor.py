@@ -5,10 +5,12 @@ reports it to the machine and takes the next one in the same critical section, w
 may import the machine, the runner, the page and the context. Knows no socket: what is to be sent is the server's
 affair (`flush`, `wake`).
 
-Which thread does what ---------------------- A thread *runs* a job, or is *parked* (in `_parked`, the last one in is
-the first one out: its stack is warm), or waits in `rejoin` for its slot. A job that starts takes the last parked
-thread, else a new one. A thread whose task seceded keeps running that task, so there may be many more threads than
-slots; when they park, those above the number of slots end after a while.
+Which thread does what
+----------------------
+A thread *runs* a job, or is *parked* (in `_parked`, the last one in is the first one out: its stack is warm), or waits
+in `rejoin` for its slot. A job that starts takes the last parked thread, else a new one. A thread whose task seceded
+keeps running that task, so there may be many more threads than slots; when they park, those above the number of slots
+end after a while.
 """
 
 from __future__ import annotations

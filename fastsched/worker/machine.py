@@ -5,7 +5,9 @@ fetcher's news by verbs of their own (`finished`, `failed`, `secede`, `rejoin`, 
 be done comes out of `drain` as a list of actions. `worker.server` holds it under one lock; tests and the simulation
 drive it alone.
 
-Theory of operation ------------------- The machine holds a `SchedulerCore` with one worker: itself. A task that the
+Theory of operation
+-------------------
+The machine holds a `SchedulerCore` with one worker: itself. A task that the
 scheduler sends is a row there, an input that is not here yet is an EXTERNAL row; so waiting for inputs, priorities,
 slots, secede and rejoin are the core's. ASSIGN means "start in a slot". Every row that the scheduler knows to be here
 (its task, a replica that was announced) is *held*: one reference in the core in the scheduler's name, which `Free`,
@@ -13,7 +15,8 @@ slots, secede and rejoin are the core's. ASSIGN means "start in a slot". Every r
 
 Task ids are the scheduler's, rows are ours; `_ids` leads from one to the other. It names the *current* row of an id
 only: a running attempt that was dropped keeps its row and its slot until its thread is through, while a newer attempt
-of the same task has a row of its own already.
+of the same task has a row of its own already; and a row whose value is gone stays behind, nameless, while a result
+that was made from it lives.
 
 May import: _core, messages, config, and its own room's records.
 """
@@ -59,9 +62,8 @@ SCHEDULER = 0
 # Plain ints: comparing with a member of an IntEnum costs ten times as much, and there are four effects per task.
 _ASSIGN, _FREE, _FORGET = int(Effect.ASSIGN), int(Effect.FREE), int(Effect.FORGET)
 _FETCH, _REJOIN = int(Effect.FETCH), int(Effect.REJOIN)
-_WAITING, _READY, _ASSIGNED, _IN_MEMORY = (
-    int(State.WAITING), int(State.READY), int(State.ASSIGNED), int(State.MEMORY),
-)  # fmt: skip
+_RELEASED, _WAITING, _READY = int(State.RELEASED), int(State.WAITING), int(State.READY)
+_ASSIGNED, _IN_MEMORY = int(State.ASSIGNED), int(State.MEMORY)
 
 
 class WorkerMachine:
@@ -191,7 +193,7 @@ class WorkerMachine:
             self._fetches.drop(entry.id)
             self._miss(entry)
         self._let_go(entry)
-        del self._ids[entry.id]
+        self._unmap(entry)
 
     # -- inputs -----------------------------------------------------------------------------------------------------
 
@@ -236,6 +238,8 @@ class WorkerMachine:
 
     def _miss(self, entry: Input) -> None:
         """Give back every task that waits for this input."""
+        if not self._core.known(entry.row):  # the tasks that waited for it were given back for another one
+            return
         for dependent in self._core.dependents(entry.row):
             job = self._jobs[dependent]
             if job.wanted and not job.started:
@@ -288,8 +292,7 @@ class WorkerMachine:
 
     def _forsake(self, job: Job) -> None:
         """The scheduler wants no more of this attempt. If it runs it keeps its slot until its thread is through."""
-        if self._ids.get(job.id) == job.row:
-            del self._ids[job.id]
+        self._unmap(job)
         if job.wanted:
             job.wanted = False
             self._lent -= job.seceded
@@ -413,6 +416,7 @@ class WorkerMachine:
                     self._start(self._jobs[row], run)
                 elif kind == _FREE:
                     self._store.pop(row)
+                    self._unmap(self._jobs.get(row) or self._inputs[row])
                 elif kind == _FORGET:
                     self._forget(row)
                 elif kind == _FETCH:
@@ -432,12 +436,14 @@ class WorkerMachine:
         self._starts.append(Start(job))
 
     def _forget(self, row: int) -> None:
-        entry: Job | Input | None = self._jobs.pop(row, None)
-        if entry is None:
-            entry = self._inputs.pop(row)
-            if self._fetches.row(entry.id) == row:
-                self._fetches.drop(entry.id)
-        if self._ids.get(entry.id) == row:
+        entry = self._jobs.pop(row, None) or self._inputs.pop(row)
+        if self._fetches.row(entry.id) == row:
+            self._fetches.drop(entry.id)
+        self._unmap(entry)
+
+    def _unmap(self, entry: Job | Input) -> None:
+        """This row is not the current one of its id any more."""
+        if self._ids.get(entry.id) == entry.row:
             del self._ids[entry.id]
 
     def starts(self) -> list[Start | Resume]:
@@ -483,6 +489,11 @@ class WorkerMachine:
         return tuple(DatumItem(id, self.frames_of(id)) for id in ids)
 
     @property
+    def n_rows(self) -> int:
+        """Tasks and inputs that it knows."""
+        return len(self._jobs) + len(self._inputs)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all values here."""
         return self._store.nbytes
@@ -511,30 +522,33 @@ class WorkerMachine:
         _expect(in_memory == set(store.rows()), "the values of the store are those of the rows in memory")
         _expect(core.occupancy(self._me) <= core.slots(self._me), "no more tasks hold a slot than there are")
         _expect(core.n_ready == 0 or core.free_slots(self._me) == 0, "no slot is free while a task is ready")
-        _expect(set(self._ids.values()) <= set(rows), "every id leads to a row")
+        current = {row: id for id, row in self._ids.items()}
+        _expect(current.keys() <= set(rows), "every id leads to a row")
         for row, job in self._jobs.items():
-            self._check_job(row, job)
+            _expect(current.get(row, job.id) == job.id, f"{job!r}: is found by its id")
+            self._check_job(job, core.state(row), row in current)
         waiting = {}
         for row, entry in self._inputs.items():
+            _expect(current.get(row, entry.id) == entry.id, f"{entry!r}: is found by its id")
             _expect(core.wants(row) == entry.held, f"{entry!r}: the core's reference is the scheduler's")
-            if row not in in_memory:
-                _expect(self._ids.get(entry.id) == row, f"{entry!r}: is current while it is waited for")
+            if row not in in_memory and core.state(row) != _RELEASED:
                 waiting[entry.id] = row
+            found = row in in_memory or (row in current) == (entry.id in waiting)
+            _expect(found, f"{entry!r}: is current while it is waited for")
         self._fetches.check(waiting)
         lent = sum(job.seceded and job.wanted for job in self._jobs.values())
         _expect(lent == self._lent, f"{self._lent} tasks are said to hold no slot, but {lent} do")
 
-    def _check_job(self, row: int, job: Job) -> None:
-        state = self._core.state(row)
-        _expect(job.row == row, f"{job!r}: knows its row")
-        _expect(self._core.wants(row) == job.held, f"{job!r}: the core's reference is the scheduler's")
-        if state == _IN_MEMORY:
+    def _check_job(self, job: Job, state: int, current: bool) -> None:
+        _expect(self._core.wants(job.row) == job.held, f"{job!r}: the core's reference is the scheduler's")
+        if state in (_RELEASED, _IN_MEMORY):
             _expect(not job.seceded, f"{job!r}: has finished and lends nothing")
+            _expect(state == _IN_MEMORY or not current, f"{job!r}: is not found once its value is gone")
             return
         _expect(job.started == (state == _ASSIGNED), f"{job!r}: runs here and in the core")
         _expect(job.started or state in (_WAITING, _READY), f"{job!r}: waits here and in the core")
         _expect(job.started or job.wanted, f"{job!r}: is not in the queue once nobody wants it")
-        _expect(job.wanted == (self._ids.get(job.id) == row), f"{job!r}: is current as long as it is wanted")
+        _expect(job.wanted == current, f"{job!r}: is current as long as it is wanted")
         _expect(not job.started or len(job.values) == len(job.inputs), f"{job!r}: runs with all its inputs")
 
 
