@@ -216,7 +216,9 @@ class CoreAndTwin(RuleBasedStateMachine):
         effects = [tuple(row) for row in self.core.drain_array().tolist()] if as_array else self.core.drain()
         expected = self.twin.drain()
         for kind in (Effect.DROP, Effect.FREE, Effect.MEMORY, Effect.LOST, Effect.FORGET):
-            assert Counter(e for e in effects if e[0] == kind) == Counter(e for e in expected if e[0] == kind), kind.name
+            assert Counter(e for e in effects if e[0] == kind) == Counter(e for e in expected if e[0] == kind), (
+                kind.name
+            )
         for worker in self.twin.workers:
             assert self.starts(effects, worker) == self.starts(expected, worker)
         # A row may err, or be fetched, on the way to being released in the same turn: only where it stayed so, both must tell.

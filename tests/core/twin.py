@@ -87,7 +87,7 @@ class Twin:
         while any([self.advance(task, erred) for task in self.tasks.values()]):
             pass
         changed = True
-        while changed:  # which of several failed inputs an error is blamed on is free
+        while changed:  # which of several reasons an error is blamed on is free
             before = [len(task.causes) for task in erred]
             for task in erred:
                 task.causes |= {c for dep in task.deps for c in self.tasks[dep].causes}
@@ -105,6 +105,7 @@ class Twin:
             return False
         elif task.only == GONE:
             self.enter_erred(task, {task.id})
+            erred.append(task)
         elif any(self.tasks[dep].state == State.ERRED for dep in task.deps):
             self.enter_erred(task, set())
             erred.append(task)
@@ -204,7 +205,9 @@ class Twin:
 
     # ---- tasks -----------------------------------------------------------------------------------------------------
 
-    def add(self, id: int, deps: list[int], priority: int, order: int, wants: int, only: int, external: bool = False) -> None:
+    def add(
+        self, id: int, deps: list[int], priority: int, order: int, wants: int, only: int, external: bool = False
+    ) -> None:
         assert id not in self.seen, "an id was used twice"
         self.seen.add(id)
         order = self.arrivals if order < 0 else order
@@ -340,7 +343,9 @@ class Twin:
     # ---- placement -------------------------------------------------------------------------------------------------
 
     def ready(self, only: int = -1) -> list[TwinTask]:
-        return sorted((t for t in self.tasks.values() if t.state == State.READY and t.only == only), key=lambda t: t.key)
+        return sorted(
+            (t for t in self.tasks.values() if t.state == State.READY and t.only == only), key=lambda t: t.key
+        )
 
     def is_ready_due(self, worker: int) -> bool:
         waiting = self.ready() or self.ready(worker)
