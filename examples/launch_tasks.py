@@ -110,7 +110,7 @@ class Server(ThreadingHTTPServer):
 def serve(directory):
     """Serve `directory` from a thread of this process; yields the address of the index."""
     with Server(("127.0.0.1", 0), partial(SourceTree, directory=directory)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/{INDEX}"
         server.shutdown()
 

@@ -1,0 +1,105 @@
+"""The examples run as a user runs them: scripts, from another directory, silent on stderr, with the right results."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import urljoin
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+
+
+def run(where: Path, *command: str, timeout: float = 50) -> str:
+    """What a script prints; it must end well and say nothing on stderr."""
+    done = subprocess.run(
+        [sys.executable, *command], cwd=where, capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def launch_tasks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module behind `make demo`."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return importlib.import_module("launch_tasks")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_importing_an_example_does_nothing(script: Path) -> None:
+    assert run(EXAMPLES, "-c", f"import {script.stem}") == ""
+
+
+def test_fibonacci_on_one_thread(tmp_path: Path) -> None:
+    said = run(tmp_path, str(EXAMPLES / "fibonacci.py"))
+    assert said.startswith("fib(100) = 354224848179261915075, one worker with one thread, ")
+    assert run(tmp_path, str(EXAMPLES / "fibonacci.py"), "10").startswith("fib(10) = 55,")
+
+
+def test_the_three_styles_agree(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("one two three\n\nfour five\none two three\n")
+    said = run(tmp_path, str(EXAMPLES / "three_styles.py"), text.as_uri())
+    assert [line.split() for line in said.splitlines()] == [
+        ["gather_the_data:", "8", "words"],
+        ["build_on_futures:", "8", "words"],
+        ["submit_from_the_worker:", "8", "words"],
+    ]
+
+
+def test_the_demo_tells_the_truth(tmp_path: Path, launch_tasks: ModuleType) -> None:
+    said = run(tmp_path, str(EXAMPLES / "launch_tasks.py"), "--files", "40", "--workers", "2")
+    tree = Path(launch_tasks.source_tree())
+    sources = [Path(tree, name).read_bytes() for name in list(launch_tasks.python_files(tree))[:40]]
+    lines = sum(source.count(b"\n") for source in sources)
+    assert re.search(r"^\[#+\] 40 of 40 files$", said, re.MULTILINE)
+    assert f" in {lines:,} lines of 40 files\n" in said
+    assert re.search(r"^42 tasks in .* s, .* ms per task$", said, re.MULTILINE)
+    assert "\nfib(100) = 354224848179261915075\n101 tasks in " in said
+    (times,) = re.findall(r"^self +([\d,]+) +\d+$", said, re.MULTILINE)
+    mentioned = sum(len(re.findall(rb"\bself\b", source)) for source in sources)  # comments and strings too
+    assert mentioned / 2 < int(times.replace(",", "")) <= mentioned
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+def test_the_whole_demo_takes_less_than_a_minute(tmp_path: Path) -> None:
+    assert "fib(100) = 354224848179261915075" in run(tmp_path, str(EXAMPLES / "launch_tasks.py"), timeout=60)
+
+
+def test_the_demo_serves_every_file_that_its_index_names(tmp_path: Path, launch_tasks: ModuleType) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "site-packages").mkdir()
+    for name in ("b/with space & #1?.py", "a.py", "site-packages/installed.py", "b/text.txt"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "nowhere.py").symlink_to(tmp_path / "gone.py")
+    with launch_tasks.serve(tmp_path) as index_uri:
+        names = launch_tasks.download(index_uri).decode().splitlines()
+        contents = [launch_tasks.download(urljoin(index_uri, name)).decode() for name in names]
+    assert contents == ["a.py", "b/with space & #1?.py"]
+
+
+def test_the_demo_counts_the_names_of_broken_files_up_to_the_fault(tmp_path: Path, launch_tasks: ModuleType) -> None:
+    (tmp_path / "broken.py").write_text("a = b + b\nif a:\n'''never closed\n")
+    (tmp_path / "latin.py").write_bytes(b"# coding: no-such-encoding\na = 1\n")
+    with launch_tasks.serve(tmp_path) as index_uri:
+        broken = launch_tasks.names_in_file(urljoin(index_uri, "broken.py"))
+        latin = launch_tasks.names_in_file(urljoin(index_uri, "latin.py"))
+    assert (broken["lines"], broken["names"]["b"]) == (3, 2)
+    assert latin == {"lines": 2, "names": {}}
+
+
+def test_the_demo_finds_source_files_when_the_library_is_an_archive(
+    tmp_path: Path, launch_tasks: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "python311.zip").write_bytes(b"PK")
+    monkeypatch.setattr(launch_tasks.sysconfig, "get_path", lambda name: str(tmp_path / "python311.zip"))
+    monkeypatch.setattr(launch_tasks.os, "__file__", str(tmp_path / "python311.zip" / "os.pyc"))
+    assert "__init__.py" in launch_tasks.python_files(launch_tasks.source_tree())
