@@ -105,13 +105,14 @@ class _Writer:
                 tokens.sort()
             return (b"S" if kind is set else b"Z") + b"".join(tokens)
         if kind is FunctionType or isinstance(value, type) or _is_function(value):
-            return b"f" + payload.functions.pickle_function(value)[0]
+            fn_id, _ = payload.functions.pickle_function(value)
+            return b"f" + fn_id
         if kind is bytearray:
-            return b"y" + value
+            return b"y" + bytes(value)
         if payload.is_future(value):
-            return b"F" + value.key.encode("utf-8", "surrogatepass")
+            return b"F" + self.token(value.key)
         if kind is ModuleType:
-            return b"m" + value.__name__.encode()
+            return b"m" + self.token(value.__name__)
         if kind is PickleBuffer:
             return b"b" + _digest(value.raw())
         numpy = sys.modules.get("numpy")

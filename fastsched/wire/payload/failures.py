@@ -10,7 +10,6 @@ Called by the worker's executor (out) and the client's shell (in).
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fastsched.errors import RemoteError, SerializationError
@@ -143,15 +142,15 @@ def _linked(links: list[Link]) -> BaseException:
 
 def _pickled_exception(exc: BaseException) -> Frames | None:
     """Frames that are known to unpickle to an exception of the same type; None if there are none."""
-    ways: tuple[Callable[[], Any], ...] = (lambda: exc, lambda: _Bare(exc))
-    for way in ways:
-        try:
-            frames = pickled(way(), "the exception")
-            if type(unpickled(frames)) is type(exc):
-                return frames
-        except Exception:  # noqa: BLE001, S112  the user's class may raise what it likes
-            continue
-    return None
+    return _tried(exc, type(exc)) or _tried(_Bare(exc), type(exc))
+
+
+def _tried(obj: Any, kind: type) -> Frames | None:
+    try:
+        frames = pickled(obj, "the exception")
+        return frames if type(unpickled(frames)) is kind else None
+    except Exception:  # noqa: BLE001  the user's class may raise what it likes
+        return None
 
 
 class _Bare:
