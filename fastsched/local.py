@@ -30,6 +30,7 @@ from fastsched.net.address import fresh_keys, private_directory, unix_address
 from fastsched.net.data import DataPeers
 from fastsched.net.inproc import channel_pair
 from fastsched.net.loop import LoopThread
+from fastsched.phase import Phase
 from fastsched.scheduler.server import SchedulerServer
 from fastsched.spawn.supervisor import Died, Helper, HelperDied
 from fastsched.timing import Timeout, seconds
@@ -94,7 +95,7 @@ class LocalCluster:
         count, self._nthreads = _shape(n_workers, threads_per_worker)
         self.config = config or Config.from_environment()
         self.name = name or f"local-{os.getpid()}"
-        self.status = "starting"
+        self.status = Phase.STARTING
         self._owner = os.getpid()
         self._supervisor = _Supervisor(self, Helper.start(ENTRY))
         try:
@@ -107,7 +108,7 @@ class LocalCluster:
         except BaseException:
             self._supervisor.helper.close()
             raise
-        self.status = "running"
+        self.status = Phase.RUNNING
         _late.close_at_exit(self)
 
     async def _start(self, count: int) -> None:
@@ -163,9 +164,9 @@ class LocalCluster:
         timeout : float or str, optional
             Seconds from asking the workers to stop to killing them.
         """
-        if self.status == "closed":
+        if self.status is Phase.CLOSED:
             return
-        self.status = "closed"
+        self.status = Phase.CLOSED
         if os.getpid() != self._owner:  # a forked child: nothing here is its own
             return
         limit = seconds(timeout)
@@ -204,7 +205,7 @@ class LocalCluster:
         return f"<LocalCluster: {self.name!r} {self.status}, threads per worker: {self._nthreads}>"
 
     def _ensure_open(self) -> None:
-        if self.status == "closed":
+        if self.status is Phase.CLOSED:
             raise ClosedError(f"the cluster {self.name!r} is closed")
 
 

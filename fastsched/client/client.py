@@ -22,6 +22,7 @@ from fastsched.client.record import FutureRecord, Status
 from fastsched.client.session import Session
 from fastsched.config import Config
 from fastsched.errors import CancelledError, ClosedError
+from fastsched.phase import Phase
 from fastsched.timing import Timeout, seconds
 from fastsched.wire import keys, payload
 from fastsched.wire.messages import ScatterItem, TaskItem, Verb
@@ -109,7 +110,7 @@ class Client:
         asynchronous: bool = False,
         **cluster_kwargs: Any,
     ) -> None:
-        self.status = "connecting"
+        self.status = Phase.CONNECTING
         if asynchronous:
             raise NotImplementedError("asynchronous=True: the asyncio face is not there yet; futures can be awaited")
         limit = seconds(timeout)
@@ -152,7 +153,7 @@ class Client:
         self._surroundings = surroundings
         self._config = config
         self._timeout = timeout
-        self.status = "running"
+        self.status = Phase.RUNNING
 
     # -- submitting ---------------------------------------------------------------------------------------------------
 
@@ -622,9 +623,9 @@ class Client:
 
     def close(self, timeout: Timeout = None) -> None:
         """Give up all futures, leave the cluster, and close it if it was started by this client. Twice is fine."""
-        if self.status == "closed":
+        if self.status is Phase.CLOSED:
             return
-        self.status = "closed"
+        self.status = Phase.CLOSED
         binding.remove_default(self)
         if self._session.forked:
             return
@@ -666,7 +667,7 @@ class Client:
         fids = []
         for future in futures:
             if future.client is not self:
-                state = "a closed client" if future.client.status == "closed" else "another client"
+                state = "a closed client" if future.client.status is Phase.CLOSED else "another client"
                 raise ClosedError(f"the future {future.key!r} belongs to {state}")
             if future.record.released:
                 raise ClosedError(f"the future {future.key!r} was released")

@@ -46,6 +46,7 @@ FLOORS = (
     ("config.py", Floor.GROUND),
     ("timing.py", Floor.GROUND),
     ("page.py", Floor.GROUND),
+    ("phase.py", Floor.GROUND),
 )
 
 # Roles do not know each other; messages join them. Only these files see a role from outside.
