@@ -16,7 +16,7 @@ from fastsched.net.listener import listen
 from fastsched.wire import handshake
 from fastsched.wire.handshake import NONCE_BYTES, ClientSide
 from fastsched.wire.messages import Pulse, Role
-from tests.servers.net import KEYS, LOOPBACK, both_ends, run, server, stream_of
+from tests.servers.net import KEYS, LOOPBACK, both_ends, run, server, stream_of, turn
 from tests.servers.spawned import open_fds
 
 CONFIG = Config()
@@ -180,7 +180,7 @@ async def test_a_peer_that_leaves_in_the_handshake_is_forgotten_at_once(tmp_path
         await asyncio.get_running_loop().sock_sendall(sock, hello()[:5])
         sock.close()
         while "closed the connection in the handshake" not in caplog.text:
-            await asyncio.sleep(0)
+            await turn()
         assert let_in.empty()
 
 
@@ -342,7 +342,7 @@ async def test_closing_removes_the_socket_file_and_those_in_the_handshake(tmp_pa
         assert (tmp_path / "socket").stat().st_mode & 0o077 == 0
         silent = await raw(listener.address)
         for _ in range(5):
-            await asyncio.sleep(0)
+            await turn()
     assert not (tmp_path / "socket").exists()
     assert await rest_of(silent) == b""
     silent.close()

@@ -7,7 +7,7 @@ import pytest
 
 from fastsched.net.inproc import channel_pair
 from fastsched.wire.messages import Pulse
-from tests.servers.net import Mailbox, run
+from tests.servers.net import Mailbox, run, turn
 
 
 def pair():
@@ -77,7 +77,7 @@ async def test_ends_that_are_closed_from_both_sides_report_it_once():
     b.close()
     await box_a.closed()
     await box_b.closed()
-    await asyncio.sleep(0)
+    await turn()
     assert box_b.messages == []  # it was closed before it was there
     assert (box_a.reasons, box_b.reasons) == ([None], [None])
 
@@ -110,7 +110,7 @@ async def test_nothing_is_sent_or_received_after_close():
     b.send(Pulse(2))
     await box_b.closed()
     b.send(Pulse(3))
-    await asyncio.sleep(0)
+    await turn()
     assert (box_a.messages, box_b.messages) == ([], [])
 
 
@@ -119,8 +119,8 @@ async def test_a_paused_end_gets_its_messages_when_it_resumes():
     (a, _), (b, box) = pair()
     b.pause_reading()
     a.send(Pulse(1))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await turn()
+    await turn()
     assert box.messages == []
     b.resume_reading()
     assert await box.received(1) == [Pulse(1)]
@@ -142,7 +142,7 @@ async def test_an_end_without_callbacks_ignores_messages_and_the_end():
     a.send(Pulse(1))
     a.close()
     for _ in range(3):
-        await asyncio.sleep(0)
+        await turn()
     assert a.buffered == 0
 
 

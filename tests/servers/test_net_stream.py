@@ -15,7 +15,7 @@ from fastsched.net.stream import Connection, Stream
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.framing import LAST_CODE
 from fastsched.wire.messages import CODES, Buffer, Data, Pulse, Refuse, Role
-from tests.servers.net import EVERYTHING, Mailbox, raw_pair, run, stream_of, stream_pair
+from tests.servers.net import EVERYTHING, Mailbox, raw_pair, run, stream_of, stream_pair, turn
 from tests.servers.spawned import open_fds
 
 CONFIG = Config()
@@ -73,7 +73,7 @@ async def test_a_message_that_arrives_byte_by_byte_is_one_message():
     with theirs:
         for byte in raw(Pulse(12345)):
             theirs.send(bytes((byte,)))
-            await asyncio.sleep(0)
+            await turn()
         assert await box.received(1) == [Pulse(12345)]
         assert len(box.batches) == 1
     await box.closed()
@@ -88,7 +88,7 @@ async def test_values_larger_than_every_socket_buffer_arrive_whole():
     assert a.buffered > 16 * MIB
     received = await box.received(3)
     assert [message.items for message in received] == [message.items for message in sent]
-    await asyncio.sleep(0)
+    await turn()
     assert a.buffered == 0
     a.close()
     b.close()
@@ -153,7 +153,7 @@ async def test_a_paused_stream_reads_nothing_until_it_resumes():
     for _ in range(8):
         a.send(value(MIB))
     for _ in range(20):
-        await asyncio.sleep(0)
+        await turn()
     assert box.messages == []
     assert a.buffered > 4 * MIB
     b.resume_reading()
@@ -170,7 +170,7 @@ async def test_a_stream_may_be_paused_before_it_has_begun():
     a.send(Pulse(1))
     b.pause_reading()
     for _ in range(5):
-        await asyncio.sleep(0)
+        await turn()
     assert box.messages == []
     b.resume_reading()
     assert await box.received(1) == [Pulse(1)]
@@ -250,7 +250,7 @@ async def test_close_may_be_called_in_every_way_and_the_end_is_told_once():
     await box_b.closed()
     a.close()
     for _ in range(5):
-        await asyncio.sleep(0)
+        await turn()
     assert (len(box_a.reasons), len(box_b.reasons)) == (1, 1)
 
 
@@ -321,11 +321,11 @@ async def test_a_peer_that_dies_while_the_backlog_waits_ends_the_stream_once():
     stream, box = stream_of(ours, CONFIG)
     stream.pause_reading()
     stream.send(value(8 * MIB))
-    await asyncio.sleep(0)
+    await turn()
     theirs.close()
     assert isinstance(await box.closed(), ConnectionError)
     for _ in range(5):
-        await asyncio.sleep(0)
+        await turn()
     assert len(box.reasons) == 1
     assert stream.buffered == 0
 
