@@ -25,7 +25,17 @@ from typing import Any, NamedTuple
 from fastsched.errors import AddressError
 from fastsched.wire.messages import Role
 
-__all__ = ["AccessFile", "Address", "Scheme", "fresh_keys", "locate", "parse", "private_directory", "unix_address"]
+__all__ = [
+    "AccessFile",
+    "Address",
+    "Scheme",
+    "fresh_keys",
+    "locate",
+    "looks_like_address",
+    "parse",
+    "private_directory",
+    "unix_address",
+]
 
 KEY_BYTES = 32
 UNIX_PATH_BYTES = 107 if sys.platform == "linux" else 103  # sizeof(sun_path) less the final zero
@@ -225,6 +235,11 @@ class AccessFile(NamedTuple):
         return access
 
 
+def looks_like_address(text: str) -> bool:
+    """Whether a person meant an address, not the path of a file."""
+    return "://" in text or (_HOST_PORT.fullmatch(text) is not None and not Path(text).exists())
+
+
 def locate(text: str | os.PathLike[str]) -> AccessFile:
     """What a person gave to say which cluster: the path of an access file.
 
@@ -234,10 +249,9 @@ def locate(text: str | os.PathLike[str]) -> AccessFile:
         It is a mere address, which has no keys; or see `AccessFile.read`.
     """
     name = os.fspath(text)
-    if "://" in name or (_HOST_PORT.fullmatch(name) and not Path(name).exists()):
-        address = parse(name)
+    if looks_like_address(name):
         raise AddressError(
-            f"{address} alone is not enough: give the access file that fastsched-scheduler wrote, it has the keys"
+            f"{parse(name)} alone is not enough: give the access file that fastsched-scheduler wrote, it has the keys"
         )
     return AccessFile.read(name)
 

@@ -1,0 +1,1 @@
+"""The command line: ``fastsched-scheduler`` and ``fastsched-worker``."""

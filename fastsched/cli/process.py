@@ -1,0 +1,56 @@
+"""How a command lives: until it is done or told to stop, and what a person hears of its end.
+
+One concern: signals, exit codes and error texts. Called by the commands; imports loops and errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+import click
+
+from fastsched.errors import FastschedError
+from fastsched.net.loop import new_event_loop
+
+__all__ = ["run_until_told"]
+
+
+def run_until_told(coroutine: Coroutine[Any, Any, int], log_level: str) -> int:
+    """Run a command's coroutine; cancel it at the first Ctrl-C or SIGTERM, and let it clean up in peace.
+
+    Returns
+    -------
+    int
+        The exit code: what the coroutine returns, 0 if it was told to stop.
+
+    Raises
+    ------
+    click.ClickException
+        For what a person did wrong or can mend: one line instead of a traceback.
+    """
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+    task = loop.create_task(coroutine)
+    told: set[int] = set()
+
+    def stop(signum: int) -> None:
+        if not told:
+            task.cancel()
+        told.add(signum)
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop, signum)
+    try:
+        return loop.run_until_complete(task)
+    except asyncio.CancelledError:
+        return 0
+    except (FastschedError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
