@@ -160,8 +160,7 @@ class Executor:
         """Run jobs until there is nothing to do for too long."""
         set_host(self._host)
         name, page = self._host.name, self._page
-        job = thread.job
-        thread.job = None
+        job = thread.take_job()
         while job is not None:
             if thread.seat == NO_SEAT:
                 thread.seat = page.take()
@@ -207,16 +206,18 @@ class Executor:
 
     def _park(self, thread: _TaskThread) -> Job | None:
         """Wait among the parked for a job. None: the thread shall end."""
-        surplus = len(self._parked) > self._host.nthreads
-        if not self._stopped and thread.wake.acquire(timeout=self._idle_seconds if surplus else -1):
-            job, thread.job = thread.job, None
-            return job
+        parked = self._parked
+        while not self._stopped:
+            surplus = len(parked) > self._host.nthreads
+            if thread.wake.acquire(timeout=self._idle_seconds if surplus else -1):
+                return thread.take_job()
+            if len(parked) > self._host.nthreads:
+                break
         try:
-            self._parked.remove(thread)
+            parked.remove(thread)
         except ValueError:  # somebody was faster and is about to wake us
             thread.wake.acquire()
-            job, thread.job = thread.job, None
-            return job
+            return thread.take_job()
         return None
 
 
@@ -241,6 +242,11 @@ class _TaskThread(threading.Thread):
         self.seat = NO_SEAT
         self.wake = threading.Lock()
         self.wake.acquire()
+
+    def take_job(self) -> Job | None:
+        """The job that was left here."""
+        job, self.job = self.job, None
+        return job
 
     def run(self) -> None:
         """Run jobs until the executor has none for us."""
