@@ -103,6 +103,8 @@ class Effects:
 
     def _memory(self, task_id: int, _a: int, _b: int) -> None:
         books = self._books
+        if not books.core.known(task_id):  # released in the turn in which it ended: its FORGET is on the way
+            return
         record = books.record(task_id)
         if books.core.state(task_id) == State.MEMORY:
             record.settled = True  # also if nobody listens yet: whoever attaches later is told at once
@@ -113,6 +115,8 @@ class Effects:
 
     def _erred(self, task_id: int, cause: int, _: int) -> None:
         books = self._books
+        if not books.core.known(task_id):
+            return
         record = books.record(task_id)
         if cause != task_id:
             record.error = self._inherited(record, cause)

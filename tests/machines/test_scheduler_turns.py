@@ -36,3 +36,21 @@ def test_a_value_that_is_released_and_scattered_in_one_turn_is_put_again(world):
     worker.store("value")
     assert sorted(worker.news()) == ["free value", "put value", "put value"]
     assert client.news() == ["finished value", "finished value"]
+
+
+def test_a_future_of_an_unknown_key_may_be_released_in_the_turn_in_which_it_comes(world):
+    client = world.client()
+    with world.one_turn():
+        client.release(client.want("nobody's"))
+    assert world.empty()
+
+
+def test_a_task_may_be_released_in_the_turn_in_which_it_ends(world):
+    client, worker = world.client(), world.worker(nthreads=2)
+    good, bad = client.submit("good"), client.submit("bad")
+    with world.one_turn():
+        worker.finish("good")
+        worker.fail("bad")
+        client.release(good, bad)
+    assert worker.news() == ["run good", "run bad", "free good"]
+    assert world.empty()
