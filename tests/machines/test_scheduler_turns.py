@@ -1,4 +1,4 @@
-"""Keys whose last future is released in the turn in which somebody comes for them: the core has forgotten, the books not yet."""
+"""Keys whose last future is released in the turn in which somebody comes for them, or in which the task ends."""
 
 from __future__ import annotations
 
