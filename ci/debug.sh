@@ -9,7 +9,7 @@ site=build/debug/site
 rm -rf "$site"
 echo "debug: building into $site"
 FASTSCHED_DEBUG=1 "$python" -m pip --quiet --disable-pip-version-check install --no-deps --target "$site" .
-cp -r tests pyproject.toml "$site"
+cp -r tests docs pyproject.toml "$site"
 cd "$site"
 "$python" -c 'from fastsched._core import build; assert build()["debug"], "this is not a debug build"'
 [ "$#" -gt 0 ] || set -- tests/core tests/sim
