@@ -72,9 +72,10 @@ class Page:
         return [task for task in self._ids if task]
 
     def clear(self) -> None:
-        """Nobody is to blame: the worker stops by plan. The file stays, its reader may come later."""
-        for seat in range(len(self._ids)):
-            self._ids[seat] = 0
+        """Nobody is to blame: the worker stops by plan. Nothing more is written; the file stays for its reader."""
+        shared, self._ids = self._ids, memoryview(bytearray(self._ids.nbytes)).cast("q")
+        for seat in range(len(shared)):
+            shared[seat] = 0
 
 
 def read_page(path: str) -> list[int]:

@@ -39,6 +39,7 @@ class Host(Protocol):
 
     name: str
     address: str
+    scheduler: str
     nthreads: int
     config: Config
     loop: AbstractEventLoop

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import logging
 import os
 import signal
@@ -26,7 +25,7 @@ from typing import Any, NamedTuple
 
 from fastsched._version import __version__
 from fastsched.config import Config
-from fastsched.errors import FastschedError, SerializationError
+from fastsched.errors import FastschedError
 from fastsched.net.address import Address, Scheme, unix_address
 from fastsched.net.channel import Channel
 from fastsched.net.connect import connect
@@ -37,12 +36,10 @@ from fastsched.net.stream import Connection, Stream
 from fastsched.page import Page
 from fastsched.wire.messages import (
     ALLOWED,
-    Data,
     DatumItem,
     Drop,
     Frames,
     Free,
-    GetData,
     Message,
     Pulse,
     Put,
@@ -61,6 +58,7 @@ from fastsched.worker.context import CurrentTask, set_host
 from fastsched.worker.executor import Executor
 from fastsched.worker.jobs import Action, Fetch, Resume, Send, Start
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
+from fastsched.worker.readers import Readers
 from fastsched.worker.runner import run_function
 
 __all__ = ["Settings", "WorkerServer", "main"]
@@ -69,9 +67,6 @@ log = logging.getLogger(__name__)
 
 FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put))
 """What the scheduler orders."""
-
-DATA_MESSAGES: frozenset[type] = frozenset((GetData,))
-"""What others may say to a worker."""
 
 GC_THRESHOLDS = (20_000, 20, 20)
 """Young objects here are mostly records of tasks, which need no collector; the default of 700 costs 5 % of a no-op."""
@@ -134,6 +129,7 @@ class WorkerServer:
         self, settings: Settings, loop: AbstractEventLoop, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.name = settings.name
+        self.scheduler = settings.address
         self.nthreads = settings.nthreads
         self.config = settings.config
         self.loop = loop
@@ -152,8 +148,7 @@ class WorkerServer:
         self._peers = DataPeers(loop, Role.WORKER, settings.worker_key, settings.config)
         self._listener: Listener | None = None
         self._scheduler: Stream | None = None
-        self._readers: dict[int, Stream] = {}  # who fetches data here, by the machine's number
-        self._numbers = itertools.count(SCHEDULER + 1)
+        self._readers = Readers(loop, settings.config, self._asked)
         self._ending = False
 
     # -- coming and going ---------------------------------------------------------------------------------------------
@@ -169,9 +164,9 @@ class WorkerServer:
         settings = self._settings
         connection = await connect(settings.address, Role.WORKER, settings.worker_key, self.config)
         keys = {Role.CLIENT: settings.client_key, Role.WORKER: settings.worker_key}
-        place = self._data_address(connection)
+        place, admit = self._data_address(connection), self._readers.admit
         try:
-            self._listener = await listen(place, keys, self.loop, self.config, self._admit, insecure=settings.insecure)
+            self._listener = await listen(place, keys, self.loop, self.config, admit, insecure=settings.insecure)
         except BaseException:
             connection.sock.close()
             raise
@@ -220,8 +215,7 @@ class WorkerServer:
         if self._listener is not None:
             await self._listener.close()
         self._peers.close()
-        for reader in list(self._readers.values()):
-            reader.close(flush=False)
+        self._readers.close()
         self._waker.close()
         self.closed.set()
 
@@ -231,6 +225,8 @@ class WorkerServer:
     # -- what the scheduler says --------------------------------------------------------------------------------------
 
     def _received(self, channel: Channel, messages: list[Message]) -> None:
+        if self._ending:
+            return
         now = self._clock()
         machine = self._machine
         others: list[Message] = []
@@ -294,7 +290,7 @@ class WorkerServer:
             if isinstance(action, Fetch):
                 self.loop.call_soon_threadsafe(self._fetch, action)
             elif isinstance(action, Send):
-                self._answer(action.peer, action.message)
+                self._readers.answer(action.peer, action.message)
             else:
                 starts.append(action)
         self._executor.begin(starts)
@@ -331,39 +327,10 @@ class WorkerServer:
 
         self._peers.ask(fetch.address, fetch.ids, answered)
 
-    def _admit(self, connection: Connection) -> None:
-        number = next(self._numbers)
-
-        def received(channel: Channel, messages: list[Message]) -> None:
-            with self._lock:
-                for message in messages:
-                    self._machine.receive(number, message, self._clock())
-            self.flush()
-
-        def ended(channel: Channel, reason: Exception | None) -> None:
-            self._readers.pop(number, None)
-
-        self._readers[number] = Stream(
-            connection,
-            self.loop,
-            self.config,
-            DATA_MESSAGES,
-            received,
-            ended,
-            lambda channel: channel.pause_reading(),  # it asks for more than it reads
-            lambda channel: channel.resume_reading(),
-        )
-
-    def _answer(self, peer: int, message: Message) -> None:
-        stream = self._readers.get(peer)
-        if stream is None:
-            return
-        try:
-            stream.send(message)
-        except SerializationError as error:  # over a limit of the wire; no answer at all would be worse
-            log.error("worker %s cannot hand on a value: %s", self.name, error)
-            if isinstance(message, Data):
-                stream.send(Data(message.request, tuple(DatumItem(item.id, None) for item in message.items)))
+    def _asked(self, reader: int, question: Message) -> None:
+        with self._lock:
+            self._machine.receive(reader, question, self._clock())
+        self.flush()
 
     # -- what tasks may ask -------------------------------------------------------------------------------------------
 
@@ -391,6 +358,11 @@ class WorkerServer:
     def get_data(self, id: int, addresses: Sequence[str], answer: Callable[[Frames | None], None]) -> None:
         """See `context.Host`."""
         self._peers.get(id, [address for address in addresses if address != self.address], answer)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of values that wait for those who asked for them."""
+        return self._readers.unsent
 
     def reply(self, request: int, ok: bool, frames: Frames) -> None:
         """The outcome of a `RunFunction`. From any thread."""

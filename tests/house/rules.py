@@ -30,6 +30,7 @@ FLOORS = (
     ("spawn/*", Floor.SHELL),
     ("*/server.py", Floor.SHELL),
     ("worker/executor.py", Floor.SHELL),
+    ("worker/readers.py", Floor.SHELL),
     ("worker/runner.py", Floor.SHELL),
     ("worker/context.py", Floor.SHELL),
     ("scheduler/*", Floor.MACHINE),

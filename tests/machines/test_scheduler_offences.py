@@ -9,12 +9,12 @@ import pytest
 from fastsched.wire.messages import (
     Cancel,
     Done,
+    FunctionItem,
     Keep,
     Locate,
     Pulse,
     RanFunction,
     Register,
-    Release,
     Scatter,
     ScatterItem,
     Submit,
@@ -22,7 +22,7 @@ from fastsched.wire.messages import (
     Want,
     WantItem,
 )
-from tests.machines.helpers.scheduler_world import FN, Client, Worker, World
+from tests.machines.helpers.scheduler_world import FN, Client, Worker
 
 CLIENTS: dict[str, Callable[[Client], object]] = {
     "dependency on an unknown future": lambda c: c.submit("x", [99]),
@@ -41,7 +41,6 @@ CLIENTS: dict[str, Callable[[Client], object]] = {
     "a report from a client": lambda c: c.say(Done((), (), (), (), (), 0)),
     "an answer from a client": lambda c: c.say(RanFunction(1, True, (b"",))),
     "a second registration": lambda c: c.say(Register("c", "1", 0, 0, "", 0, "")),
-    "a priority beyond the core's": lambda c: c.submit("x", priority=2**63),
 }
 
 
@@ -85,15 +84,8 @@ def test_a_peer_that_was_put_out_is_not_heard_any_more(world):
     assert world.empty()
 
 
-def other_workers_task(world: World, worker: Worker):
-    """An attempt that belongs to another worker."""
-    return next(peer for peer in world.peers.values() if peer.name == "other").tasks["b"]
-
-
 WORKERS: dict[str, Callable[[Worker, int, int], Done]] = {
-    "finished, another's task": lambda w, id, run: Done(
-        (w.result("a")._replace(id=id, run=run),), (), (), (), (), 0
-    ),
+    "finished, another's task": lambda w, id, run: Done((w.result("a")._replace(id=id, run=run),), (), (), (), (), 0),
     "returned, another's task": lambda w, id, run: Done((), (), ((id, run),), (), (), 0),
     "missing, another's task": lambda w, id, run: Done((), (), (), ((id, run, ()),), (), 0),
     "erred, another's task": lambda w, id, run: Done((), ((id, run, (1, None, "b", "", 1, "")),), (), (), (), 0),
@@ -101,7 +93,6 @@ WORKERS: dict[str, Callable[[Worker, int, int], Done]] = {
     "an error that no task has": lambda w, id, run: Done(
         (), ((w.tasks["a"].id, 1, (4, None, "a", "", 1, "")),), (), (), (), 0
     ),
-    "an id beyond the core's": lambda w, id, run: Done((), (), ((2**63 - 1, 2**40),), (), (), 0),
 }
 
 
@@ -118,6 +109,16 @@ def test_a_worker_that_reports_what_it_cannot_know_is_put_out_and_blamed_for_not
     assert other.news() == ["run b", "run a"]
     other.finish("a", "b")
     assert client.news() == ["finished a", "finished b"]
+
+
+def test_a_number_beyond_the_cores_is_an_offence(world):
+    client = world.client()  # over a channel without bytes no codec has looked at it
+    world.machine.receive(
+        client.number, Submit((FunctionItem(FN, (b"",)),), (client.item("x", priority=2**63),)), world.now
+    )
+    world.settle()
+    assert world.put_out == ["c"]
+    world.put_out.clear()
 
 
 def test_a_pulse_is_a_sign_of_life_only(world):

@@ -1,8 +1,8 @@
 """A scheduler's machine with fake clients and fake workers around it: no I/O, no clock, no threads.
 
-Every message goes through the real codec in both directions, so that the machine neither sends nor needs what the wire would refuse. After
-every turn the machine checks itself. What the fakes hear becomes short lines of *news* ("run a", "finished a", "free a"), and a test
-must ask for all of them: at its end nothing may be left (`World.end`).
+Every message goes through the real codec in both directions, so that the machine neither sends nor needs what the wire
+would refuse. After every turn the machine checks itself. What the fakes hear becomes short lines of *news* ("run a",
+"finished a", "free a"), and a test must ask for all of them: at its end nothing may be left (`World.end`).
 """
 
 from __future__ import annotations
@@ -162,7 +162,8 @@ class Peer:
         self.number = number
         self.name = name
         self.reason = ""  # why it was put out
-        self.keys: dict[int, str] = {}  # by fid
+        self.keys: dict[int, str] = {}  # by fid, of futures that are held
+        self.outcomes: dict[int, str] = {}  # by fid: "finished" or "erred"; a future has one at most
         self.values: dict[int, Frames | None] = {}  # by fid, as reported
         self.errors: dict[int, ErrorItem] = {}  # by fid
         self.located: dict[int, tuple[Frames | None, tuple[str, ...]]] = {}
@@ -221,6 +222,9 @@ class Peer:
 
     def release(self, *fids: int) -> None:
         self.say(Release(fids))
+        for fid in fids:
+            self.keys.pop(fid, None)
+            self.outcomes.pop(fid, None)
 
     def keep(self, *fids: int) -> None:
         self.say(Keep(fids))
@@ -260,12 +264,18 @@ class Peer:
                 self.name = name
             case Report(finished, erred, lost):
                 for fid, _, _, frames in finished:
+                    assert fid not in self.outcomes, f"{self.keys[fid]} {self.outcomes[fid]}, and now it finished"
+                    self.outcomes[fid] = "finished"
                     self.values[fid] = frames
                     self._news.append(f"finished {self.keys[fid]}")
                 for fid, error in erred:
+                    assert self.outcomes.get(fid) != "erred", f"{self.keys[fid]} erred twice"
+                    self.outcomes[fid] = "erred"
                     self.errors[fid] = ErrorItem(*error)
                     self._news.append(f"erred {self.keys[fid]} {ErrorKind(error[0]).name}")
-                self._news += [f"lost {self.keys[fid]}" for fid in lost]
+                for fid in lost:
+                    assert self.outcomes.pop(fid, None) != "erred", f"{self.keys[fid]} erred, and now it is lost"
+                    self._news.append(f"lost {self.keys[fid]}")
             case Located(items):
                 for fid, _, frames, addresses in items:
                     self.located[fid] = (frames, addresses)
@@ -290,6 +300,8 @@ class Worker(Peer):
         self.functions: dict[bytes, Frames] = {}
         self.requests: list[int] = []  # functions to run
         self.lent = 0
+        self.put: dict[int, str] = {}  # values that it was sent and has not acknowledged: id -> key
+        self.fetched: dict[int, str] = {}  # inputs of its tasks
         self._names: dict[int, str] = {}
 
     def hear(self, message: Message) -> None:
@@ -300,12 +312,13 @@ class Worker(Peer):
                     item = RunItem(*entry)
                     assert item.fn in self.functions, f"{self.name} does not know the function of {item.key}"
                     self._names[item.id] = item.key
-                    self._names.update((source[0], source[1]) for source in item.inputs)
+                    self.fetched.update((source[0], source[1]) for source in item.inputs)
                     self.tasks[item.key] = item
                     self._news.append(f"run {item.key}")
             case Put(items):
                 for id, key, _, _ in items:
                     self._names[id] = key
+                    self.put[id] = key
                     self._news.append(f"put {key}")
             case Free(ids):
                 for id in ids:
@@ -373,8 +386,12 @@ class Worker(Peer):
 
     def store(self, key: str, nbytes: int = 5) -> None:
         """Acknowledge a value that was put here or fetched."""
-        id = next(id for id, name in reversed(self._names.items()) if name == key)  # the last of this name
-        self.held[id] = key
+        known = self.fetched | self.put
+        self.store_id(next(id for id in reversed(known) if known[id] == key), nbytes)  # the last of this name
+
+    def store_id(self, id: int, nbytes: int = 5) -> None:
+        """The same, by its id."""
+        self._names[id] = self.held[id] = self.put.pop(id, "") or self.fetched[id]
         self.done(replicas=[(id, nbytes)])
 
     def ran(self, frames: Frames = VALUE, ok: bool = True) -> None:

@@ -1,0 +1,482 @@
+"""A worker over real sockets, with the test as its scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastsched._version import __version__
+from fastsched.errors import ConnectError
+from fastsched.page import read_page
+from fastsched.wire import payload
+from fastsched.wire.messages import (
+    Buffer,
+    Call,
+    Data,
+    DatumItem,
+    Drop,
+    Free,
+    GetData,
+    InputItem,
+    Pulse,
+    Put,
+    PutItem,
+    RanFunction,
+    Refuse,
+    Report,
+    Role,
+    Shutdown,
+    Verb,
+)
+from fastsched.worker import context
+from fastsched.worker.server import Settings, WorkerServer
+from tests.servers.net import SECONDS, run
+from tests.servers.worker_world import SIGKILLED, end_of, settings_of, start_process, task_id, world
+
+MIB = 1 << 20
+gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+
+
+@pytest.fixture(autouse=True)
+def fresh_gates():
+    gates.clear()
+    yield
+    for gate in gates.values():
+        gate.set()
+
+
+class Input:
+    """Stands for an input among the arguments of a task."""
+
+    __fastsched_future__ = True
+
+    def __init__(self, key):
+        self.key = key
+
+
+def add(a, b):
+    return a + b
+
+
+def ones(n):
+    return np.ones(n, np.uint8)
+
+
+def total(array):
+    return int(array.sum()), array.flags.writeable
+
+
+def pass_gate(name):
+    assert gates[name].wait(SECONDS)
+    return name
+
+
+def say_and_pass_gate(said, name):
+    gates[said].set()
+    return pass_gate(name)
+
+
+def host_name():
+    return context.host().name
+
+
+# -- one worker ----------------------------------------------------------------------------------------------------
+
+
+@run
+async def test_a_worker_says_who_it_is(tmp_path):
+    async with world(tmp_path) as here:
+        worker, line = await here.worker(nthreads=3)
+        name, version, pid, nthreads, address, memory_limit, page = line.register
+        assert (name, version, pid, nthreads, memory_limit) == ("w1", __version__, os.getpid(), 3, 0)
+        assert address == worker.address
+        assert address.startswith(f"unix://{tmp_path}/w1-")
+        assert Path(page).stat().st_mode & 0o777 == 0o600
+        assert read_page(page) == []
+
+
+@run
+async def test_a_task_is_run_and_its_small_value_comes_with_the_report(tmp_path):
+    async with world(tmp_path) as here:
+        _, line = await here.worker()
+        line.run(1, add, 1, 2)
+        line.run(2, add, "a", "b")
+        assert [await line.value(1), await line.value(2)] == [3, "ab"]
+
+
+@run
+async def test_a_batch_of_tasks_is_reported_in_batches(tmp_path):
+    async with world(tmp_path) as here:
+        _, line = await here.worker()
+        for n in range(1, 501):
+            line.run(n, add, n, n)
+        outcomes = await line.outcomes(500)
+        assert {item[0]: payload.loads(item[5]) for item in outcomes} == {task_id(n): 2 * n for n in range(1, 501)}
+        assert len(line.box.messages) < 500
+
+
+@run
+async def test_a_task_is_dropped_before_it_starts(tmp_path):
+    async with world(tmp_path) as here:
+        _, line = await here.worker()
+        line.run(1, pass_gate, "gate")
+        line.run(2, add, 1, 2)
+        line.run(3, add, 1, 3)
+        line.stream.send(Drop(((task_id(2), 1),)))
+        line.call(1, host_name)  # answered once the order before it was taken
+        await line.box.until(lambda box: any(isinstance(message, RanFunction) for message in box.messages))
+        gates["gate"].set()
+        assert [item[0] for item in await line.outcomes(2)] == [task_id(1), task_id(3)]
+
+
+@run
+async def test_the_page_names_the_tasks_that_execute(tmp_path):
+    async with world(tmp_path) as here:
+        _, line = await here.worker(nthreads=2)
+        line.run(1, say_and_pass_gate, "one runs", "gate")
+        line.run(2, say_and_pass_gate, "two runs", "gate")
+        line.run(3, add, 1, 2)
+        assert await asyncio.to_thread(gates["one runs"].wait, SECONDS)
+        assert await asyncio.to_thread(gates["two runs"].wait, SECONDS)
+        assert sorted(read_page(line.register.page)) == [task_id(1), task_id(2)]
+        gates["gate"].set()
+        await line.outcomes(3)
+        line.stream.send(Shutdown("enough"))
+        await line.box.closed()
+        assert read_page(line.register.page) == []
+
+
+@run
+async def test_a_function_for_the_worker_itself_runs_beside_its_tasks(tmp_path):
+    async with world(tmp_path) as here:
+        _, line = await here.worker()
+        line.run(1, pass_gate, "gate")
+        line.call(7, host_name)
+        line.call(8, add, 1, "x")
+        await line.box.until(lambda box: sum(isinstance(message, RanFunction) for message in box.messages) == 2)
+        answers = {message.request: message for message in line.box.messages if isinstance(message, RanFunction)}
+        assert (answers[7].ok, payload.loads(answers[7].frames)) == (True, "w1")
+        assert not answers[8].ok
+        assert isinstance(payload.loads_exception(answers[8].frames), TypeError)
+        gates["gate"].set()
+
+
+@run
+async def test_a_pulse_needs_no_answer(tmp_path):
+    async with world(tmp_path) as here:
+        _, line = await here.worker()
+        line.stream.send(Pulse(1))
+        line.run(1, add, 1, 2)
+        assert await line.value(1) == 3
+        assert len(line.box.messages) == 2
+
+
+# -- values between workers ----------------------------------------------------------------------------------------
+
+
+def at(n: int, *addresses: str, nbytes: int = 1) -> tuple[InputItem, ...]:
+    return (InputItem(task_id(n), f"key-{n}", nbytes, None, addresses),)
+
+
+@run
+async def test_a_large_value_goes_from_worker_to_worker_in_chunks(tmp_path):
+    async with world(tmp_path, frame_bytes=MIB, high_water_bytes=4 * MIB, low_water_bytes=MIB) as here:
+        first, line = await here.worker()
+        line.run(1, ones, 100 * MIB)
+        ((_, _, kind, nbytes, _, frames, _),) = await line.outcomes(1)
+        assert (kind, frames) == ("numpy.ndarray", None)
+        assert nbytes > 100 * MIB
+        _, other = await here.worker()
+        other.run(2, total, Input("key-1"), inputs=at(1, first.address, nbytes=nbytes))
+        assert await other.value(2) == (100 * MIB, True)
+        assert other.news().replicas == ((task_id(1), nbytes),)
+
+
+@run
+async def test_a_task_that_changes_its_input_changes_nobody_elses(tmp_path):
+    async with world(tmp_path) as here:
+        _, line = await here.worker()
+        line.run(1, ones, MIB)
+        await line.outcomes(1)
+        for n in (2, 3):
+            line.run(n, spoil, Input("key-1"), inputs=at(1))
+            assert await line.value(n) == MIB
+
+
+def spoil(array):
+    before = int(array.sum())
+    array[:] = 0
+    return before
+
+
+@run
+async def test_inputs_of_a_worker_that_is_gone_are_missing(tmp_path):
+    async with world(tmp_path) as here:
+        first, line = await here.worker()
+        _, other = await here.worker()
+        line.stream.send(Shutdown("enough"))
+        await first.closed.wait()
+        other.run(2, total, Input("key-1"), inputs=at(1, first.address, f"unix://{tmp_path}/nobody", "no address"))
+        await other.box.until(lambda _: other.news().missing)
+        assert other.news().missing == ((task_id(2), 1, (task_id(1),)),)
+
+
+@run
+async def test_an_input_is_found_at_the_second_holder(tmp_path):
+    async with world(tmp_path) as here:
+        first, line = await here.worker()
+        second, _ = await here.worker()
+        line.stream.send(Put((PutItem(task_id(1), "key-1", "str", payload.dumps("there").frames),)))
+        await line.box.until(lambda _: line.news().replicas)
+        _, other = await here.worker()
+        for n in range(2, 8):  # whichever is asked first
+            other.run(n, add, Input("key-1"), "!", inputs=at(1, second.address, first.address))
+            assert await other.value(n) == "there!"
+            other.stream.send(Free((task_id(1),)))
+
+
+@run
+async def test_whoever_has_the_key_gets_values_and_nothing_for_unknown_ids(tmp_path):
+    async with world(tmp_path) as here:
+        worker, line = await here.worker()
+        line.run(1, add, 1, 2)
+        await line.value(1)
+        for role in (Role.CLIENT, Role.WORKER):
+            reader, box = await here.reader(worker.address, role)
+            reader.send(GetData(5, (task_id(1), task_id(2), 0)))
+            ((request, items),) = await box.received(1)
+            assert request == 5
+            assert [(id, frames and payload.loads(frames)) for id, frames in items] == [
+                (task_id(1), 3),
+                (task_id(2), None),
+                (0, None),
+            ]
+            reader.close()
+            await box.closed()
+
+
+@run
+async def test_a_reader_that_says_anything_else_loses_its_connection_only(tmp_path, caplog):
+    async with world(tmp_path) as here:
+        worker, line = await here.worker()
+        reader, box = await here.reader(worker.address)
+        reader.send(Put(()))
+        await box.closed()
+        assert [record.levelno for record in caplog.records] == [logging.WARNING]
+        line.run(1, add, 1, 2)
+        assert await line.value(1) == 3
+
+
+@run
+async def test_a_reader_that_does_not_read_is_not_read_from_and_harms_nobody(tmp_path):
+    async with world(tmp_path, high_water_bytes=4 * MIB, low_water_bytes=MIB) as here:
+        worker, line = await here.worker()
+        line.run(1, ones, 2 * MIB)
+        await line.outcomes(1)
+        greedy, greedy_box = await here.reader(worker.address)
+        greedy.pause_reading()
+        for request in range(1000):
+            greedy.send(GetData(request, (task_id(1),) * 10))
+        reader, box = await here.reader(worker.address)
+        reader.send(GetData(1, (task_id(1),)))
+        await box.received(1)
+        assert worker.unsent < 50 * MIB
+        for stream in (greedy, reader):
+            stream.close(flush=False)
+        await greedy_box.closed()
+        await box.closed()
+
+
+@run
+async def test_a_value_that_is_too_much_for_the_wire_is_not_there(tmp_path, caplog):
+    async with world(tmp_path, message_buffers=3, control_bytes=MIB) as here:
+        worker, line = await here.worker()
+        line.run(1, list_of_arrays, 2, MIB)
+        line.run(2, list_of_arrays, 20, MIB)
+        await line.outcomes(2)
+        reader, box = await here.reader(worker.address)
+        reader.send(GetData(1, (task_id(2),)))
+        reader.send(GetData(2, (task_id(1),)))
+        first, second = await box.received(2)
+        assert first == Data(1, (DatumItem(task_id(2), None),))
+        assert isinstance(second.items[0][1][1], Buffer)
+        assert "cannot have a value" in caplog.text
+        reader.close()
+        await box.closed()
+
+
+def list_of_arrays(n, size):
+    return [ones(size) for _ in range(n)]
+
+
+# -- the client inside the worker ----------------------------------------------------------------------------------
+
+
+@run
+async def test_the_client_inside_uses_the_workers_connection(tmp_path):
+    async with world(tmp_path) as here:
+        worker, line = await here.worker()
+        channel = worker.channel_for_client()
+        heard, ends = [], []
+        channel.on_message = lambda channel, messages: heard.extend(messages)
+        channel.on_closed = lambda channel, reason: ends.append(reason)
+        channel.send(Call(3, Verb.NTHREADS, (), None))
+        await line.box.until(lambda box: any(isinstance(message, Call) for message in box.messages))
+        line.stream.send(Report((), (), (5,)))
+        line.run(1, add, 1, 2)
+        await line.value(1)
+        assert heard == [Report((), (), (5,))]
+        line.stream.close()
+        await worker.closed.wait()
+        assert ends == [None]
+        channel.send(Call(4, Verb.NTHREADS, (), None))
+        assert worker.channel_for_client() is channel
+
+
+@run
+async def test_news_leaves_before_what_the_client_inside_sends_later(tmp_path):
+    async with world(tmp_path) as here:
+        _, line = await here.worker()
+        line.run(1, send_through, 9)
+        await line.box.until(lambda box: any(isinstance(message, Call) for message in box.messages))
+        await line.outcomes(1)
+        lent, call, finished = line.box.messages[1:]
+        assert (lent.lent, call.request, finished.lent) == (1, 9, 0)
+
+
+def send_through(request):
+    task = context.current()
+    task.host.secede(task)
+    task.host.channel_for_client().send(Call(request, Verb.NTHREADS, (), None))
+
+
+@run
+async def test_tasks_can_read_values_of_this_worker_and_of_others(tmp_path):
+    async with world(tmp_path) as here:
+        first, line = await here.worker()
+        second, _ = await here.worker()
+        line.run(1, add, 1, 2)
+        await line.value(1)
+        assert payload.loads(first.frames_of(task_id(1))) == 3
+        assert second.frames_of(task_id(1)) is None
+        for addresses in ([first.address], [second.address, first.address]):
+            answer = asyncio.get_running_loop().create_future()
+            second.get_data(task_id(1), addresses, answer.set_result)
+            assert payload.loads(await answer) == 3
+        answer = asyncio.get_running_loop().create_future()
+        second.get_data(task_id(1), [second.address], answer.set_result)
+        assert await answer is None
+
+
+# -- the end -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["shutdown", "gone", "busy"])
+@run
+async def test_a_worker_whose_scheduler_ends_leaves_quietly(tmp_path, caplog, how):
+    caplog.set_level(logging.INFO)
+    async with world(tmp_path) as here:
+        worker, line = await here.worker()
+        if how == "busy":
+            line.run(1, say_and_pass_gate, "runs", "gate")
+            assert await asyncio.to_thread(gates["runs"].wait, SECONDS)
+        if how == "shutdown":
+            line.stream.send(Shutdown("enough"))
+        else:
+            line.stream.close()
+        await worker.closed.wait()
+        assert caplog.records == []
+        assert not list(tmp_path.glob("w1-*.sock"))
+        assert read_page(line.register.page) == []
+
+
+@run
+async def test_a_worker_that_is_refused_says_why(tmp_path, caplog):
+    async with world(tmp_path) as here:
+        worker, line = await here.worker()
+        line.stream.send(Refuse("the name is taken"))
+        await worker.closed.wait()
+        assert "the name is taken" in caplog.text
+
+
+@run
+async def test_a_scheduler_that_is_not_there_is_an_error_that_names_its_address(tmp_path):
+    async with world(tmp_path) as here:
+        settings = here.settings() | {"address": f"unix://{tmp_path}/nowhere"}
+        worker = WorkerServer(Settings.from_dict(settings), asyncio.get_running_loop())
+        with pytest.raises(ConnectError, match="nowhere"):
+            await worker.start()
+        worker.stop("it never began")
+        await worker.closed.wait()
+
+
+# -- processes -----------------------------------------------------------------------------------------------------
+
+
+def process_facts():
+    return os.getpid(), sys.getswitchinterval(), threading.current_thread() is threading.main_thread()
+
+
+def spin(path):
+    Path(path).touch()
+    while True:
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@run
+async def test_a_worker_process_ends_silently_when_it_is_told_to(tmp_path, number):
+    async with world(tmp_path) as here:
+        process = start_process(here.settings())
+        line = await here.line()
+        line.run(1, process_facts)
+        pid, interval, in_main = await line.value(1)
+        assert (pid, interval, in_main) == (process.pid, pytest.approx(here.config.switch_interval), False)
+        line.run(2, spin, str(tmp_path / "runs"))
+        process.send_signal(number)
+        assert await end_of(process) == (0, "")
+        assert await line.box.closed() is None
+        assert read_page(line.register.page) == []
+
+
+@run
+async def test_a_worker_process_ends_silently_with_its_scheduler(tmp_path):
+    async with world(tmp_path) as here:
+        process = start_process(here.settings())
+        line = await here.line()
+        line.stream.close()
+        assert await end_of(process) == (0, "")
+
+
+@run
+async def test_the_page_outlives_a_killed_worker(tmp_path):
+    async with world(tmp_path) as here:
+        process = start_process(here.settings())
+        line = await here.line()
+        line.run(1, kill_me)
+        assert (await end_of(process))[0] == SIGKILLED
+        await line.box.closed()
+        assert read_page(line.register.page) == [task_id(1)]
+
+
+def kill_me():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@run
+async def test_a_worker_process_without_a_scheduler_fails_with_one_line(tmp_path):
+    async with world(tmp_path) as here:
+        settings = settings_of(tmp_path / "nowhere", "w1", here.config) | {"directory": str(tmp_path)}
+        code, output = await end_of(start_process(settings))
+        assert code == 1
+        assert "nowhere" in output
+        assert output.count("\n") == 1
