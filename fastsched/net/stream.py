@@ -29,10 +29,7 @@ __all__ = ["Connection", "Stream"]
 
 log = logging.getLogger(__name__)
 
-READ_LEAST = (
-    64 << 10
-)  # bytes asked for at once; below malloc's mmap threshold, so that small messages do not pay for large reads
-READ_MOST = 1 << 20  # while a large message is arriving
+READ_BYTES = 256 << 10  # more than a Unix socket holds at once
 WRITES_PER_TURN = 16  # so that one greedy peer does not keep the others waiting
 PIECES_PER_WRITE = 512  # below every system's IOV_MAX
 
@@ -102,7 +99,6 @@ class Stream:
         self._writer_armed = False
         self._state = State.OPEN
         self._paused = False
-        self._read_size = READ_LEAST
         self._deadline: asyncio.TimerHandle | None = None
         loop.call_soon(self._start, connection.rest)
 
@@ -255,25 +251,22 @@ class Stream:
     def _on_readable(self) -> None:
         if self._state is not State.OPEN or self._paused:
             return
+        scratch = _scratch.view
         try:
-            data = self._sock.recv(self._read_size)
+            size = self._sock.recv_into(scratch)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._finish(error)
             return
-        if not data:
-            self._ended()
-            return
-        if len(data) == self._read_size:
-            self._read_size = min(2 * self._read_size, READ_MOST)
+        if size:
+            self._take(scratch[:size])
         else:
-            self._read_size = READ_LEAST
-        self._take(data)
+            self._ended()
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes | memoryview) -> None:
         try:
-            messages = self._decoder.feed(data)
+            messages = self._decoder.feed(data)  # copies what it keeps
         except ProtocolError as error:
             log.warning("%s broke the rules of the wire and is put out: %s", self.label, error)
             self._finish(error)
@@ -300,6 +293,16 @@ class Stream:
         self._loop.remove_writer(self._fd)
         self._sock.close()
         self.on_closed(self, reason)
+
+
+class _Scratch(threading.local):
+    """One thread's reading buffer: fresh memory for each read costs more, in page faults, than the read itself."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(READ_BYTES))
+
+
+_scratch = _Scratch()
 
 
 def _write(sock: socket.socket, pieces: list[Any]) -> list[Any]:
