@@ -41,6 +41,7 @@ class LoopThread:
         self.loop: asyncio.AbstractEventLoop = new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._stopping = threading.Lock()
+        self._owner = os.getpid()
 
     def start(self) -> None:
         """Start the thread; what is scheduled at once runs as soon as the loop does."""
@@ -85,7 +86,13 @@ class LoopThread:
             raise
 
     def stop(self, timeout: float | None = None) -> None:
-        """Cancel what still runs, close the loop and end the thread; again and from any other thread without harm."""
+        """Cancel what still runs, close the loop and end the thread; again and from any other thread without harm.
+
+        In a fork of the process that made it, this does nothing: the loop's descriptors are shared with the parent,
+        and closing the loop would unregister what the parent waits for.
+        """
+        if os.getpid() != self._owner:
+            return
         with self._stopping:
             if self.loop.is_closed():
                 return

@@ -60,7 +60,7 @@ def main(channel_fd: int, parent: int, entry_name: str) -> NoReturn:
     os.closerange(channel_fd + 1, os.sysconf("SC_OPEN_MAX"))  # descriptors of the client that are not close-on-exec
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _stdin_from_nowhere()
+    _settle_standard_streams()
     _name_process("fastsched-fork")
     sys.argv[:] = ["fastsched-fork"]
     module_name, _, function_name = entry_name.partition(":")
@@ -302,10 +302,16 @@ def _pidfd(pid: int) -> int | None:
         return None
 
 
-def _stdin_from_nowhere() -> None:
-    fd = os.open(os.devnull, os.O_RDONLY)
+def _settle_standard_streams() -> None:
+    """Input comes from nowhere, output goes where the client's goes, and no socket will get one of the three numbers."""
+    fd = os.open(os.devnull, os.O_RDWR)
     os.dup2(fd, 0)
-    if fd != 0:
+    for output in (1, 2):
+        try:
+            os.fstat(output)
+        except OSError:  # a client without output, such as a daemon
+            os.dup2(fd, output)
+    if fd > 2:
         os.close(fd)
 
 

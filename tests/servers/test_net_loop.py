@@ -94,6 +94,15 @@ def test_a_thread_that_was_never_started_can_be_stopped():
     assert thread.loop.is_closed()
 
 
+def test_stopping_in_a_fork_leaves_the_parents_loop_alone(thread):
+    fork = os.fork()
+    if fork == 0:
+        thread.stop()
+        os._exit(1 if thread.loop.is_closed() else 0)
+    assert os.waitpid(fork, 0)[1] == 0
+    assert thread.run(answer(1), SECONDS) == 1
+
+
 def test_threads_leave_no_descriptor():
     before = open_fds()
     for _ in range(3):

@@ -1,5 +1,6 @@
 """Worker processes come from the fork helper with the client's surroundings, and nothing else of the client."""
 
+import errno
 import os
 import signal
 import socket
@@ -171,6 +172,27 @@ def test_a_worker_module_that_cannot_be_imported_ends_the_helper_with_a_tracebac
     assert nursery.next_event() == HelperDied(nursery.helper.pid, "exit 1", 1)
     nursery.close()
     assert "no_such_module" in capfd.readouterr().err
+
+
+def test_a_worker_that_cannot_be_forked_is_reported_dead(tmp_path):
+    with closing(Nursery(tmp_path, "tests.servers.spawned_unforkable:report")) as nursery:
+        nursery.helper.spawn("w0", {})
+        event = nursery.next_event()
+    assert event == Died("w0", 0, "it could not be forked: Resource temporarily unavailable", errno.EAGAIN)
+
+
+def test_a_client_without_standard_output_has_workers_that_cannot_write_into_sockets(tmp_path):
+    """A daemon may have closed 0, 1 and 2; a worker's next socket must not become its standard output."""
+    saved = [os.dup(fd) for fd in (0, 1, 2)]
+    os.closerange(0, 3)
+    try:
+        with closing(Nursery(tmp_path)) as nursery:
+            fds = nursery.spawn("w0").facts["fds"]
+    finally:
+        for fd, copy in enumerate(saved):
+            os.dup2(copy, fd)
+            os.close(copy)
+    assert fds == {"0": os.devnull, "1": os.devnull, "2": os.devnull}
 
 
 @pytest.mark.parametrize("ready", [False, True])
