@@ -1,7 +1,7 @@
 """Connections on which values are fetched from workers: made at the first need, kept, shared.
 
-One concern: one question at a time turned into one answer, whatever happens to the connection. Called by clients and by workers, in the
-loop's thread; knows streams, not what the values are for.
+One concern: one question at a time turned into one answer, whatever happens to the connection. Called by clients and
+by workers, in the loop's thread; knows streams, not what the values are for.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class DataPeers:
     def ask(self, address: str, ids: Sequence[int], answer: Answer) -> None:
         """Ask the worker at `address` for values.
 
-        `answer` is called once, in the loop's thread and never from inside this call, with the address and the items, or None if it cannot be reached or left before it answered.
+        `answer` is called once, in the loop's thread and never from inside this call, with the address and the items,
+        or None if it cannot be reached or left before it answered.
         """
         if self._closed:
             self._loop.call_soon(answer, address, None)

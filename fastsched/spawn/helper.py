@@ -303,7 +303,7 @@ def _pidfd(pid: int) -> int | None:
 
 
 def _settle_standard_streams() -> None:
-    """Input comes from nowhere, output goes where the client's goes, and no socket will get one of the three numbers."""
+    """Input comes from nowhere, output goes where the client's goes, and no socket gets any of the three numbers."""
     fd = os.open(os.devnull, os.O_RDWR)
     os.dup2(fd, 0)
     for output in (1, 2):
