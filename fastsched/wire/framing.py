@@ -64,7 +64,7 @@ def frames_of(code: int, control: bytes, buffers: Sequence[BytesLike], frame_byt
     """
     size = len(control)
     word = len(buffers) << 8 | code
-    if not buffers and size <= COALESCE:
+    if not buffers and size <= COALESCE and size <= frame_bytes:
         return [_pack(size, word) + control]
     pieces: list[BytesLike] = []
     for payload, header in _part(control, word, frame_bytes):

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import copyreg
 import hashlib
+import itertools
 import marshal
 import sys
 from collections import OrderedDict
 from collections.abc import Iterable
+from enum import Enum
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -29,12 +31,22 @@ from fastsched.wire.payload.pickling import PROTOCOL, PickleBuffer
 __all__ = ["NotDeterministic", "token"]
 
 DIGEST = 16
+PLAIN_KINDS = "biufcmMSUO"  # dtypes whose name says everything
 
 _blake2b = hashlib.blake2b
+_marshal = marshal.dumps  # its version 2 writes equal scalars equally, and has no memory of objects met before
 
 
 class NotDeterministic(Exception):  # noqa: N818
     """This has no value that could be written down: it cannot be pickled, or its own code raised."""
+
+
+class Order(Enum):
+    """In which order the tokens of the parts count."""
+
+    AS_IT_IS = 1
+    NONE = 2
+    NONE_OF_PAIRS = 3
 
 
 class _Cycle(Exception):  # noqa: N818
@@ -49,23 +61,47 @@ def token(value: Any) -> bytes:
     NotDeterministic
         There are none.
     """
+    noted: list[Any] = []  # by pickling; that is nobody's business here
     try:
-        try:
-            return _Writer(numbered=False).token(value)
-        except _Cycle:
-            return _Writer(numbered=True).token(value)
+        with payload.collecting(noted):
+            try:
+                return _Writer(numbered=False).token(value)
+            except _Cycle:
+                return _Writer(numbered=True).token(value)
     except Exception as error:
         raise NotDeterministic(f"{type(error).__name__}: {error}") from error
 
 
+class _Open:
+    """A container or object whose parts are being written."""
+
+    __slots__ = ("order", "parts", "place", "tag", "tokens")
+
+    def __init__(self, tag: bytes, parts: Iterable[Any] = (), order: Order = Order.AS_IT_IS) -> None:
+        self.tag = tag
+        self.parts = iter(parts)
+        self.order = order
+        self.tokens: list[bytes] = []
+        self.place = 0  # id() of the object
+
+    def closed(self) -> bytes:
+        """The token of the whole."""
+        tokens = self.tokens
+        if self.order is Order.NONE:
+            tokens.sort()
+        elif self.order is Order.NONE_OF_PAIRS:
+            tokens = [key + value for key, value in sorted(zip(tokens[::2], tokens[1::2], strict=True))]
+        return b"#" + _digest(self.tag + b"".join(tokens))
+
+
 class _Writer:
-    """Tokens of one value and its parts.
+    """Tokens of one value and its parts. Not recursive: values may be deep.
 
     Parameters
     ----------
     numbered : bool
-        Parts that were met before are written as their number. Then a set or the keys of a dict that are no scalars
-        count in the order in which they stand, and it matters whether equal parts are the same object.
+        Parts that were met before are written as their number. Then a set, or a dict whose keys are no scalars, counts
+        in the order in which it stands, and it matters whether equal parts are the same object.
     """
 
     def __init__(self, numbered: bool) -> None:
@@ -75,91 +111,113 @@ class _Writer:
 
     def token(self, value: Any) -> bytes:
         """A scalar as it is, anything else as a digest."""
-        kind = type(value)
-        if kind in SCALARS:
-            return marshal.dumps(value, 2)
-        place = id(value)
-        if place in self.known:
-            found = self.known[place]
-            if found is None:
-                raise _Cycle
-            return found
-        self.known[place] = b"^%d;" % len(self.known) if self.numbered else None
-        result = b"#" + _blake2b(self.written(kind, value), digest_size=DIGEST).digest()
-        if not self.numbered:
-            self.known[place] = result
+        if type(value) in SCALARS:
+            return _marshal(value, 2)
+        known = self.known
+        stack = [self.opened(value)]
+        while True:
+            top = stack[-1]
+            tokens = top.tokens
+            for part in top.parts:
+                if type(part) in SCALARS:
+                    tokens.append(_marshal(part, 2))
+                elif id(part) in known:
+                    found = known[id(part)]
+                    if found is None:
+                        raise _Cycle
+                    tokens.append(found)
+                else:
+                    stack.append(self.opened(part))
+                    break
+            else:
+                stack.pop()
+                closed = top.closed()
+                if not self.numbered:
+                    known[top.place] = closed
+                if not stack:
+                    return closed
+                stack[-1].tokens.append(closed)
+
+    def opened(self, value: Any) -> _Open:
+        """Begin to write a container or object."""
+        result = self.taken_apart(type(value), value)
+        result.place = id(value)
+        self.known[id(value)] = b"^%d;" % len(self.known) if self.numbered else None
         return result
 
-    def written(self, kind: type, value: Any) -> bytes:
-        """The value, by its parts' tokens."""
+    def taken_apart(self, kind: type, value: Any) -> _Open:
+        """What it is, and its parts."""
         if kind is tuple or kind is list:
             tag = b"(" if kind is tuple else b"["
-            if SCALARS.issuperset(map(type, value)):
-                return tag + b"s" + marshal.dumps(value, 2)
-            return tag + self.sequence(value)
+            return _Open(tag + b"s" + _marshal(value, 2)) if _flat(value) else _Open(tag, value)
         if kind is dict:
-            return b"{" + self.mapping(value)
+            return self.mapping(value)
         if kind is set or kind is frozenset:
-            tokens = [self.token(element) for element in value]
-            if not self.numbered or SCALARS.issuperset(map(type, value)):
-                tokens.sort()
-            return (b"S" if kind is set else b"Z") + b"".join(tokens)
+            order = Order.AS_IT_IS if self.numbered and not _flat(value) else Order.NONE
+            return _Open(b"S" if kind is set else b"Z", value, order)
         if kind is FunctionType or isinstance(value, type) or _is_function(value):
             fn_id, _ = payload.functions.pickle_function(value)
-            return b"f" + fn_id
-        if kind is bytearray:
-            return b"y" + bytes(value)
+            return _Open(b"f" + fn_id)
         if payload.is_future(value):
-            return b"F" + self.token(value.key)
+            return _Open(b"F", (value.key,))
         if kind is ModuleType:
-            return b"m" + self.token(value.__name__)
+            return _Open(b"m", (value.__name__,))
+        if kind is bytearray:
+            return _Open(b"y" + _digest(value))
         if kind is PickleBuffer:
-            return b"b" + _digest(value.raw())
+            return _Open(b"b" + _digest(value.raw()))
         numpy = sys.modules.get("numpy")
         if numpy is not None and kind is numpy.ndarray:
-            return b"a" + self.array(numpy, value)
+            return self.array(numpy, value)
         return self.reduced(kind, value)
 
-    def sequence(self, values: Iterable[Any]) -> bytes:
-        return b"".join([self.token(value) for value in values])
+    def mapping(self, value: dict[Any, Any]) -> _Open:
+        if _flat(value):
+            items = sorted(value.items(), key=_by_key)
+            return _Open(b"{", itertools.chain.from_iterable(items))
+        order = Order.AS_IT_IS if self.numbered else Order.NONE_OF_PAIRS
+        return _Open(b"{", itertools.chain.from_iterable(value.items()), order)
 
-    def mapping(self, value: dict[Any, Any]) -> bytes:
-        """Order-free: sorted by the keys' tokens."""
-        if self.numbered and not SCALARS.issuperset(map(type, value)):
-            return b"".join([self.token(key) + self.token(part) for key, part in value.items()])
-        pairs = sorted([(self.token(key), part) for key, part in value.items()], key=lambda pair: pair[0])
-        return b"".join([key + self.token(part) for key, part in pairs])
-
-    def array(self, numpy: Any, value: Any) -> bytes:
+    def array(self, numpy: Any, value: Any) -> _Open:
         """Dtype, shape, and the elements in C order."""
         dtype = value.dtype
-        head = self.token(dtype.str if dtype.isbuiltin == 1 else dtype) + marshal.dumps(value.shape, 2)
+        known = dtype.kind in PLAIN_KINDS and dtype.metadata is None
+        head = (dtype.str if known else dtype, value.shape)
         if dtype.hasobject:
             elements = value.tolist()
-            self.alive.append(elements)
-            return head + self.token(elements)
+            self.alive += (elements, head)
+            return _Open(b"o", (*head, elements))
         if not value.nbytes:
-            return head
-        return head + _digest(numpy.ascontiguousarray(value).reshape(-1).view(numpy.uint8))
+            return _Open(b"a", head)
+        flat = numpy.ascontiguousarray(value).reshape(-1)
+        return _Open(b"a" + _digest(flat.view(numpy.uint8)), head)
 
-    def reduced(self, kind: type, value: Any) -> bytes:
-        """Any other object: the class, and what pickle would be told to make it again."""
+    def reduced(self, kind: type, value: Any) -> _Open:
+        """Any other object: what pickle would be told to make it again."""
         if hasattr(kind, "__dask_tokenize__"):
             parts = value.__dask_tokenize__()
             self.alive.append(parts)
-            return b"d" + self.token(kind) + self.token(parts)
+            return _Open(b"d", (kind, parts))
         reduce = copyreg.dispatch_table.get(kind)
         parts = value.__reduce_ex__(PROTOCOL) if reduce is None else reduce(value)
         self.alive.append(parts)
         if isinstance(parts, str):
-            return b"g" + self.token(kind) + self.token(parts)
+            return _Open(b"g", (kind, parts))
         made, arguments, state, elements, items, setter = (*parts, None, None, None, None)[:6]
         if elements is not None:
             elements = list(elements)
         if items is not None:
             items = list(items) if isinstance(value, OrderedDict) else dict(items)
         self.alive += (elements, items)
-        return b"r" + self.sequence((made, arguments, state, elements, items, setter))
+        return _Open(b"r", (made, arguments, state, elements, items, setter))
+
+
+def _flat(values: Iterable[Any]) -> bool:
+    return SCALARS.issuperset(map(type, values))
+
+
+def _by_key(item: tuple[Any, Any]) -> bytes:
+    return _marshal(item[0], 2)
 
 
 def _is_function(value: Any) -> bool:

@@ -43,7 +43,10 @@ def dumps_call(args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str) -> t
     """
     if not kwargs and SCALARS.issuperset(map(type, args)):
         return plainly((args, {})), [], []
-    call, dependencies = replace_futures((args, dict(kwargs)))
+    try:
+        call, dependencies = replace_futures((args, dict(kwargs)))
+    except RecursionError as error:
+        raise SerializationError(f"the arguments of {what} are nested too deep") from error
     pins: list[Any] = []
     with collecting(pins):
         frames = pickled(call, f"the arguments of {what}", snapshot=True)

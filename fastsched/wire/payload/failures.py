@@ -12,9 +12,9 @@ from __future__ import annotations
 import traceback
 from typing import Any, NamedTuple
 
-from fastsched.errors import RemoteError, SerializationError
+from fastsched.errors import RemoteError
 from fastsched.wire.messages import Frames
-from fastsched.wire.payload.pickling import loads, pickled, plainly, unpickled
+from fastsched.wire.payload.pickling import pickled_in_one, plainly, unpickled
 from fastsched.wire.payload.tracebacks import Place, rebuild, summary, users_part
 
 __all__ = ["dumps_exception", "loads_exception"]
@@ -27,7 +27,7 @@ NOBODY = -1
 class Link(NamedTuple):
     """One exception of a chain. Others are named by their place in it."""
 
-    frames: Frames | None  # None: does not pickle, or not back
+    pickle: bytes | None  # None: does not pickle, or not back
     text: str  # what stands in for it then
     places: tuple[Place, ...]
     cause: int
@@ -49,7 +49,7 @@ def dumps_exception(exc: BaseException) -> tuple[Frames | None, str]:
     text = _formatted(exc)
     chain = _Chain()
     chain.add(exc)
-    if chain.links[0].frames is None:
+    if chain.links[0].pickle is None:
         return None, text
     return plainly(tuple(map(tuple, chain.links))), text
 
@@ -74,9 +74,9 @@ def loads_exception(frames: Frames | None, text: str = "", note: str = "") -> Ba
         exc = RemoteError(text)
     else:
         try:
-            exc = _linked([Link(*link) for link in loads(frames)])
-        except SerializationError as error:
-            exc = RemoteError(f"{error}\n\n{text}")
+            exc = _linked([Link(*link) for link in unpickled(frames)])
+        except Exception as error:  # noqa: BLE001  the user's class may raise what it likes
+            exc = RemoteError(f"{text}\n(it cannot be unpickled here: {type(error).__name__}: {error})")
     if note:
         exc.add_note(note)
     return exc
@@ -102,10 +102,10 @@ class _Chain:
         self.places[id(exc)] = place
         shown = summary(users_part(exc.__traceback__))
         link = Link(_pickled_exception(exc), "", shown, NOBODY, NOBODY, exc.__suppress_context__, ())
-        if link.frames is None:
+        if link.pickle is None:
             link = link._replace(text="".join(traceback.format_exception_only(exc)).strip())
         self.links.append(link)
-        members = exc.exceptions if isinstance(exc, BaseExceptionGroup) and link.frames is not None else ()
+        members = exc.exceptions if isinstance(exc, BaseExceptionGroup) and link.pickle is not None else ()
         self.links[place] = link._replace(
             cause=self.add(exc.__cause__),
             context=self.add(exc.__context__),
@@ -123,9 +123,9 @@ def _linked(links: list[Link]) -> BaseException:
             return made.get(place)
         link = links[place]
         if exc is None:
-            exc = RemoteError(link.text) if link.frames is None else loads(link.frames, "an exception")
+            exc = RemoteError(link.text) if link.pickle is None else unpickled((link.pickle,))
         if not isinstance(exc, BaseException):
-            raise SerializationError(f"an exception unpickled as a {type(exc).__name__}")
+            raise TypeError(f"an exception became a {type(exc).__name__}")
         made[place] = exc
         exc.__traceback__ = rebuild(link.places)
         for member, inner in zip(link.members, getattr(exc, "exceptions", ()), strict=False):
@@ -140,38 +140,47 @@ def _linked(links: list[Link]) -> BaseException:
     return first
 
 
-def _pickled_exception(exc: BaseException) -> Frames | None:
-    """Frames that are known to unpickle to an exception of the same type; None if there are none."""
-    return _tried(exc, type(exc)) or _tried(_Bare(exc), type(exc))
+def _pickled_exception(exc: BaseException) -> bytes | None:
+    """A pickle that is known to become an exception of the same type again; None if there is none."""
+    return _tried(exc, type(exc)) or _tried(_Plain(exc), type(exc))
 
 
-def _tried(obj: Any, kind: type) -> Frames | None:
+def _tried(obj: Any, kind: type) -> bytes | None:
     try:
-        frames = pickled(obj, "the exception")
-        return frames if type(unpickled(frames)) is kind else None
+        data = pickled_in_one(obj, "the exception")
+        return data if type(unpickled((data,))) is kind else None
     except Exception:  # noqa: BLE001  the user's class may raise what it likes
         return None
 
 
-class _Bare:
-    """Pickles an exception without its class's own ideas of how to make one.
+class _Plain:
+    """Pickles an exception as its builtin base class would, without its own class's ideas of how to make one.
 
-    Python remakes an exception by calling its class with `args`, which fails for every class whose ``__init__`` wants
-    something else than it passes on.
+    Python makes an exception again by calling its class with `args`, which fails for each class whose ``__init__``
+    wants something else than it passes on.
     """
 
     def __init__(self, exc: BaseException) -> None:
         self.exc = exc
 
     def __reduce__(self) -> Any:
-        return _bare, (type(self.exc), self.exc.args, self.exc.__dict__)
+        base = _builtin_base(type(self.exc))
+        parts: Any = base.__reduce__(self.exc)
+        return remake, (type(self.exc), *parts[1:])
 
 
-def _bare(kind: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
-    exc = kind.__new__(kind, *args)
-    exc.args = args
-    exc.__dict__.update(attributes)
+def remake(kind: type[BaseException], arguments: tuple[Any, ...], state: Any = None) -> BaseException:
+    """An exception of this class, without a call of its ``__init__``."""
+    base: Any = _builtin_base(kind)
+    exc: BaseException = base.__new__(kind, *arguments)
+    base.__init__(exc, *arguments)
+    if state is not None:
+        exc.__setstate__(state)
     return exc
+
+
+def _builtin_base(kind: type[BaseException]) -> type[BaseException]:
+    return next(base for base in kind.__mro__ if base.__module__ == "builtins")
 
 
 def _formatted(exc: BaseException) -> str:

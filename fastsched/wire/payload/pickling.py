@@ -5,8 +5,6 @@ sends by reference must be there under that name. That is never so for ``__main_
 bytes that name it are thrown away and cloudpickle sends the thing itself; so it does for lambdas, local functions and
 whatever else plain pickle refuses. Buffers of protocol 5 (numpy arrays, for one) are kept apart, and uncopied if they
 are large.
-
-Imports cloudpickle late: most programs' first result does not need it.
 """
 
 from __future__ import annotations
@@ -17,10 +15,10 @@ from collections.abc import Sequence
 from pickle import PickleBuffer
 from typing import Any, NamedTuple
 
-from fastsched import _late
 from fastsched.config import Config
 from fastsched.errors import SerializationError
 from fastsched.wire.messages import Buffer, Frames
+from fastsched.wire.payload import byvalue
 from fastsched.wire.payload.culprit import culprit
 from fastsched.wire.payload.futures import SCALARS, collecting
 
@@ -33,6 +31,7 @@ __all__ = [
     "loads",
     "nbytes",
     "pickled",
+    "pickled_in_one",
     "plainly",
     "type_name",
     "unpickled",
@@ -111,17 +110,27 @@ def plainly(obj: Any) -> Frames:
 def pickled(obj: Any, what: str, snapshot: bool = False) -> Frames:
     """Frames of any object. Raises SerializationError."""
     buffers: list[PickleBuffer] = []
+    data = pickled_in_one(obj, what, buffers)
+    try:
+        return frames_of(data, buffers, snapshot)
+    except BufferError as error:
+        raise SerializationError(f"cannot pickle {what}: {error}") from error
+
+
+def pickled_in_one(obj: Any, what: str, buffers: list[PickleBuffer] | None = None) -> bytes:
+    """The pickle of any object, with its buffers inside unless there is a list for them. Raises SerializationError."""
+    keep = None if buffers is None else buffers.append
     if type(obj).__module__ != "__main__" and not _by_value_modules():
         try:
-            data = _dumps(obj, PROTOCOL, buffer_callback=buffers.append)
-            if MAIN not in data:
-                return frames_of(data, buffers, snapshot)
-            buffers.clear()
+            data = _dumps(obj, PROTOCOL, buffer_callback=keep)
         except Exception:  # noqa: BLE001  whatever it is, cloudpickle has the last word
+            data = MAIN
+        if MAIN not in data:
+            return data
+        if buffers:
             buffers.clear()
     try:
-        data = _late.cloudpickle().dumps(obj, PROTOCOL, buffer_callback=buffers.append)
-        return frames_of(data, buffers, snapshot)
+        return byvalue.dumps(obj, PROTOCOL, keep)
     except Exception as error:
         where = culprit(obj, _fails)
         raise SerializationError(f"cannot pickle {what}{where}: {type(error).__name__}: {error}") from error
@@ -170,7 +179,7 @@ def _writable(frame: bytes | Buffer, own: bool) -> bytearray | memoryview:
 def _fails(obj: Any) -> bool:
     """Whether even cloudpickle refuses it."""
     try:
-        _late.cloudpickle().dumps(obj, PROTOCOL)
+        byvalue.dumps(obj, PROTOCOL)
     except Exception:  # noqa: BLE001  that is the question
         return True
     return False
