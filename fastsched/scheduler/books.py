@@ -131,7 +131,10 @@ class Books:
                 self.core.unwant(pin.id)
 
     def pin_value(self, record: TaskRecord, pins: Iterable[TaskRecord]) -> None:
-        """The value of `record` contains futures of these tasks: they stay as long as it does."""
+        """The value of `record` contains futures of these tasks: they stay as long as it does.
+
+        As with any counting of references, two values that contain each other's futures are never freed.
+        """
         record.value_pins = tuple(pin for pin in pins if pin is not record)
         for pin in record.value_pins:
             self.core.want(pin.id)
@@ -243,6 +246,7 @@ class Books:
             if function is None:
                 function = self.functions[fn] = Function(fn, frames)
             client.functions[fn] = function
+            client.functions.move_to_end(fn)  # sent again, because the other end had forgotten it: now it is the newest
 
     def trim(self, client: ClientRecord) -> None:
         """Forget the oldest functions of a connection beyond its bound; its other end does the same."""

@@ -15,7 +15,7 @@ from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import ClientRecord, TaskRecord
-from fastsched.wire.messages import Cancel, ErrorKind, LocatedItem, Submit, TaskItem, WantItem
+from fastsched.wire.messages import Cancel, ErrorKind, Frames, LocatedItem, Submit, TaskItem, WantItem
 
 __all__ = ["Futures"]
 
@@ -94,17 +94,18 @@ class Futures:
         books = self._books
         for fid in message.fids:
             record = books.future(client, fid)
-            text = message.reason or f"{record.key} was cancelled"
-            books.fail(record, ErrorKind.CANCELLED, text)
             books.unkey(record)
-            self._cancel_running(record)
+            if books.core.state(record.id) != State.ERRED:
+                books.fail(record, ErrorKind.CANCELLED, message.reason or f"{record.key} was cancelled")
+                self._cancel_running(record)
 
     def locate(self, client: ClientRecord, fids: Iterable[int]) -> None:
         """Say where these values are."""
         books = self._books
         for fid in fids:
             record = books.future(client, fid)
-            frames, addresses = None, ()
+            frames: Frames | None = None
+            addresses: tuple[str, ...] = ()
             if books.core.state(record.id) == State.MEMORY:
                 frames = record.frames
                 if frames is None:

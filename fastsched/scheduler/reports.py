@@ -59,8 +59,8 @@ class Reports:
                 self._check_claim(worker, task_id, run)
         if message.returned:
             self._prefill.returned(worker)
-        for item in message.missing:
-            self._missing(worker, item, now)
+        for miss in message.missing:
+            self._missing(worker, miss, now)
         for task_id, nbytes in message.replicas:
             self._replica(worker, task_id, nbytes)
         if message.lent < 0:
@@ -68,6 +68,7 @@ class Reports:
         if message.lent != worker.lent:
             worker.lent = message.lent
             core.set_lent(handle, message.lent)
+            self._prefill.crowded.add(worker)  # a slot that was lent and is taken again is one less for the others
         self._prefill.heard(worker, len(message.finished), seconds, now)
 
     def tick(self, now: float) -> None:

@@ -61,11 +61,10 @@ class Scattering:
                 books.tell_present(client, fid, record)
                 self._spread(record, frames, wish)
                 continue
-            if record is not None:
+            if record is not None and not unknown:
                 books.unkey(record)
-            record = self._create(client, item, pinned)
+            record = self._create(client, item, pinned, keyed=not unknown)
             if unknown:
-                books.unkey(record)
                 known = ", ".join(sorted(books.names)) or "none"
                 books.fail(record, ErrorKind.NO_WORKERS, f"no worker has the name {unknown[0]!r} (there are: {known})")
             elif books.hopeless is not None:
@@ -134,11 +133,12 @@ class Scattering:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _create(self, client: ClientRecord, item: ScatterItem, pinned: list[TaskRecord]) -> TaskRecord:
+    def _create(self, client: ClientRecord, item: ScatterItem, pinned: list[TaskRecord], keyed: bool) -> TaskRecord:
         books = self._books
         fid, key, type_name, frames, _ = item
         size = weigh(frames)
         record = TaskRecord(key, None, (), (), ())
+        record.keyed = keyed
         record.type_name = type_name
         record.nbytes = size
         record.frames = frames

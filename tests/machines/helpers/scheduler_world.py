@@ -75,7 +75,7 @@ class World:
         self.put_out: list[str] = []
         self.stopped: list[str] = []
         self._numbers = itertools.count(1)
-        self._held = False
+        self.held = False  # inside a turn: nothing is drained
 
     def client(self, name: str = "c") -> Client:
         client = Client(self, next(self._numbers), name)
@@ -120,15 +120,29 @@ class World:
     @contextmanager
     def one_turn(self) -> Iterator[None]:
         """Everything inside happens before one drain."""
-        self._held = True
+        self.hold()
         yield
-        self._held = False
+        self.go_on()
+
+    def hold(self) -> None:
+        """From now on everything happens in one turn."""
+        self.held = True
+
+    def go_on(self) -> None:
+        """End that turn."""
+        self.held = False
         self.settle()
 
     def settle(self) -> None:
         """End the turn: deliver what the machine sends."""
-        if self._held:
+        if self.held:
             return
+        self._deliver()
+        for peer in self.peers.values():
+            peer.forget_crossed()
+        self.machine.check()
+
+    def _deliver(self) -> None:
         for action in self.machine.drain():
             match action:
                 case Send(number, message):
@@ -138,7 +152,6 @@ class World:
                     self.peers[number].reason = reason
                 case Stop(reason):
                     self.stopped.append(reason)
-        self.machine.check()
 
     def end(self) -> None:
         """Nothing was said that the test did not expect, and all is well."""
@@ -164,6 +177,7 @@ class Peer:
         self.reason = ""  # why it was put out
         self.keys: dict[int, str] = {}  # by fid, of futures that are held
         self.outcomes: dict[int, str] = {}  # by fid: "finished" or "erred"; a future has one at most
+        self._crossed: set[int] = set()  # futures that were released in this turn: news of them may be on the way
         self.values: dict[int, Frames | None] = {}  # by fid, as reported
         self.errors: dict[int, ErrorItem] = {}  # by fid
         self.located: dict[int, tuple[Frames | None, tuple[str, ...]]] = {}
@@ -225,6 +239,8 @@ class Peer:
         for fid in fids:
             self.keys.pop(fid, None)
             self.outcomes.pop(fid, None)
+        if self.world.held:
+            self._crossed.update(fids)
 
     def keep(self, *fids: int) -> None:
         self.say(Keep(fids))
@@ -258,11 +274,17 @@ class Peer:
 
     # -- hearing ----------------------------------------------------------------------------------------------------
 
+    def forget_crossed(self) -> None:
+        """The turn has ended: from now on news of released futures is wrong."""
+        self._crossed.clear()
+
     def hear(self, message: Message) -> None:
         match message:
             case Welcome(name, _, _):
                 self.name = name
             case Report(finished, erred, lost):
+                finished = [item for item in finished if item[0] not in self._crossed]
+                erred = [item for item in erred if item[0] not in self._crossed]
                 for fid, _, _, frames in finished:
                     assert fid not in self.outcomes, f"{self.keys[fid]} {self.outcomes[fid]}, and now it finished"
                     self.outcomes[fid] = "finished"
