@@ -77,7 +77,7 @@ cdef struct Task:
     int32_t dependents       # first edge
     int32_t holders          # first replica
     # -- queue
-    int32_t ready_at         # READY: index in its ready queue
+    int32_t ready_at         # READY: index in the heap, or -2 - index in the lane, of its ready queue
     int32_t only             # the one worker that may run it, NONE, ONLY_GONE
     uint8_t state
     uint8_t flags
@@ -112,10 +112,16 @@ cdef struct ReadyItem:       # the key beside the row, so that sifting does not 
     int64_t order
     int32_t row
 
-cdef struct ReadyQueue:      # an indexed heap
-    ReadyItem *items
-    int64_t n
-    int64_t room
+cdef struct ReadyQueue:      # see _core_ready.pxi
+    int64_t n                # rows in the heap and in the lane
+    ReadyItem *heap
+    int64_t n_heap
+    int64_t heap_room
+    ReadyItem *lane          # sorted, from head to tail; row NONE where one was taken out of the middle
+    int64_t head
+    int64_t tail
+    int64_t gaps
+    int64_t lane_room
 
 cdef struct Worker:
     # -- what the machine said

@@ -56,9 +56,10 @@ cdef class SchedulerCore:
         cdef Core *core = &self.core
         cdef int32_t w
         for w in range(core.n_workers):
-            free(core.workers[w].own.items)
+            free(core.workers[w].own.heap)
+            free(core.workers[w].own.lane)
         for data in (<size_t> core.edges, <size_t> core.replicas, <size_t> core.workers, <size_t> core.loads,
-                     <size_t> core.ready.items, <size_t> core.effects):
+                     <size_t> core.ready.heap, <size_t> core.ready.lane, <size_t> core.effects):
             free(<void *> <size_t> data)
         for data in (<size_t> core.resting.rows, <size_t> core.young.rows, <size_t> core.gone_workers.rows,
                      <size_t> core.free_workers.rows, <size_t> core.watched.rows, <size_t> core.to_activate.rows,
@@ -495,13 +496,15 @@ cdef class SchedulerCore:
         return True
 
     cpdef list ready(self, int64_t n=1):
-        # Take them out and put them back: keys are total, so the order stays; n log n for the n that are asked for.
+        # Take them out and put them back, the last first: keys are total, so the order stays.
         cdef Core *core = &self.core
         cdef list rows = []
+        cdef int32_t row
         while len(rows) < n and core.ready.n:
-            rows.append(core.ready.items[0].row)
-            dequeue(core, &core.ready, core.ready.items[0].row)
-        for row in rows:
+            row = first_item(core, &core.ready).row
+            dequeue(core, &core.ready, row)
+            rows.append(row)
+        for row in reversed(rows):
             enqueue(core, &core.ready, row)
         return [id_of(core, row) for row in rows]
 

@@ -151,18 +151,35 @@ cdef int check_states(Core *core) except -1:
     return 0
 
 
+cdef int check_item(Core *core, ReadyItem *item, int64_t ready_at, int32_t only) except -1:
+    """A row knows where it is queued, and its key there is its own."""
+    cdef Task *task = core.tasks + item.row
+    demand(task.ready_at == ready_at, "a queued row does not know its place", item.row, ready_at)
+    demand(task.state == S_READY, "a row in a queue is not READY", item.row)
+    demand((task.only if only != NONE else NONE) == only, "a row is in the wrong queue", item.row, only)
+    return demand(item.priority == task.priority and item.order == task.order, "a key is stale", item.row)
+
+
 cdef int check_queue(Core *core, ReadyQueue *queue, int32_t only) except -1:
-    """A heap, whose rows know where they are."""
-    cdef int64_t at
+    cdef int64_t at, gaps = 0
     cdef ReadyItem *item
-    for at in range(queue.n):
-        item = queue.items + at
-        demand(core.tasks[item.row].ready_at == at, "a queued row does not know its place", item.row, at)
-        demand(core.tasks[item.row].state == S_READY, "a row in a queue is not READY", item.row)
-        demand((core.tasks[item.row].only if only != NONE else NONE) == only, "a row is in the wrong queue", item.row, only)
-        demand(item.priority == core.tasks[item.row].priority and item.order == core.tasks[item.row].order, "a key is stale", item.row)
-        demand(at == 0 or goes_before(core, queue.items + ((at - 1) >> 2), item), "the ready queue is out of order", item.row, at)
-    return 0
+    cdef ReadyItem *before = NULL
+    for at in range(queue.n_heap):
+        item = queue.heap + at
+        check_item(core, item, at, only)
+        demand(at == 0 or goes_before(core, queue.heap + ((at - 1) >> 2), item), "the heap is out of order", item.row, at)
+    demand(0 <= queue.head <= queue.tail <= queue.lane_room, "the lane has lost its bounds")
+    for at in range(queue.head, queue.tail):
+        item = queue.lane + at
+        if item.row == NONE:
+            gaps += 1
+            demand(queue.head < at < queue.tail - 1, "the lane begins or ends with a gap")
+            continue
+        check_item(core, item, -2 - at, only)
+        demand(before == NULL or goes_before(core, before, item), "the lane is out of order", item.row, at)
+        before = item
+    demand(gaps == queue.gaps, "the number of gaps in the lane is wrong", gaps, queue.gaps)
+    return demand(queue.n == queue.n_heap + queue.tail - queue.head - gaps, "the number of queued rows is wrong", queue.n)
 
 
 cdef int check_queues(Core *core) except -1:

@@ -6,7 +6,7 @@ cdef inline bint has_free_slot(Worker *worker) noexcept nogil:
 
 cdef inline bint own_goes_first(Core *core, Worker *worker) noexcept nogil:
     """Is the worker's own first task before the first of the common queue? (It has one.)"""
-    return core.ready.n == 0 or goes_before(core, worker.own.items, core.ready.items)
+    return core.ready.n == 0 or goes_before(core, first_item(core, &worker.own), first_item(core, &core.ready))
 
 
 cdef inline int place(Core *core, int32_t row, int32_t w) except -1 nogil:
@@ -91,10 +91,11 @@ cdef int grant_rejoins(Core *core, int32_t w) except -1 nogil:
     """Rejoiners before ready tasks, FIFO; but after some in a row one ready task."""
     cdef Worker *worker = core.workers + w
     cdef int32_t row
+    cdef bint own
     while worker.rejoining.n and has_free_slot(worker):
         if ready_task_is_due(core, worker):
-            row = worker.own.items[0].row if worker.own.n and own_goes_first(core, worker) else core.ready.items[0].row
-            place(core, row, w)
+            own = worker.own.n > 0 and own_goes_first(core, worker)
+            place(core, first_item(core, &worker.own if own else &core.ready).row, w)
         else:
             row = worker.rejoining.first
             worker.rejoins += 1
@@ -107,7 +108,7 @@ cdef int place_own(Core *core, int32_t w) except -1 nogil:
     """What may run only there, as far as there is room."""
     cdef Worker *worker = core.workers + w
     while worker.own.n and has_room(worker):
-        place(core, worker.own.items[0].row, w)
+        place(core, first_item(core, &worker.own).row, w)
     return 0
 
 
@@ -115,10 +116,10 @@ cdef int place_ready(Core *core) except -1 nogil:
     """Empty the common queue, the first first, while any worker has room. A worker's own tasks take part by their keys."""
     cdef int32_t row, w
     while core.ready.n and core.n_loads:
-        row = core.ready.items[0].row
+        row = first_item(core, &core.ready).row
         w = choose_worker(core, row)
         if core.n_own and core.workers[w].own.n and own_goes_first(core, core.workers + w):
-            row = core.workers[w].own.items[0].row
+            row = first_item(core, &core.workers[w].own).row
         place(core, row, w)
     return 0
 

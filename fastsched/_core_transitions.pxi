@@ -2,8 +2,8 @@
 
 Theory of operation. A value is *needed* while somebody outside wants it or an active dependent (WAITING, READY or ASSIGNED, and to be
 computed here) waits for it. A transition changes one row and keeps the counters of its neighbours right; a neighbour whose need changed is
-pushed on one of two stacks, and `settle` empties them. So no transition calls itself through its neighbours, and a chain of a million
-rows needs no C stack. A row is looked at as it is by then: it may be pushed twice.
+noted in one of two lists, and `settle` works them off. So no transition calls itself through its neighbours, and a chain of a million
+rows needs no C stack. A row is looked at as it is by then: it may be noted twice.
 
 Activations go before releases. A release never leads to an activation, so each verb has two phases, and the states that it ends with do
 not depend on the order within a phase: what is needed in the end is computed, and an error is seen by all who need it before it is dropped.
@@ -20,19 +20,23 @@ After `settle`, for every row:
 # ---- settling ------------------------------------------------------------------------------------------------------
 
 cdef inline int settle(Core *core) except -1 nogil:
-    """Every verb that changes a need ends with this."""
+    """Every verb that changes a need ends with this. First in, first out: rows become READY in the order in which they came."""
+    cdef int64_t i = 0
     cdef int32_t row
-    while True:
-        if core.to_activate.n:
-            row = pop(&core.to_activate)
-            if core.tasks[row].state == S_RELEASED and is_needed(core, row):
-                activate(core, row)
-        elif core.to_release.n:
-            row = pop(&core.to_release)
-            if core.tasks[row].state != S_FREE and not is_needed(core, row):
-                release(core, row)
-        else:
-            return 0
+    while i < core.to_activate.n:
+        row = core.to_activate.rows[i]
+        i += 1
+        if core.tasks[row].state == S_RELEASED and is_needed(core, row):
+            activate(core, row)
+    core.to_activate.n = 0
+    i = 0
+    while i < core.to_release.n:
+        row = core.to_release.rows[i]
+        i += 1
+        if core.tasks[row].state != S_FREE and not is_needed(core, row):
+            release(core, row)
+    core.to_release.n = 0
+    return 0
 
 
 # ---- need passes from a row to its inputs --------------------------------------------------------------------------

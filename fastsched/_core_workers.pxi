@@ -94,10 +94,9 @@ cdef int32_t new_worker(Core *core) except -1 nogil:
         core.n_workers += 1
         memset(core.workers + w, 0, sizeof(Worker))
     worker = core.workers + w
-    own = worker.own
+    own = worker.own  # empty, but it has memory
     memset(worker, 0, sizeof(Worker))
     worker.own = own
-    worker.own.n = 0
     worker.assigned.first = worker.assigned.last = NONE
     worker.rejoining.first = worker.rejoining.last = NONE
     worker.replicas = NONE
