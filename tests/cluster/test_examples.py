@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -68,10 +69,27 @@ def test_the_demo_tells_the_truth(tmp_path: Path, launch_tasks: ModuleType) -> N
     assert mentioned / 2 < int(times.replace(",", "")) <= mentioned
 
 
+def shape(said: str) -> list[str]:
+    """Lines with their figures, names and places blotted out."""
+    lines = [re.sub(r"[\d.,]+", "0", line) for line in said.strip().splitlines()]
+    return [re.sub(r"^\w+ +0 +0$|(?<=files under ).*", "...", line) for line in lines]
+
+
+def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    (shown,) = re.findall(r"<!-- the output of make demo -->\n\n```text\n(.*?)```", readme, re.DOTALL)
+    assert shape(shown) == shape(run(tmp_path, str(EXAMPLES / "launch_tasks.py"), "--files", "40"))
+    assert "fib(100) = 354224848179261915075" in shown
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(90)
-def test_the_whole_demo_takes_less_than_a_minute(tmp_path: Path) -> None:
-    assert "fib(100) = 354224848179261915075" in run(tmp_path, str(EXAMPLES / "launch_tasks.py"), timeout=60)
+@pytest.mark.timeout(200)
+def test_the_whole_demo_needs_less_than_a_minute_of_two_cores(tmp_path: Path) -> None:
+    """Counted in processor time: by the clock it depends on what else runs here."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "fib(100) = 354224848179261915075" in run(tmp_path, str(EXAMPLES / "launch_tasks.py"), timeout=180)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2 * 60
 
 
 def test_the_demo_serves_every_file_that_its_index_names(tmp_path: Path, launch_tasks: ModuleType) -> None:
