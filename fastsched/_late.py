@@ -1,8 +1,9 @@
 """The one place for late imports.
 
-Why there are any: `import fastsched` and the first line of `Client()` should not wait for asyncio, uvloop and msgpack; the fork helper is started
-before them, so that it imports its share on another core meanwhile. And the face (`client`) may not import what stands beside it
-(`local`), which imports the face. Each function here imports one thing at its first call and returns it; it may see all roles.
+Why there are any: `import fastsched` and the first line of `Client()` should not wait for asyncio, uvloop and
+msgpack; the fork helper is started before them, so that it imports its share on another core meanwhile. And the face
+(`client`) may not import what stands beside it (`local`), which imports the face. Each function here imports one
+thing at its first call and returns it; it may see all roles.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import atexit
 import importlib
 import weakref
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastsched.client.client import Client
-    from fastsched.client.remote import remote_link as RemoteLink
+    from fastsched.client.remote import RemoteLink
+    from fastsched.config import Config
     from fastsched.local import LocalCluster
 
 __all__ = ["close_at_exit", "cloudpickle", "local_cluster", "public_name", "remote_link"]
@@ -27,8 +30,8 @@ _HOMES = {
     "fastsched.config": ("Config",),
     "fastsched.errors": (
         "AddressError", "CancelledError", "ClosedError", "ConnectError", "CyclicWait", "DataLost", "FastschedError",
-        "FutureCancelledError", "HandshakeError", "KilledWorker", "NotInTaskError", "NoWorkers", "ProtocolError", "RemoteError",
-        "SchedulerLost", "SerializationError", "TaskFailure", "TimeoutError", "WorkerLost",
+        "FutureCancelledError", "HandshakeError", "KilledWorker", "NotInTaskError", "NoWorkers", "ProtocolError",
+        "RemoteError", "SchedulerLost", "SerializationError", "TaskFailure", "TimeoutError", "WorkerLost",
     ),
     "fastsched.local": ("LocalCluster",),
     "fastsched.nested": ("Worker", "get_client", "get_worker", "rejoin", "secede", "worker_client"),
@@ -50,12 +53,10 @@ def local_cluster() -> type[LocalCluster]:
 
 def cloudpickle() -> ModuleType:
     """`cloudpickle`: needed for what plain pickle cannot send."""
-    import cloudpickle
-
-    return cloudpickle
+    return importlib.import_module("cloudpickle")
 
 
-def remote_link() -> Any:
+def remote_link() -> Callable[[str, Config, float | None, str], RemoteLink]:
     """`fastsched.client.remote.remote_link`."""
     from fastsched.client.remote import remote_link
 
@@ -66,7 +67,7 @@ _open: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def close_at_exit(closeable: Client | LocalCluster) -> None:
-    """Close this when the interpreter ends, if it still lives: nothing that we started outlives the program, and nothing is printed."""
+    """Close this when the interpreter ends, if it still lives: nothing that we started outlives the program."""
     if not _open:
         atexit.register(_close_all)
     _open.add(closeable)

@@ -69,7 +69,7 @@ class Config:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ, **overrides: float) -> Config:
         """The defaults, overridden by ``FASTSCHED_*`` variables, overridden by keyword arguments."""
-        known = {field.name: type(field.default) for field in fields(cls)}
+        known: dict[str, type] = {field.name: type(field.default) for field in fields(cls)}
         values: dict[str, float] = {}
         for name, kind in known.items():
             text = environ.get("FASTSCHED_" + name.upper())

@@ -1,8 +1,9 @@
 """`LocalCluster`: a scheduler in this process and workers beside it, on this machine.
 
-One concern: bring the pieces up in the right order, keep the workers alive, and leave nothing behind. The fork helper starts first, because it
-imports the worker's modules on another core while this process starts its I/O thread and its scheduler. Everything that belongs to the scheduler runs in
-the I/O thread; the user's threads hand it commands through a `Session`.
+One concern: bring the pieces up in the right order, keep the workers alive, and leave nothing behind. The fork helper
+starts first, because it imports the worker's modules on another core while this process starts its I/O thread and its
+scheduler. Everything that belongs to the scheduler runs in the I/O thread; the user's threads hand it commands
+through a `Session`.
 
 Sees scheduler and client: it is one of the few files that join roles.
 """
@@ -49,7 +50,8 @@ class LocalCluster:
     Parameters
     ----------
     n_workers : int, optional
-        Worker processes. By default, as in dask: as many as cores on machines with up to 4, else about the square root of the cores.
+        Worker processes. By default, as in dask: as many as cores on machines with up to 4, else about the square
+        root of the cores.
     threads_per_worker : int, optional
         Tasks that each runs at once. By default the cores divided by the workers.
     processes : bool
@@ -130,7 +132,7 @@ class LocalCluster:
         ours.on_message = lambda _, messages: session.received(messages)
         ours.on_closed = lambda _, reason: session.closed(f"the cluster {self.name!r} is closed")
         self.scheduler.attach(theirs, Register(name, __version__, os.getpid(), 0, "", 0, ""))
-        return EmbeddedLink(session, self._supervisor.settled)
+        return EmbeddedLink(session, self.scheduler_address, self._supervisor.settled)
 
     def settings(self, name: str) -> dict[str, Any]:
         """What a worker process of this cluster is told at its start."""
@@ -212,8 +214,9 @@ class LocalCluster:
 class EmbeddedLink:
     """A session on the in-process channel; the I/O thread is the cluster's."""
 
-    def __init__(self, session: Session, settled: threading.Event) -> None:
+    def __init__(self, session: Session, scheduler: str, settled: threading.Event) -> None:
         self.session = session
+        self.scheduler = scheduler
         self._settled = settled
 
     def wait_ready(self, timeout: float | None) -> None:
@@ -229,7 +232,8 @@ class _Supervisor:
     """Keeps as many worker processes alive as were asked for. Everything but `settled` belongs to the I/O thread.
 
     A worker that dies is replaced at once. One that dies before it has registered counts as a failed start; after
-    ``Config.start_failures`` of them in a row it gives up, and the scheduler ends what waits with NoWorkers if no worker is left.
+    ``Config.start_failures`` of them in a row it gives up, and the scheduler ends what waits with NoWorkers if no
+    worker is left.
     """
 
     def __init__(self, cluster: LocalCluster, helper: Helper) -> None:
@@ -299,7 +303,9 @@ class _Supervisor:
             logger.warning("worker process %s ended at its start: %s", event.name, event.how)
             if self._failures >= self._cluster.config.start_failures:
                 self._arrived(event.name)
-                self._give_up(f"{self._failures} worker processes in a row ended at their start, the last with {event.how}")
+                self._give_up(
+                    f"{self._failures} worker processes in a row ended at their start, the last with {event.how}"
+                )
                 return
         replacement = self._spawn()
         if event.name in self._first:

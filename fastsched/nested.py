@@ -1,9 +1,11 @@
 """Tasks that launch tasks: `worker_client`, `get_client`, `get_worker`, `secede`, `rejoin`.
 
-One concern: join the worker's room (which task does this thread run, who holds its slot) with the client's (how does one submit). The client that a
-task gets is the worker's own: one per process, over the worker's own connection, made at the first use.
+One concern: join the worker's room (which task does this thread run, who holds its slot) with the client's (how does
+one submit). The client that a task gets is the worker's own: one per process, over the worker's own connection, made
+at the first use.
 
-This is also the entry of a worker process (`main`): it says how futures find their client there, then hands over to the worker.
+This is also the entry of a worker process (`main`): it says how futures find their client there, then hands over to
+the worker.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from time import monotonic
 from typing import Any
 
 from fastsched.client import binding
-from fastsched.client.client import Client
+from fastsched.client.client import Client, LinkedClient
 from fastsched.client.session import Reply, Session
 from fastsched.errors import NotInTaskError
 from fastsched.timing import Timeout
@@ -50,7 +52,8 @@ class Worker:
 class worker_client:  # noqa: N801  dask's name
     """Inside a task: a client over the worker's own connection. Follows ``dask.distributed.worker_client``.
 
-    While the block runs the task holds no slot: another task runs there, and children can run even on a worker with one thread.
+    While the block runs the task holds no slot: another task runs there, and children can run even on a worker with
+    one thread.
 
     Parameters
     ----------
@@ -195,8 +198,9 @@ class _InTask:
 class _WorkerLink:
     """The session of the client inside a worker; the connection is the worker's and outlives it."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, scheduler: str) -> None:
         self.session = session
+        self.scheduler = scheduler
 
     def wait_ready(self, timeout: float | None) -> None:
         """Whoever is there is there."""
@@ -241,7 +245,7 @@ def _make_client(host: context.Host) -> Client:
     made = Reply()
     host.loop.call_soon_threadsafe(lambda: made.set(True, _make_session(host)))
     made.wait(None)
-    return Client.of_link(_WorkerLink(made.value), _InTask(), host.config, f"client of {host.name}")
+    return LinkedClient(_WorkerLink(made.value, host.scheduler), _InTask(), f"client of {host.name}")
 
 
 def _make_session(host: context.Host) -> Session:

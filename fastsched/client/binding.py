@@ -1,8 +1,9 @@
 """To which client does a future belong that is unpickled here?
 
-One concern: the answer to that question, for this thread and for this process. A value that is being unpickled may contain futures; they
-attach themselves to the client that is loading the value (`bound_to`), or else to the process's default: the newest open client of a
-program, the worker's own client inside a task (`set_resolver`, called by `fastsched.nested`).
+One concern: the answer to that question, for this thread and for this process. A value that is being unpickled may
+contain futures; they attach themselves to the client that is loading the value (`bound_to`), or else to the process's
+default: the newest open client of a program, the worker's own client inside a task (`set_resolver`, called by
+`fastsched.nested`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastsched.wire import payload
 
@@ -84,7 +85,7 @@ def current_client() -> Client:
     return default_client()
 
 
-def _load_future(key: str) -> Future:
+def _load_future(key: str) -> Future[Any]:
     return current_client().attach(key)
 
 

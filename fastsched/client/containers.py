@@ -1,7 +1,7 @@
 """Futures inside containers: find them, and put values in their places.
 
-One concern: the walk that `gather`, `wait` and `fire_and_forget` share. Lists, tuples, sets, frozensets and dicts are walked, at any depth; everything
-else is a leaf.
+One concern: the walk that `gather`, `wait` and `fire_and_forget` share. Lists, tuples, sets, frozensets and dicts are
+walked, at any depth; everything else is a leaf.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ _SEQUENCES = (list, tuple, set, frozenset)
 
 def materialize(data: Any) -> Any:
     """`data`, or the list of its items if it is an iterator."""
-    if isinstance(data, Iterable) and not isinstance(data, (*_SEQUENCES, dict, str, bytes)) and hasattr(data, "__next__"):
+    if (
+        isinstance(data, Iterable)
+        and not isinstance(data, (*_SEQUENCES, dict, str, bytes))
+        and hasattr(data, "__next__")
+    ):
         return list(data)
     return data
 

@@ -1,7 +1,8 @@
 """`Future`: the promise of a task's result, as the user holds it.
 
-A future is a thin handle on a `FutureRecord` that the I/O thread fills in. It owns one want of its key: when the last handle goes,
-`__del__` leaves a note for the I/O thread (it takes no lock and calls nothing that could: it may run at any moment, in any thread).
+A future is a thin handle on a `FutureRecord` that the I/O thread fills in. It owns one want of its key: when the last
+handle goes, `__del__` leaves a note for the I/O thread (it takes no lock and calls nothing that could: it may run at
+any moment, in any thread).
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ T = TypeVar("T")
 class Future(Generic[T]):
     """The result of a task that may not have run yet. Made by `Client.submit` and its relatives, not by hand.
 
-    Follows ``dask.distributed.Future``. Pickling a future sends its key; where it is unpickled it belongs to the client of that place.
+    Follows ``dask.distributed.Future``. Pickling a future sends its key; where it is unpickled it belongs to the
+    client of that place.
 
     Attributes
     ----------
@@ -82,7 +84,8 @@ class Future(Generic[T]):
         Exception
             What the task raised, with its remote traceback.
         """
-        return self.client.values([self], seconds(timeout))[0]
+        values: list[T] = self.client.values([self], seconds(timeout))
+        return values[0]
 
     def exception(self, timeout: Timeout = None) -> BaseException | None:
         """Wait for the end and return what the task raised, None if it has a value.
@@ -134,7 +137,7 @@ class Future(Generic[T]):
         self.client.add_callback(self, fn)
 
     def release(self) -> None:
-        """Give up the claim on the result; the future cannot be used afterwards. Happens by itself when it is deleted."""
+        """Give up the claim on the result; the future cannot be used afterwards. Deleting it does the same."""
         record = self.record
         if not record.released:
             record.released = True

@@ -1,10 +1,11 @@
 """The client as a pure state machine: which futures are held, what was asked for, what to tell the scheduler.
 
-One concern: turn commands (submit, want, release, cancel, scatter, fetch, call) and the scheduler's messages into outgoing messages and
-settled records. No thread, lock, socket, clock or pickle: `session` calls it in the I/O thread, tests call it directly.
+One concern: turn commands (submit, want, release, cancel, scatter, fetch, call) and the scheduler's messages into
+outgoing messages and settled records. No thread, lock, socket, clock or pickle: `session` calls it in the I/O thread,
+tests call it directly.
 
-Each future has a `fid` of its own, also when two futures have the same key: the scheduler knows that they are one task, so the client need
-not, and no answer about an old future can be taken for one about a new one.
+Each future has a `fid` of its own, also when two futures have the same key: the scheduler knows that they are one
+task, so the client need not, and no answer about an old future can be taken for one about a new one.
 """
 
 from __future__ import annotations
@@ -96,8 +97,12 @@ class ClientMachine:
     def __init__(self, config: Config) -> None:
         self._config = config
         self.records: dict[int, FutureRecord] = {}
-        self._functions: OrderedDict[bytes, None] = OrderedDict()  # sent on this connection, oldest first; the scheduler keeps the same list
-        self._fetching: dict[int, bool] = {}  # fid -> a Locate or GetFrom is under way (False: waits for the next Report)
+        self._functions: OrderedDict[bytes, None] = (
+            OrderedDict()
+        )  # sent on this connection, oldest first; the scheduler keeps the same list
+        self._fetching: dict[
+            int, bool
+        ] = {}  # fid -> a Locate or GetFrom is under way (False: waits for the next Report)
         self._calls: set[int] = set()
         self._kept: set[int] = set()  # fire and forget: told to the scheduler, which may outlive the record
         self._ended: ErrorItem | None = None
@@ -132,7 +137,7 @@ class ClientMachine:
             self._out.append((Scatter, Scatter(entered, workers, broadcast)))
 
     def release(self, fid: int) -> None:
-        """Hold this future no longer. Unknown fids are ignored: its submit may have been interrupted before it was sent."""
+        """Hold this future no longer. One that was never entered (its submit was interrupted) is ignored."""
         if self.records.pop(fid, None) is not None:
             self._fetching.pop(fid, None)
             self._kept.discard(fid)
@@ -220,7 +225,9 @@ class ClientMachine:
                     self._calls.remove(request)
                     self._actions.append(Answered(request, ok, value))
             case Refuse(text):  # we are put out; the reason is better than the mere end of the connection that follows
-                self.lost(peer, now, ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", "", 0, f"the scheduler put us out: {text}"))
+                self.lost(
+                    peer, now, ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", "", 0, f"the scheduler put us out: {text}")
+                )
             case Pulse() | Welcome():
                 pass
             case _:
@@ -287,8 +294,10 @@ class ClientMachine:
                 self._resume_fetch(record)
         for fid, error in erred:
             record = self.records.get(fid)
-            if record is not None and record.status is not Status.CANCELLED:
-                item = ErrorItem(*error)
+            if record is None or record.status is Status.CANCELLED:
+                continue
+            item = ErrorItem(*error)
+            if record.frames is None or item.kind == ErrorKind.CANCELLED:  # a value at hand cannot be lost any more
                 self._end(record, Status.CANCELLED if item.kind == ErrorKind.CANCELLED else Status.ERROR, item)
 
     def _end(self, record: FutureRecord, status: Status, error: ErrorItem) -> None:

@@ -1,7 +1,8 @@
 """From the wire's account of a failure to the exception that the user sees.
 
-One concern: `ErrorItem` -> exception. A task's own exception comes back as itself, with the traceback of the place where it was raised
-and a note that names task, worker and attempt; everything else becomes one of the closed set of the contract.
+One concern: `ErrorItem` -> exception. A task's own exception comes back as itself, with the traceback of the place
+where it was raised and a note that names task, worker and attempt; everything else becomes one of the closed set of
+the contract.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 One concern: the state that both sides share, and the order in which it may be touched without a lock.
 
-The I/O thread alone writes `status` and the outcome, and it writes `status` last. User threads read, and leave an *observer* in
-`observers` when they want to be told. The race between "settled" and "started to look" is closed by order, not by a lock: the watcher
-appends itself first and looks at `status` second; the I/O thread sets `status` first and walks the observers second. So an
-observer is told at least once, may be told twice, and must not mind. Each step is one bytecode-atomic operation: an exception raised by a signal
-handler between two of them leaves nothing half done.
+The I/O thread alone writes `status` and the outcome, and it writes `status` last. User threads read, and leave an
+*observer* in `observers` when they want to be told. The race between "settled" and "started to look" is closed by
+order, not by a lock: the watcher appends itself first and looks at `status` second; the I/O thread sets `status`
+first and walks the observers second. So an observer is told at least once, may be told twice, and must not mind. Each
+step is one bytecode-atomic operation: an exception raised by a signal handler between two of them leaves nothing half
+done.
 """
 
 from __future__ import annotations
@@ -67,9 +68,14 @@ class FutureRecord:
         return self.status is not Status.PENDING
 
     def settle(self) -> None:
-        """Tell the observers; the I/O thread calls this after it wrote the outcome."""
-        while self.observers:
-            self.observers.pop().notify(self)
+        """Tell the observers, the first first; the I/O thread calls this after it wrote the outcome.
+
+        One that is appended while this runs is told here or, since `status` is set, by its own thread.
+        """
+        observers = self.observers
+        for observer in observers:
+            observer.notify(self)
+        observers.clear()
 
     def watch(self, observer: Observer) -> None:
         """Have `observer` told when the record settles, at once if it has."""
@@ -109,6 +115,7 @@ class CountDown:
             record.watch(self)
 
     def notify(self, record: FutureRecord) -> None:
+        """See `Observer`."""
         self._missing.discard(record.fid)
         if not self._missing or self._first or (self._first_error and record.status is not Status.FINISHED):
             self._open()

@@ -1,7 +1,7 @@
 """A client's link to a scheduler in another process.
 
-One concern: connect, introduce ourselves, and tie a stream to a session. The connection lives in an I/O thread of its own, which ends
-with the link.
+One concern: connect, introduce ourselves, and tie a stream to a session. The connection lives in an I/O thread of its
+own, which ends with the link.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class RemoteLink:
 
     def __init__(self, io: LoopThread, access: AccessFile, config: Config) -> None:
         self._io = io
+        self.scheduler = str(access.address)
         self._access = access
         self._config = config
         self._welcome: asyncio.Future[Welcome] | None = None
@@ -103,7 +104,9 @@ class RemoteLink:
                 welcome.set_result(first)
             else:
                 text = first.text if isinstance(first, Refuse) else f"it said {type(first).__name__} first"
-                welcome.set_exception(HandshakeError(f"the scheduler at {self._access.address} does not let us in: {text}"))
+                welcome.set_exception(
+                    HandshakeError(f"the scheduler at {self._access.address} does not let us in: {text}")
+                )
                 return
         if messages:
             self.session.received(messages)

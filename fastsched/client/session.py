@@ -1,10 +1,12 @@
 """A client's connection at work: the shell that holds a `ClientMachine` in the I/O thread.
 
-One concern: carry commands from user threads into the I/O thread and outcomes back. A user thread appends to a deque and writes to a waker; each is one
-atomic step and neither can block, so an exception raised by a signal handler between any two instructions leaves the machine as it
-was: the command is in or it is not. Everything else here runs in the loop.
+One concern: carry commands from user threads into the I/O thread and outcomes back. A user thread appends to a deque
+and writes to a waker; each is one atomic step and neither can block, so an exception raised by a signal handler
+between any two instructions leaves the machine as it was: the command is in or it is not. Everything else here runs
+in the loop.
 
-Called by `client` (any thread); knows `machine` and a channel (a stream, the in-process pair, or a worker's own connection).
+Called by `client` (any thread); knows `machine` and a channel (a stream, the in-process pair, or a worker's own
+connection).
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from fastsched.errors import ClosedError
 from fastsched.net.loop import Waker
 from fastsched.wire.messages import ErrorItem, ErrorKind, Frames, Message, Verb
 
-__all__ = ["Channel", "DataSource", "Reply", "Session"]
+__all__ = ["Callback", "Channel", "DataSource", "Reply", "Session"]
 
 logger = logging.getLogger("fastsched.client")
 
@@ -120,7 +122,9 @@ class Session:
         self._callbacks = CallbackThread()
         self.ended = False  # closed, or the scheduler is gone
         self._dead = False  # closed: nothing is carried out any more
-        self.forked = False  # this is a child's copy of the parent's session: it is dead, and touches nothing of the parent's
+        self.forked = (
+            False  # this is a child's copy of the parent's session: it is dead, and touches nothing of the parent's
+        )
         _sessions.add(self)
 
     # -- from any thread ----------------------------------------------------------------------------------------------
@@ -163,7 +167,7 @@ class Session:
         reply = self._replies[request] = Reply()
         try:
             self.post(self._machine.call, request, verb, args, frames)
-            if not self._await(reply, timeout):
+            if not self.wait(reply, timeout):
                 raise TimeoutError(f"no answer to {verb.name.lower()} in {timeout} s")
         finally:
             if self._replies.pop(request, None) is not None:
@@ -182,14 +186,14 @@ class Session:
         """Wait until all commands posted so far have been carried out (or never will: the session is closed)."""
         reply = Reply()
         self.post(reply.set, True, None)
-        self._await(reply, timeout)
+        self.wait(reply, timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """End the session: what is open ends as cancelled. Waits until that is done; twice does no harm."""
         self.post(self._close)
         self.flush(timeout)
 
-    def _await(self, reply: Reply, timeout: float | None) -> bool:
+    def wait(self, reply: Reply, timeout: float | None) -> bool:
         """Wait for a reply, unless nobody is there any more to give it."""
         deadline = None if timeout is None else self._clock() + timeout
         while not self._dead and not self._loop.is_closed():
@@ -286,6 +290,24 @@ class _Answer:
 
     def __call__(self, frames: Frames | None) -> None:
         self._session.data_arrived(self._fid, self._id, frames)
+
+
+class Callback:
+    """Calls a user's function once, however often the record tells that it has settled."""
+
+    __slots__ = ("_entries", "_session")
+
+    def __init__(self, session: Session, future: Any, fn: Callable[[Any], Any]) -> None:
+        self._session = session
+        self._entries = [(fn, future)]
+
+    def notify(self, record: FutureRecord) -> None:
+        """See `record.Observer`."""
+        try:
+            fn, future = self._entries.pop()
+        except IndexError:  # told twice
+            return
+        self._session.run_callback(fn, future)
 
 
 class CallbackThread:

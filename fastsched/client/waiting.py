@@ -1,6 +1,7 @@
 """Waiting for many futures: `wait`, `as_completed`, `fire_and_forget`.
 
-The functions that dask.distributed has beside its client. They work outside and inside tasks; inside, a waiting thread lends its slot.
+The functions that dask.distributed has beside its client. They work outside and inside tasks; inside, a waiting
+thread lends its slot.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def wait(fs: Any, timeout: Timeout = None, return_when: str = ALL_COMPLETED) -> 
 
 
 def fire_and_forget(obj: Any) -> None:
-    """Have the scheduler run these tasks to their end even if nobody holds their futures. Follows ``dask.distributed.fire_and_forget``.
+    """Have the scheduler run these tasks to their end even if nobody holds their futures.
+
+    Follows ``dask.distributed.fire_and_forget``.
 
     Parameters
     ----------

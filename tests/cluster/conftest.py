@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +26,11 @@ def client(cluster: LocalCluster) -> Iterator[Client]:
         assert remaining(observer) == {}, "tasks are left in the scheduler after the client has gone"
 
 
-def remaining(client: Client) -> dict[str, int]:
-    """Tasks in the scheduler, by state."""
-    return {state: count for state, count in client.scheduler_info()["tasks"].items() if count}
+def remaining(client: Client, seconds: float = 5.0) -> dict[str, int]:
+    """Tasks in the scheduler, by state, once there are none or `seconds` have passed: workers release a moment later."""
+    deadline = time.monotonic() + seconds
+    while True:
+        left = {state: count for state, count in client.scheduler_info()["tasks"].items() if count}
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from operator import add
+from pathlib import Path
 from typing import Any
 
 from fastsched import get_client, worker_client
@@ -60,7 +61,7 @@ def child_future(x: int) -> Any:
 
 
 def append_line(path: str, line: str) -> str:
-    with open(path, "a") as file:
+    with Path(path).open("a") as file:
         file.write(line + "\n")
     return line
 
@@ -74,8 +75,7 @@ class Attempts:
 
     def __call__(self) -> int:
         append_line(self.path, "attempt")
-        with open(self.path) as file:
-            count = len(file.readlines())
+        count = len(Path(self.path).read_text().splitlines())
         if count <= self.failures:
             raise RuntimeError(f"attempt {count} fails")
         return count

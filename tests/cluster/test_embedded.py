@@ -183,14 +183,18 @@ def test_python_c_with_functions_of_main_without_a_guard() -> None:
 
 def test_a_script_without_a_guard_and_without_close(tmp_path) -> None:
     script = tmp_path / "script.py"
-    script.write_text("from fastsched import Client\nclient = Client(n_workers=2)\nprint(client.submit(lambda: 5).result())\n")
+    script.write_text(
+        "from fastsched import Client\nclient = Client(n_workers=2)\nprint(client.submit(lambda: 5).result())\n"
+    )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=50, cwd=ROOT)
     assert (done.stdout, done.stderr, done.returncode) == ("5\n", "", 0)
 
 
 def test_the_repl() -> None:
     code = "from fastsched import Client\nc = Client(n_workers=1)\ndef f(x):\n    return x + 1\n\nprint(c.submit(f, 1).result())\n"
-    done = subprocess.run([sys.executable, "-i", "-q"], input=code, capture_output=True, text=True, timeout=50, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-i", "-q"], input=code, capture_output=True, text=True, timeout=50, cwd=ROOT
+    )
     assert done.stdout == "2\n"
     assert "Traceback" not in done.stderr
 
@@ -200,7 +204,9 @@ def test_modules_beside_the_script_and_the_working_directory_reach_the_workers(t
     code = "import beside, os\nfrom fastsched import Client\nwith Client(n_workers=1) as c:\n    print(c.submit(beside.where).result())\n"
     (tmp_path / "script.py").write_text(code)
     env = {**os.environ, "COLOUR": "blue", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, timeout=50, cwd=tmp_path, env=env)
+    done = subprocess.run(
+        [sys.executable, "script.py"], capture_output=True, text=True, timeout=50, cwd=tmp_path, env=env
+    )
     assert (done.stdout, done.stderr) == (f"('{tmp_path}', 'blue')\n", "")
 
 
@@ -257,7 +263,9 @@ client.submit(time.sleep, 60).result()
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_is_left_when_the_program_is_ended_by_a_signal(signum: int) -> None:
-    program = subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    program = subprocess.Popen(
+        [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
     try:
         assert program.stdout.readline() == "ready\n"
         family = descendants(program.pid)
@@ -277,7 +285,7 @@ def test_no_process_is_left_when_the_program_is_ended_by_a_signal(signum: int) -
 def test_closing_leaves_no_process_thread_descriptor_or_directory() -> None:
     def census() -> tuple[int, int, set[int]]:
         gc.collect()
-        return threading.active_count(), len(os.listdir("/proc/self/fd")), descendants(os.getpid())
+        return threading.active_count(), len(list(Path("/proc/self/fd").iterdir())), descendants(os.getpid())
 
     with Client(n_workers=1, set_as_default=False) as client:  # what is made once per process
         client.submit(inc, 1).result()

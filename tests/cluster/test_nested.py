@@ -127,7 +127,7 @@ def sleep_in_block(seconds: float, path: str) -> str:
 def test_a_parent_that_only_sleeps_in_the_block_lends_its_slot(single: Client, tmp_path) -> None:
     path = str(tmp_path / "lines")
     parent = single.submit(sleep_in_block, 0.6, path)
-    while not os.path.exists(path):
+    while not Path(path).exists():
         time.sleep(0.005)
     other = single.submit(append_line, path, "other runs")
     single.gather([parent, other])
@@ -144,12 +144,11 @@ def test_a_wait_outside_the_block_lends_the_slot_too(single: Client) -> None:
 
 def counts_running(path: str) -> int:
     """The most tasks that were in user code at once."""
-    directory = os.path.dirname(path)
-    mark = os.path.join(directory, f"run-{threading.get_ident()}-{os.getpid()}")
-    open(mark, "w").close()
-    count = len([name for name in os.listdir(directory) if name.startswith("run-")])
+    mark = Path(path).with_name(f"run-{threading.get_ident()}-{os.getpid()}")
+    mark.touch()
+    count = len(list(mark.parent.glob("run-*")))
     time.sleep(0.002)
-    os.remove(mark)
+    mark.unlink()
     return count
 
 

@@ -1,0 +1,49 @@
+"""What a client stands on: its link to the scheduler, and where its caller is.
+
+One concern: these two interfaces. `remote`, `local` and `nested` have them; `client` sees nothing else of its
+surroundings.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from fastsched.client.session import Session
+
+__all__ = ["Link", "Outside", "Surroundings"]
+
+
+class Link(Protocol):
+    """A session, and what must be closed after it."""
+
+    session: Session
+    scheduler: str  # the scheduler's address
+
+    def wait_ready(self, timeout: float | None) -> None:
+        """Wait until the workers are there that the user has reason to expect."""
+
+    def close(self, timeout: float | None) -> None:
+        """End the session and its connection."""
+
+
+class Surroundings(Protocol):
+    """Where the calling thread stands: outside, or inside a task of a worker."""
+
+    def parent(self) -> int:
+        """Task id of the running task, 0 outside."""
+
+    def blocking(self) -> AbstractContextManager[None]:
+        """Wraps every wait: inside a task the slot is lent meanwhile."""
+
+
+class Outside:
+    """The surroundings of an ordinary program."""
+
+    def parent(self) -> int:
+        """No task."""
+        return 0
+
+    def blocking(self) -> AbstractContextManager[None]:
+        """Nothing to lend."""
+        return nullcontext()
