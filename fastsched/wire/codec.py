@@ -52,6 +52,8 @@ class _Packer:
         return ATTACHED
 
 
+_unpackb = msgpack.unpackb
+
 _packers: list[_Packer] = []  # those that are idle; append and pop are atomic
 
 
@@ -167,22 +169,31 @@ class Decoder:
             probe = msgpack.Unpacker(max_buffer_size=size)
             probe.feed(control)
             probe.skip()
-        waiting = iter(buffers)
-
-        def attach(code: int, content: bytes) -> Buffer:
-            buffer = next(waiting, None)
-            if code != ATTACHED_CODE or content or buffer is None:
-                raise ProtocolError("an extension that names no buffer")
-            return Buffer(buffer)
-
-        fields = msgpack.unpackb(
+        attach = _Attaching(buffers) if buffers else None
+        fields = _unpackb(
             control,
             use_list=False,
-            ext_hook=attach,
+            ext_hook=attach or _attach_nothing,
             unicode_errors="surrogatepass",
             max_array_len=min(self._config.array_items, size),
             max_map_len=min(self._config.map_items, size),
         )
-        if next(waiting, None) is not None:
+        if attach is not None and attach.left:
             raise ProtocolError("a buffer that the message does not name")
         return fields
+
+
+class _Attaching:
+    """Puts the buffers of a message where its control bytes name them."""
+
+    def __init__(self, buffers: tuple[bytearray, ...]) -> None:
+        self.left = list(reversed(buffers))
+
+    def __call__(self, code: int, content: bytes) -> Buffer:
+        if code != ATTACHED_CODE or content or not self.left:
+            raise ProtocolError("an extension that names no buffer")
+        return Buffer(self.left.pop())
+
+
+def _attach_nothing(code: int, content: bytes) -> Buffer:
+    raise ProtocolError("an extension in a message without buffers")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from struct import Struct
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
@@ -40,12 +40,8 @@ _unpack_from = HEADER.unpack_from
 _SIZE = HEADER.size
 
 
-class Packet(NamedTuple):
-    """One message's bytes, as `FrameDecoder` finds them."""
-
-    code: int
-    control: bytes | bytearray
-    buffers: tuple[bytearray, ...]
+Packet: TypeAlias = tuple[int, bytes | bytearray, tuple[bytearray, ...]]
+"""The bytes of one message: its code, the control bytes, the buffers. A plain tuple: there is one for each message."""
 
 
 def frames_of(code: int, control: bytes, buffers: Sequence[BytesLike], frame_bytes: int) -> list[BytesLike]:
@@ -110,6 +106,7 @@ class FrameDecoder:
         "_missing",
         "_part",
         "_taken",
+        "_whole_bytes",
         "_word",
     )
 
@@ -124,6 +121,7 @@ class FrameDecoder:
         self._expected = 0  # buffers still to come
         self._buffers: list[bytearray] = []
         self._taken = 0  # bytes of this packet, with those that its last header promised
+        self._whole_bytes = min(config.frame_bytes, config.control_bytes)
 
     @property
     def midway(self) -> bool:
@@ -148,9 +146,16 @@ class FrameDecoder:
                 if end - start < _SIZE:
                     self._head = bytes(data[start:])
                     break
-                self._missing, self._word = _unpack_from(data, start)
+                length, word = _unpack_from(data, start)
                 start += _SIZE
-                self._admit(self._missing, self._word & 0xFF, self._word >> 8)
+                whole = FIRST_CODE <= word <= LAST_CODE and length <= end - start and length <= self._whole_bytes
+                if whole and not self._code and self._part is None:
+                    # a whole message without buffers, as nearly all are: nothing to remember
+                    packets.append((word, bytes(data[start : start + length]), ()))
+                    start += length
+                    continue
+                self._missing, self._word = length, word
+                self._admit(length, word & 0xFF, word >> 8)
             stop = start + self._missing
             if stop > end:
                 self._keep(data, start, end)
@@ -202,7 +207,7 @@ class FrameDecoder:
         count = self._word >> 8
         if not count:
             self._taken = 0
-            packets.append(Packet(self._word & 0xFF, control, ()))
+            packets.append((self._word & 0xFF, control, ()))
             return
         self._code = self._word & 0xFF
         self._control = control
@@ -214,7 +219,7 @@ class FrameDecoder:
         assert buffer is not None
         self._buffers.append(buffer)
         if len(self._buffers) == self._expected:
-            packets.append(Packet(self._code, self._control, tuple(self._buffers)))
+            packets.append((self._code, self._control, tuple(self._buffers)))
             self._buffers = []
             self._control = b""
             self._code = self._taken = 0

@@ -12,7 +12,7 @@ import hashlib
 import marshal
 import operator
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from fastsched.wire.payload.futures import SCALARS
@@ -24,14 +24,16 @@ HASH_BYTES = 16
 NAME = 50  # characters of a function's name in a key
 
 # After the function's id; so the two ways to write arguments down can never be taken for each other.
-_FLAT = b"\0"
+_PLAIN = b"\0"
 _NESTED = b"\1"
+
+_SEQUENCES = frozenset((list, tuple))
 
 _blake2b = hashlib.blake2b
 _marshal = marshal.dumps
 
 
-def task_key(name: str, fn_id: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+def task_key(name: str, fn_id: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """The key of a pure call.
 
     Parameters
@@ -49,15 +51,25 @@ def task_key(name: str, fn_id: bytes, args: tuple[Any, ...], kwargs: Mapping[str
         ``name-<32 hexadecimal digits>``. A random key if an argument has no value that could be hashed (it cannot be
         pickled, for one).
     """
-    if not kwargs and SCALARS.issuperset(map(type, args)):
-        # marshal's version 2 writes equal scalars equally, and has no memory of objects met before
-        data = fn_id + _FLAT + _marshal(args, 2)
+    if not kwargs and _plain(args):
+        # marshal's version 2 writes equal values equally, and has no memory of objects met before
+        data = fn_id + _PLAIN + _marshal(args, 2)
     else:
         try:
-            data = fn_id + _NESTED + token((args, dict(kwargs)))
+            data = fn_id + _NESTED + token((args, kwargs))
         except NotDeterministic:
             return unique_key(name)
     return f"{name}-{_blake2b(data, digest_size=HASH_BYTES).hexdigest()}"
+
+
+def _plain(args: tuple[Any, ...]) -> bool:
+    """Whether these are scalars, and lists and tuples of scalars."""
+    others = set(map(type, args)) - SCALARS
+    if not others:
+        return True
+    if not others <= _SEQUENCES:
+        return False
+    return all(SCALARS.issuperset(map(type, arg)) for arg in args if type(arg) in _SEQUENCES)
 
 
 def unique_key(name: str) -> str:

@@ -20,15 +20,19 @@ def header(length: int, kind: int, count: int = 0) -> bytes:
     return HEADER.pack(length, count << 8 | kind)
 
 
+def packet(code: int, control: bytes, buffers: tuple[bytearray, ...]) -> Packet:
+    return code, control, buffers
+
+
 def joined(*packets: Packet, frame_bytes: int = CONFIG.frame_bytes) -> bytes:
-    return b"".join(b"".join(frames_of(*packet, frame_bytes)) for packet in packets)
+    return b"".join(b"".join(frames_of(*one, frame_bytes)) for one in packets)
 
 
 PACKETS = [
-    Packet(1, b"control", ()),
-    Packet(LAST_CODE, b"", ()),
-    Packet(7, b"c" * 30, (bytearray(b"x" * 35), bytearray(), bytearray(b"y" * 20))),
-    Packet(2, b"after", (bytearray(b"z"),)),
+    packet(1, b"control", ()),
+    packet(LAST_CODE, b"", ()),
+    packet(7, b"c" * 30, (bytearray(b"x" * 35), bytearray(), bytearray(b"y" * 20))),
+    packet(2, b"after", (bytearray(b"z"),)),
 ]
 
 
@@ -44,13 +48,13 @@ def test_packets_survive_a_cut_at_every_byte(frame_bytes: int) -> None:
 def test_packets_survive_byte_by_byte() -> None:
     decoder = FrameDecoder(CONFIG)
     data = joined(*PACKETS, frame_bytes=10)
-    assert [packet for index in range(len(data)) for packet in decoder.feed(data[index : index + 1])] == PACKETS
+    assert [found for index in range(len(data)) for found in decoder.feed(data[index : index + 1])] == PACKETS
 
 
 @given(st.data())
 def test_packets_survive_any_cutting(data: st.DataObject) -> None:
     part = st.binary(max_size=50)
-    kinds = st.builds(Packet, st.integers(1, LAST_CODE), part, st.lists(part.map(bytearray), max_size=3).map(tuple))
+    kinds = st.builds(packet, st.integers(1, LAST_CODE), part, st.lists(part.map(bytearray), max_size=3).map(tuple))
     packets = data.draw(st.lists(kinds, max_size=4))
     stream = joined(*packets, frame_bytes=data.draw(st.integers(1, 60)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
@@ -85,8 +89,8 @@ def test_a_packet_without_buffers_is_one_piece() -> None:
 
 
 def test_buffers_arrive_writable_and_apart() -> None:
-    (packet,) = FrameDecoder(CONFIG).feed(joined(PACKETS[2]))
-    assert all(type(buffer) is bytearray for buffer in packet.buffers)
+    ((_, _, buffers),) = FrameDecoder(CONFIG).feed(joined(PACKETS[2]))
+    assert all(type(buffer) is bytearray for buffer in buffers)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +135,8 @@ def test_a_frame_that_breaks_a_rule_is_refused_at_its_header(data: bytes) -> Non
 
 def test_limits_are_exact() -> None:
     control, buffers = b"c" * 25, (bytearray(5), bytearray(6), bytearray(4))
-    data = joined(Packet(1, control, buffers), frame_bytes=10)
-    assert FrameDecoder(TIGHT).feed(data + data) == [Packet(1, control, buffers)] * 2
+    data = joined(packet(1, control, buffers), frame_bytes=10)
+    assert FrameDecoder(TIGHT).feed(data + data) == [packet(1, control, buffers)] * 2
 
 
 def test_claims_cost_no_memory() -> None:

@@ -59,6 +59,7 @@ def test_a_future_as_an_argument_arrives_as_its_value() -> None:
         ({(1, FakeFuture("a")): [2]}, {(1, "A"): [2]}),
         ([{"k": ({frozenset({FakeFuture("a")}): [FakeFuture("b")]},)}], [{"k": ({frozenset({"A"}): ["B"]},)}]),
         ([[1, 2], [FakeFuture("a")]], [[1, 2], ["A"]]),
+        ([FakeFuture("a"), FakeFuture("b"), FakeFuture("a")], ["A", "B", "A"]),
     ],
     ids=str,
 )
@@ -174,8 +175,9 @@ def test_an_unhashable_value_in_a_set_is_an_error_of_the_call() -> None:
         payload.loads_call(frames, [[1]], "the sum")
 
 
-def test_arguments_with_futures_unpickle_only_in_a_task() -> None:
-    frames, _, _ = payload.dumps_call((FakeFuture("a"),), {}, "a test")
+@pytest.mark.parametrize("argument", [FakeFuture("a"), (FakeFuture("a"), 1), [FakeFuture("a")]], ids=str)
+def test_arguments_with_futures_unpickle_only_in_a_task(argument: Any) -> None:
+    frames, _, _ = payload.dumps_call((argument,), {}, "a test")
     with pytest.raises(SerializationError, match="outside a task"):
         payload.loads_call(frames, ())
 

@@ -9,12 +9,12 @@ must be kept alive. Knows a future only by its class attribute and its `key`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import Any
 
 __all__ = [
+    "OUTSIDE",
     "SCALARS",
     "collecting",
     "is_future",
@@ -27,6 +27,8 @@ __all__ = [
 
 SCALARS = frozenset((NoneType, bool, int, float, complex, str, bytes))
 """Types whose values hold no others and pickle the same way everywhere."""
+
+OUTSIDE = "arguments with futures were unpickled outside a task"
 
 _CONTAINERS = frozenset((list, tuple, set, frozenset, dict))
 
@@ -57,15 +59,27 @@ def note_future(future: Any) -> None:
         noted[future.key] = future
 
 
-@contextmanager
-def collecting(found: list[Any]) -> Iterator[None]:
-    """Add to `found`, at the end of the block, each future that this thread pickled or unpickled in it, once."""
-    outer, _local.noted = _local.noted, {}
-    try:
-        yield
-    finally:
-        found += _local.noted.values()
-        _local.noted = outer
+class collecting:  # noqa: N801  a context manager, called like a function
+    """Add to a list, at the end of the block, each future that this thread pickled or unpickled in it, once.
+
+    Parameters
+    ----------
+    found : list
+        Where to add them.
+    """
+
+    __slots__ = ("_found", "_outer")
+
+    def __init__(self, found: list[Any]) -> None:
+        self._found = found
+
+    def __enter__(self) -> None:
+        self._outer, _local.noted = _local.noted, {}
+
+    def __exit__(self, *exc_info: object) -> None:
+        if _local.noted:
+            self._found += _local.noted.values()
+        _local.noted = self._outer
 
 
 def set_future_loader(loader: Callable[[str], Any]) -> None:
@@ -97,21 +111,44 @@ class Dependency:
         return resolve, (self.index,)
 
 
+class Dependencies:
+    """Stands for a list of nothing but futures."""
+
+    __slots__ = ("indices",)
+
+    def __init__(self, indices: list[int]) -> None:
+        self.indices = indices
+
+    def __reduce__(self) -> tuple[Callable[[list[int]], Any], tuple[list[int]]]:
+        return resolve_all, (self.indices,)
+
+
 def resolve(index: int) -> Any:
     """The value of a dependency, while `resolving`."""
-    if _local.inputs is None:
-        raise ValueError("arguments with futures were unpickled outside a task")
-    return _local.inputs[index]
+    inputs = _local.inputs
+    if inputs is None:
+        raise ValueError(OUTSIDE)
+    return inputs[index]
 
 
-@contextmanager
-def resolving(inputs: Sequence[Any]) -> Iterator[None]:
+def resolve_all(indices: list[int]) -> list[Any]:
+    """The values of a list of dependencies, while `resolving`."""
+    return list(map(resolve, indices))
+
+
+class resolving:  # noqa: N801  a context manager, called like a function
     """Inside the block, the placeholders that this thread unpickles become these values."""
-    outer, _local.inputs = _local.inputs, inputs
-    try:
-        yield
-    finally:
-        _local.inputs = outer
+
+    __slots__ = ("_inputs", "_outer")
+
+    def __init__(self, inputs: Sequence[Any]) -> None:
+        self._inputs = inputs
+
+    def __enter__(self) -> None:
+        self._outer, _local.inputs = _local.inputs, self._inputs
+
+    def __exit__(self, *exc_info: object) -> None:
+        _local.inputs = self._outer
 
 
 def replace_futures(obj: Any) -> tuple[Any, list[Any]]:
@@ -182,12 +219,19 @@ class _Replacing:
             self.futures.append(future)
         return found
 
+    def placeholder_of_all(self, futures: list[Any]) -> Dependencies:
+        return Dependencies([self.placeholder(future).index for future in futures])
+
     def container(self, kind: type, obj: Any) -> Any:
         copies, copy = self.copies, self.copy
         result: Any
         if kind is list:
-            result = copies[id(obj)] = []
-            result.extend(map(copy, obj))
+            kinds = set(map(type, obj))
+            if len(kinds) == 1 and is_future(obj[0]):
+                result = copies[id(obj)] = self.placeholder_of_all(obj)
+            else:
+                result = copies[id(obj)] = []
+                result.extend(map(copy, obj))
         elif kind is dict:
             result = copies[id(obj)] = {}
             for key, value in obj.items():
