@@ -222,11 +222,9 @@ class SchedulerServer:
                 messages = self._register(peer, messages, now)
             for message in messages:
                 receive(number, message, now)
-
-        except Exception as error:
+        except Exception as error:  # a bug of ours: it costs this peer its connection, and nobody else anything
             log.exception("the scheduler failed at a message of %s", channel.label)
-            self._put_out(peer, f"the scheduler failed at a message: {error!r}")
-            self.machine.lost(number, now, "it was put out", ())
+            self._expel(peer, f"the scheduler failed at a message: {error!r}")
         self._turn_soon()
 
     def _register(self, peer: Peer, messages: list[Message], now: float) -> list[Message]:
@@ -300,7 +298,14 @@ class SchedulerServer:
         self._peers.pop(peer.number, None)
         self._numbers.pop(peer.channel, None)
 
+    def _expel(self, peer: Peer, reason: str) -> None:
+        """Put out a peer that the machine takes for a good one."""
+        self._put_out(peer, reason)
+        self.machine.lost(peer.number, self._clock(), "it was put out", ())
+        self._turn_soon()
+
     def _put_out(self, peer: Peer, reason: str) -> None:
+        """Tell a peer why, and end its connection."""
         log.warning("%s is put out: %s", peer.channel.label, reason)
         self._forget(peer)
         peer.channel.send(Refuse(reason))
@@ -321,8 +326,7 @@ class SchedulerServer:
         try:
             actions = self.machine.drain()
         except Exception:
-            # The state cannot be trusted any more. Ending all connections ends every future with SchedulerLost; nothing
-            # hangs.
+            # The state cannot be trusted any more. Ending all connections ends all futures with SchedulerLost.
             log.exception("the scheduler failed and stops")
             self._close_task = self._loop.create_task(self.close("the scheduler failed"))
             return
@@ -346,12 +350,8 @@ class SchedulerServer:
     def _send(self, peer: Peer, message: Message) -> None:
         try:
             peer.channel.send(message)
-        except (
-            SerializationError
-        ) as error:  # over a limit of the wire: without this message the peer would wait for ever
-            self._put_out(peer, str(error))
-            self.machine.lost(peer.number, self._clock(), "it was put out", ())
-            self._turn_soon()
+        except SerializationError as error:  # over a limit of the wire; without it the peer would wait for ever
+            self._expel(peer, str(error))
 
     def _set_alarm(self) -> None:
         """Have the machine's next deadline kept."""
