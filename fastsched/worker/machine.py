@@ -190,7 +190,6 @@ class WorkerMachine:
     def _give_way(self, entry: Input) -> None:
         """A value from elsewhere is to be computed here: who waits for it waits in vain, who has it keeps it."""
         if entry.row not in self._store:
-            self._fetches.drop(entry.id)
             self._miss(entry)
         self._let_go(entry)
         self._unmap(entry)

@@ -126,6 +126,15 @@ def test_a_second_task_may_know_another_address():
     assert bench.take_started() == ["key-2"]
 
 
+def test_a_holder_that_was_asked_is_not_asked_again_for_a_second_task():
+    bench = Bench()
+    bench.run(2, remote(1, A))
+    bench.run(3, remote(1, A))
+    bench.unreachable(A, 1)
+    assert len(bench.fetches) == 1
+    assert len(bench.take_done().missing) == 2
+
+
 def test_not_every_worker_asks_the_same_holder_first():
     first = set()
     for seed in range(20):

@@ -161,6 +161,17 @@ def test_a_newer_attempt_replaces_one_in_the_queue():
     assert [(item.id, item.run) for item in bench.take_done().finished] == [(task_id(9), 1), (task_id(1), 2)]
 
 
+def test_a_newer_attempt_may_need_the_same_inputs():
+    bench = Bench()
+    bench.run(9)
+    bench.run(1, inline(5, b"old"), remote(6, A))
+    bench.run(1, inline(5, b"new"), remote(6, A), attempt=2)
+    assert len(bench.fetches) == 1
+    bench.fetched(A, (6, b"six"))
+    bench.finish(bench.take_job())
+    assert [value.frames[0] for value in bench.take_job().values] == [b"new", b"six"]
+
+
 def test_a_newer_attempt_waits_for_the_slot_of_the_older_one_which_is_not_reported():
     bench = Bench()
     bench.run(1)
