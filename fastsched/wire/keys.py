@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from fastsched.wire.payload.futures import SCALARS
+from fastsched.wire.payload.futures import SCALARS, is_future
 from fastsched.wire.tokens import NotDeterministic, token
 
 __all__ = ["data_key", "function_name", "task_key", "unique_key"]
@@ -23,9 +23,11 @@ __all__ = ["data_key", "function_name", "task_key", "unique_key"]
 HASH_BYTES = 16
 NAME = 50  # characters of a function's name in a key
 
-# After the function's id; so the two ways to write arguments down can never be taken for each other.
+# After the function's id; so the ways to write arguments down can never be taken for each other.
 _PLAIN = b"\0"
-_NESTED = b"\1"
+_FUTURES = b"\1"
+_NESTED = b"\2"
+_NAMED = b"\3"
 
 _SEQUENCES = frozenset((list, tuple))
 
@@ -51,12 +53,14 @@ def task_key(name: str, fn_id: bytes, args: tuple[Any, ...], kwargs: dict[str, A
         ``name-<32 hexadecimal digits>``. A random key if an argument has no value that could be hashed (it cannot be
         pickled, for one).
     """
+    # marshal's version 2 writes equal values equally, and has no memory of objects met before
     if not kwargs and _plain(args):
-        # marshal's version 2 writes equal values equally, and has no memory of objects met before
         data = fn_id + _PLAIN + _marshal(args, 2)
+    elif not kwargs and all([type(arg) in SCALARS or is_future(arg) for arg in args]):  # noqa: C419  half the time
+        data = fn_id + _FUTURES + _marshal([arg if type(arg) in SCALARS else (arg.key,) for arg in args], 2)
     else:
         try:
-            data = fn_id + _NESTED + token((args, kwargs))
+            data = fn_id + (_NAMED + token((args, kwargs)) if kwargs else _NESTED + token(args))
         except NotDeterministic:
             return unique_key(name)
     return f"{name}-{_blake2b(data, digest_size=HASH_BYTES).hexdigest()}"

@@ -91,7 +91,7 @@ class _Open:
             tokens.sort()
         elif self.order is Order.NONE_OF_PAIRS:
             tokens = [key + value for key, value in sorted(zip(tokens[::2], tokens[1::2], strict=True))]
-        return b"#" + _digest(self.tag + b"".join(tokens))
+        return _leaf(self.tag + b"".join(tokens))
 
 
 class _Writer:
@@ -106,7 +106,7 @@ class _Writer:
 
     def __init__(self, numbered: bool) -> None:
         self.numbered = numbered
-        self.known: dict[int, bytes | None] = {}  # by id(); None: being written
+        self.known: dict[int, bytes | None] = {}  # tokens by id(); None: being written
         self.alive: list[Any] = []  # what was made on the way: an id() must not come back as another's
 
     def token(self, value: Any) -> bytes:
@@ -114,69 +114,75 @@ class _Writer:
         if type(value) in SCALARS:
             return _marshal(value, 2)
         known = self.known
-        stack = [self.opened(value)]
+        stack = [_Open(b"", (value,))]
         while True:
             top = stack[-1]
             tokens = top.tokens
             for part in top.parts:
                 if type(part) in SCALARS:
                     tokens.append(_marshal(part, 2))
-                elif id(part) in known:
-                    found = known[id(part)]
-                    if found is None:
-                        raise _Cycle
-                    tokens.append(found)
-                else:
-                    stack.append(self.opened(part))
-                    break
+                    continue
+                place = id(part)
+                if place not in known:
+                    opened = self.opened(type(part), part)
+                    if isinstance(opened, _Open):
+                        opened.place = place
+                        known[place] = b"^%d;" % len(known) if self.numbered else None
+                        stack.append(opened)
+                        break
+                    known[place] = opened
+                found = known[place]
+                if found is None:
+                    raise _Cycle
+                tokens.append(found)
             else:
                 stack.pop()
+                if not stack:
+                    return tokens[0]
                 closed = top.closed()
                 if not self.numbered:
                     known[top.place] = closed
-                if not stack:
-                    return closed
                 stack[-1].tokens.append(closed)
 
-    def opened(self, value: Any) -> _Open:
-        """Begin to write a container or object."""
-        result = self.taken_apart(type(value), value)
-        result.place = id(value)
-        self.known[id(value)] = b"^%d;" % len(self.known) if self.numbered else None
-        return result
+    def opened(self, kind: type, value: Any) -> _Open | bytes:
+        """What it is, and its parts; or at once its token, if it has none that need a look of their own.
 
-    def taken_apart(self, kind: type, value: Any) -> _Open:
-        """What it is, and its parts."""
+        A token begins with a byte that marshal does not use, and its length follows from what it begins with.
+        """
         if kind is tuple or kind is list:
             tag = b"(" if kind is tuple else b"["
-            return _Open(tag + b"s" + _marshal(value, 2)) if _flat(value) else _Open(tag, value)
+            return _leaf(tag + b"s" + _marshal(value, 2)) if _flat(value) else _Open(tag, value)
         if kind is dict:
             return self.mapping(value)
         if kind is set or kind is frozenset:
-            order = Order.AS_IT_IS if self.numbered and not _flat(value) else Order.NONE
-            return _Open(b"S" if kind is set else b"Z", value, order)
+            tag = b"S" if kind is set else b"Z"
+            if _flat(value):
+                return _leaf(tag + b"s" + b"".join(sorted([_marshal(element, 2) for element in value])))
+            return _Open(tag, value, Order.AS_IT_IS if self.numbered else Order.NONE)
+        if payload.is_future(value):
+            return b"@" + _marshal(value.key, 2)
         if kind is FunctionType or isinstance(value, type) or _is_function(value):
             fn_id, _ = payload.functions.pickle_function(value)
-            return _Open(b"f" + fn_id)
-        if payload.is_future(value):
-            return _Open(b"F", (value.key,))
+            return b"!" + fn_id
         if kind is ModuleType:
-            return _Open(b"m", (value.__name__,))
+            return b"%" + _marshal(value.__name__, 2)
         if kind is bytearray:
-            return _Open(b"y" + _digest(value))
+            return _leaf(b"y" + bytes(value))
         if kind is PickleBuffer:
-            return _Open(b"b" + _digest(value.raw()))
+            return b"&" + _digest(value.raw())
         numpy = sys.modules.get("numpy")
         if numpy is not None and kind is numpy.ndarray:
             return self.array(numpy, value)
         return self.reduced(kind, value)
 
-    def mapping(self, value: dict[Any, Any]) -> _Open:
-        if _flat(value):
-            items = sorted(value.items(), key=_by_key)
-            return _Open(b"{", itertools.chain.from_iterable(items))
-        order = Order.AS_IT_IS if self.numbered else Order.NONE_OF_PAIRS
-        return _Open(b"{", itertools.chain.from_iterable(value.items()), order)
+    def mapping(self, value: dict[Any, Any]) -> _Open | bytes:
+        if not _flat(value):
+            order = Order.AS_IT_IS if self.numbered else Order.NONE_OF_PAIRS
+            return _Open(b"{", itertools.chain.from_iterable(value.items()), order)
+        items = sorted(value.items(), key=_by_key)
+        if _flat(value.values()):
+            return _leaf(b"{s" + _marshal(items, 2))
+        return _Open(b"{", itertools.chain.from_iterable(items))
 
     def array(self, numpy: Any, value: Any) -> _Open:
         """Dtype, shape, and the elements in C order."""
@@ -210,6 +216,10 @@ class _Writer:
             items = list(items) if isinstance(value, OrderedDict) else dict(items)
         self.alive += (elements, items)
         return _Open(b"r", (made, arguments, state, elements, items, setter))
+
+
+def _leaf(data: bytes) -> bytes:
+    return b"#" + _digest(data)
 
 
 def _flat(values: Iterable[Any]) -> bool:

@@ -312,6 +312,27 @@ def test_the_memory_layout_of_an_array_does_not_matter() -> None:
     assert key(changed) != expected
 
 
+def test_tokens_of_different_kinds_are_not_taken_for_each_other() -> None:
+    """Side by side in one container, where only their first bytes tell them apart."""
+    values = [
+        FakeFuture("a"),
+        module_function,
+        other_function,
+        math,
+        bytearray(b"a"),
+        [],
+        [1],
+        {},
+        {1},
+        Point(1),
+        np.zeros(1),
+    ]
+    scalars = [None, False, True, 0, 1, "a", "", b"a", 1.5, 1j, 2**70]
+    calls = list(itertools.product(values, values)) + list(itertools.product(scalars, values))
+    calls += [(one, two, three) for one in scalars for two in scalars for three in values]
+    assert len({key(list(call)) for call in calls}) == len(calls)
+
+
 def test_futures_count_by_their_keys() -> None:
     assert key(FakeFuture("a")) == key(FakeFuture("a"))
     assert key(FakeFuture("a")) != key("a")
