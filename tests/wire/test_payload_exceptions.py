@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import subprocess
 import sys
 import traceback
+import weakref
 from types import TracebackType
 from typing import Any
 
@@ -368,3 +370,29 @@ def test_an_exception_with_a_huge_array_keeps_its_type_or_its_text() -> None:
     found = payload.loads_exception(frames, text)
     assert type(found) is ValueError
     assert found.args[0].shape == (10_000,)
+
+
+class Held:
+    """Something in the frame of who asks for an exception."""
+
+
+def raise_it_again(frames: Any, text: str) -> weakref.ref[Held]:
+    held = Held()
+    try:
+        raise payload.loads_exception(frames, text)
+    except ValueError:
+        return weakref.ref(held)
+
+
+def test_a_rebuilt_exception_is_in_no_cycle() -> None:
+    """It, and what the frames of who asked for it hold, goes with its last reference, without the collector."""
+    try:
+        raise ValueError("x") from KeyError("cause")
+    except ValueError as error:
+        frames, text = payload.dumps_exception(error)
+    gc.collect()
+    gc.disable()
+    try:
+        assert raise_it_again(frames, text)() is None
+    finally:
+        gc.enable()

@@ -114,28 +114,35 @@ class _Chain:
         return place
 
 
-def _linked(links: list[Link]) -> BaseException:
-    """The first exception of a chain, with the others where they belong."""
-    made: dict[int, BaseException] = {}
+class _Linker:
+    """Makes the exceptions of a chain. A class and not a recursive closure: that would be a cycle, and hold them."""
 
-    def make(place: int, exc: BaseException | None = None) -> BaseException | None:
-        if place == NOBODY or place in made:
-            return made.get(place)
-        link = links[place]
+    def __init__(self, links: list[Link]) -> None:
+        self.links = links
+        self.made: dict[int, BaseException] = {}
+
+    def make(self, place: int, exc: BaseException | None = None) -> BaseException | None:
+        """The exception at this place, with the others where they belong; `exc`: it is there already."""
+        if place == NOBODY or place in self.made:
+            return self.made.get(place)
+        link = self.links[place]
         if exc is None:
             exc = RemoteError(link.text) if link.pickle is None else unpickled((link.pickle,))
         if not isinstance(exc, BaseException):
             raise TypeError(f"an exception became a {type(exc).__name__}")
-        made[place] = exc
+        self.made[place] = exc
         exc.__traceback__ = rebuild(link.places)
         for member, inner in zip(link.members, getattr(exc, "exceptions", ()), strict=False):
-            make(member, inner)
-        exc.__cause__ = make(link.cause)
-        exc.__context__ = make(link.context)
+            self.make(member, inner)
+        exc.__cause__ = self.make(link.cause)
+        exc.__context__ = self.make(link.context)
         exc.__suppress_context__ = link.suppress_context
         return exc
 
-    first = make(0)
+
+def _linked(links: list[Link]) -> BaseException:
+    """The first exception of a chain, with the others where they belong."""
+    first = _Linker(links).make(0)
     assert first is not None
     return first
 

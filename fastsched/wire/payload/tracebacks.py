@@ -8,6 +8,7 @@ After tblib (https://github.com/ionelmc/python-tblib). Called by `failures`.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from types import CodeType, FrameType, TracebackType
 from typing import TypeAlias
 
@@ -55,10 +56,27 @@ def rebuild(places: tuple[Place, ...]) -> TracebackType | None:
 
 
 def _frame(code: CodeType, file: str) -> FrameType:
+    """A frame that has run `code` and hangs on nothing.
+
+    Its ``f_back`` must not lead to whoever asks for it: those frames hold the exception that the traceback is for, and
+    would live as long as it, in a cycle. The last frame of a suspended generator has nothing behind it.
+    """
+    namespace: dict[str, object] = {"_Here": _Here, "__name__": "<remote>", "__file__": file}
+    generator = _raised_in(code, namespace)
+    frame = next(generator)
+    namespace["__generator__"] = generator  # it stays suspended for as long as the frame lives
+    return frame
+
+
+def _raised_in(code: CodeType, namespace: dict[str, object]) -> Generator[FrameType, None, None]:
     try:
-        exec(code, {"_Here": _Here, "__name__": "<remote>", "__file__": file})
+        exec(code, namespace)
     except _Here as error:
-        own = error.__traceback__
-        assert own is not None and own.tb_next is not None
-        return own.tb_next.tb_frame
-    raise AssertionError("unreachable")
+        found = [error.__traceback__]
+    del code, namespace  # this frame is behind the one that it gives away, and must not lead back to it
+    yield _second_frame(found.pop())
+
+
+def _second_frame(traceback: TracebackType | None) -> FrameType:
+    assert traceback is not None and traceback.tb_next is not None
+    return traceback.tb_next.tb_frame
