@@ -7,7 +7,7 @@ an access file with the address and new keys; whoever can read that file can joi
 from __future__ import annotations
 
 import asyncio
-import socket
+import platform
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -62,12 +62,12 @@ def main(host: str, port: int, access_file: Path, idle_timeout: float | None, in
 async def _serve(address: Address, path: Path, idle_timeout: float | None, insecure: bool) -> int:
     config = Config.from_environment()
     await _refuse_a_taken_file(path, config)
-    server = SchedulerServer(config, asyncio.get_running_loop(), f"scheduler-{socket.gethostname()}")
+    server = SchedulerServer(config, asyncio.get_running_loop(), f"scheduler-{platform.node()}")
     keys = fresh_keys()
     try:
         found = await server.start(address, keys, insecure=insecure)
         if found.host in ANY_HOST:
-            found = found._replace(host=socket.gethostname())
+            found = found._replace(host=platform.node())
         access = AccessFile.create(found, keys, __version__)
         access.write(path)
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def main(
         "listen": listen or "",
         "insecure": insecure,
     }
-    base = name or f"{socket.gethostname()}-{os.getpid()}"
+    base = name or f"{platform.node()}-{os.getpid()}"
     sys.exit(run_until_told(_work(access_file, wait, settings, base, nworkers), log_level))
 
 
