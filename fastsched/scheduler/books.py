@@ -20,6 +20,10 @@ from fastsched.wire.messages import ErrorItem, ErrorKind, FailedItem, Frames, Fu
 __all__ = ["ROW", "Books", "weigh"]
 
 ROW = 0xFFFFFFFF  # the part of a task id that is its row
+# A member of an enum costs several times as much to look up, and these are needed for each task.
+_FINISHED = Batch.FINISHED
+_IN_MEMORY, _ERRED = int(State.MEMORY), int(State.ERRED)
+
 HOLDERS = 4  # addresses that are named for one value: more would be bytes, not help
 
 
@@ -216,7 +220,7 @@ class Books:
                 else:
                     client.inlined[fid] = size
                     client.inlined_bytes += size
-            client.outbox.add(Batch.FINISHED, ResultItem(fid, record.type_name, record.nbytes, sent), size)
+            client.outbox.add(_FINISHED, ResultItem(fid, record.type_name, record.nbytes, sent), size)
 
     def tell_erred(self, record: TaskRecord, pairs: Iterable[WantPair]) -> None:
         """Tell these futures how their task ended."""
@@ -230,9 +234,9 @@ class Books:
     def tell_present(self, client: ClientRecord, fid: int, record: TaskRecord) -> None:
         """Tell a future that has just been attached to a known task what the others have been told already."""
         state = self.core.state(record.id)
-        if state == State.MEMORY or state == State.ERRED:
+        if state in (_IN_MEMORY, _ERRED):
             if record.settled:  # else the effect of this turn will tell all of them
-                tell = self.tell_finished if state == State.MEMORY else self.tell_erred
+                tell = self.tell_finished if state == _IN_MEMORY else self.tell_erred
                 tell(record, ((client, fid),))
         else:
             record.settled = False

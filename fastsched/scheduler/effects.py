@@ -19,6 +19,10 @@ from fastsched.wire.messages import ErrorItem, ErrorKind, InputItem, RunItem
 
 __all__ = ["Effects"]
 
+# A member of an enum costs several times as much to look up and to compare with, and these are needed for each task.
+_RUN, _FREE = Batch.RUN, Batch.FREE
+_IN_MEMORY, _ERRED = int(State.MEMORY), int(State.ERRED)
+
 
 class Effects:
     """Effects of the core -> messages.
@@ -77,7 +81,7 @@ class Effects:
             weight += sum(weigh(item.frames) for item in inputs if item.frames is not None)
         priority, order = core.priority(task_id), core.order(task_id)
         item = RunItem(task_id, run, record.key, function.fn, record.args, inputs, priority, order)
-        worker.outbox.add(Batch.RUN, item, weight)
+        worker.outbox.add(_RUN, item, weight)
 
     def _input(self, record: TaskRecord, worker: WorkerRecord) -> InputItem:
         """An input of a task, as a worker needs to know it: its value if that is small and not there, or where it
@@ -97,7 +101,7 @@ class Effects:
     def _free(self, task_id: int, handle: int, _: int) -> None:
         books = self._books
         record = books.record(task_id)
-        books.handles[handle].outbox.add(Batch.FREE, task_id)
+        books.handles[handle].outbox.add(_FREE, task_id)
         record.settled = False
         books.drop_value(record)
 
@@ -106,7 +110,7 @@ class Effects:
         if not books.core.known(task_id):  # released in the turn in which it ended: its FORGET is on the way
             return
         record = books.record(task_id)
-        if books.core.state(task_id) == State.MEMORY:
+        if books.core.state(task_id) == _IN_MEMORY:
             record.settled = True  # also if nobody listens yet: whoever attaches later is told at once
             books.tell_finished(record, books.listeners(record))
         if record.function is None:
@@ -124,7 +128,7 @@ class Effects:
             record.error = self._unexplained(record)
         if record.error.kind == ErrorKind.CANCELLED:
             books.unkey(record)
-        if books.core.state(task_id) == State.ERRED:
+        if books.core.state(task_id) == _ERRED:
             record.settled = True
             books.tell_erred(record, books.listeners(record))
         self._done(record)
@@ -170,7 +174,7 @@ class Effects:
         """Why a task ended whose input erred: the error of the task in which it began, as its inputs know it."""
         core = self._books.core
         for dependency in record.dependencies:
-            if dependency.error is not None and core.known(dependency.id) and core.state(dependency.id) == State.ERRED:
+            if dependency.error is not None and core.known(dependency.id) and core.state(dependency.id) == _ERRED:
                 return dependency.error
         error = self._books.record(cause).error
         if error is None:

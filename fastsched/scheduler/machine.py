@@ -120,12 +120,12 @@ class SchedulerMachine:
         books = self.books
         prefix = "worker" if role == Role.WORKER else "client"
         register = register._replace(name=register.name or f"{prefix}-{peer}")
-        outbox = books.outbox(peer)
-        books.clients[peer] = ClientRecord(peer, register.name, outbox)
-        outbox.send(Welcome(register.name, self._version, self._name))
+        client = books.clients[peer] = ClientRecord(peer, register.name, books.outbox(peer))
+        client.outbox.send(Welcome(register.name, self._version, self._name))
         if role == Role.WORKER:
             handle = books.core.add_worker(register.nthreads, register.nthreads)
-            worker = WorkerRecord(peer, handle, register, outbox, now)
+            # an outbox of its own: what is said to its tasks must not break up the batches of what it shall run
+            worker = WorkerRecord(peer, handle, register, books.outbox(peer), now)
             books.workers[peer] = books.names[worker.name] = books.handles[handle] = worker
             books.hopeless = None
             self._prefill.joined(worker)
@@ -303,6 +303,7 @@ class SchedulerMachine:
     def _remove(self, worker: WorkerRecord) -> None:
         books = self.books
         books.core.remove_worker(worker.handle)
+        worker.outbox.closed = True
         del books.workers[worker.peer], books.names[worker.name], books.handles[worker.handle]
         self._prefill.gone(worker)
         self._reports.gone(worker)

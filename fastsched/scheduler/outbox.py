@@ -25,15 +25,13 @@ from fastsched.wire.messages import (
 
 __all__ = ["Batch", "Outbox"]
 
-HEAVY = (
-    8 << 20
-    # bytes of values and arguments after which a batch is closed: far below Config.frame_bytes, far above what matters
-    # for speed
-)
+# Bytes of values and arguments after which a batch is closed: far below Config.frame_bytes, far above what matters for
+# speed.
+HEAVY = 8 << 20
 
 
 class Batch(IntEnum):
-    """The kinds of batches. The values index `_MESSAGES`."""
+    """The kinds of batches."""
 
     RUN = 0
     FREE = 1
@@ -46,17 +44,19 @@ class Batch(IntEnum):
     LOCATED = 8
 
 
-_MESSAGES: tuple[Callable[[tuple[Any, ...]], Message], ...] = (
-    lambda items: Run((), items),
-    Free,
-    Drop,
-    Retract,
-    Put,
-    lambda items: Report(items, (), ()),
-    lambda items: Report((), items, ()),
-    lambda items: Report((), (), items),
-    Located,
-)
+_RUN = Batch.RUN  # needed for each batch, and a member of an enum costs several times as much to look up
+
+# How a batch becomes a message; RUN has functions, too, and is made in place.
+_MESSAGES: dict[Batch, Callable[[tuple[Any, ...]], Message]] = {
+    Batch.FREE: Free,
+    Batch.DROP: Drop,
+    Batch.RETRACT: Retract,
+    Batch.PUT: Put,
+    Batch.FINISHED: lambda items: Report(items, (), ()),
+    Batch.ERRED: lambda items: Report((), items, ()),
+    Batch.LOST: lambda items: Report((), (), items),
+    Batch.LOCATED: Located,
+}
 
 
 class Outbox:
@@ -98,8 +98,8 @@ class Outbox:
         `evicts`: it makes the peer forget another one, which tasks in the same message might name; so it opens a new
         message.
         """
-        if self._kind is not Batch.RUN or self._weight > HEAVY or evicts:
-            self._open(Batch.RUN)
+        if self._kind is not _RUN or self._weight > HEAVY or evicts:
+            self._open(_RUN)
         self._functions.append(item)
         self._weight += weight
 
@@ -110,29 +110,28 @@ class Outbox:
 
     def take(self) -> list[Message]:
         """All messages of this turn, in order; the outbox is empty afterwards."""
-        self._seal()
+        if self._kind is not None:
+            self._seal()
         messages, self._messages = self._messages, []
         return [] if self.closed else messages
 
     def _open(self, kind: Batch | None) -> None:
-        if self._kind is None and not self._messages:
+        if self._kind is not None:
+            self._seal()
+        elif not self._messages:
             self._dirty.append(self)
-        self._seal()
         self._kind = kind
 
     def _seal(self) -> None:
         """Close the open batch."""
-        kind, self._kind = self._kind, None
+        kind, batch, most = self._kind, self._batch, self._most
         if kind is None:
             return
-        self._weight = 0
-        batch, self._batch = self._batch, []
-        if kind is Batch.RUN:
-            functions, self._functions = self._functions, []
-            self._messages.append(Run(tuple(functions), tuple(batch[: self._most])))
-            start = self._most
-        else:
-            start = 0
-        build = _MESSAGES[kind]
-        for first in range(start, len(batch), self._most):
-            self._messages.append(build(tuple(batch[first : first + self._most])))
+        self._kind, self._batch, self._weight = None, [], 0
+        for first in range(0, len(batch), most) if len(batch) > most else (0,):
+            items = tuple(batch[first : first + most])
+            if kind is _RUN:
+                functions, self._functions = self._functions, []  # they go in front, with the first message
+                self._messages.append(Run(tuple(functions), items))
+            else:
+                self._messages.append(_MESSAGES[kind](items))

@@ -118,7 +118,7 @@ class ClientRecord:
     name : str
         For people.
     outbox : Outbox
-        The connection's.
+        What it is told as a client.
     """
 
     __slots__ = ("functions", "futures", "inlined", "inlined_bytes", "name", "outbox", "peer")
@@ -153,7 +153,7 @@ class WorkerRecord:
     register : Register
         What it said about itself (with its final name).
     outbox : Outbox
-        The connection's.
+        What it is told as a worker; its tasks, as a client, have another one.
     now : float
         When it came.
     """
