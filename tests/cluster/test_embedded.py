@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from fastsched import Client, ClosedError, LocalCluster, WorkerLost, get_client, wait
+from tests.cluster.conftest import remaining
 from tests.cluster.functions import fib, inc
 
 ROOT = Path(__file__).parents[2]
@@ -27,48 +27,14 @@ class Alarm(Exception):
 
 def test_a_raising_timer_signal_during_100_000_submits_breaks_nothing() -> None:
     """An exception may come out of any instruction of `submit`; what was returned is good, the rest never happened."""
-
-    armed = False  # so that it comes out of `submit`, not out of this test
-
-    def ring(signum: int, frame: object) -> None:
-        nonlocal armed
-        if armed:
-            armed = False
-            raise Alarm
-
-    futures = []
-    rings = 0
-    chance = random.Random(7)
-    with Client(n_workers=1, threads_per_worker=1, set_as_default=False) as client:
-        before = signal.signal(signal.SIGPROF, ring)
-        try:
-            for i in range(100_000):
-                if i % 10 == 0:
-                    signal.setitimer(signal.ITIMER_PROF, chance.uniform(1e-6, 4e-4))
-                try:
-                    armed = True
-                    future = client.submit(inc, i)
-                    armed = False
-                    futures.append((i, future))
-                except Alarm:
-                    rings += 1
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            signal.signal(signal.SIGPROF, before)
-        assert rings > 1000, "the timer hardly ever hit"
-        client.cluster.check()
-        assert client.gather([future for _, future in futures]) == [i + 1 for i, _ in futures]
-        del future
-        futures.clear()
-        gc.collect()
-        settle(client)
-        client.cluster.check()
-
-
-def settle(client: Client) -> None:
-    """Wait until the scheduler holds no task any more."""
-    while any(client.scheduler_info()["tasks"].values()):
-        time.sleep(0.01)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.cluster.alarms"], capture_output=True, text=True, timeout=55, cwd=ROOT
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    rings, futures, left = map(int, done.stdout.split())
+    assert rings > 1000, "the timer hardly ever hit"
+    assert rings + futures == 100_000
+    assert left == 0
 
 
 def test_a_signal_during_a_wait_comes_out_of_it_and_the_future_lives() -> None:
@@ -104,7 +70,7 @@ def test_futures_may_be_finalized_in_any_thread_at_any_moment() -> None:
             gc.set_threshold(*threshold)
         gc.collect()
         assert client.submit(inc, 1).result() == 2
-        settle(client)
+        assert remaining(client) == {}
 
 
 def test_submits_from_many_threads() -> None:
