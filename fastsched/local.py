@@ -41,8 +41,6 @@ __all__ = ["LocalCluster"]
 
 logger = logging.getLogger("fastsched.local")
 
-ENTRY = "fastsched.nested:main"
-
 
 class LocalCluster:
     """Workers on this machine, with the scheduler embedded in this process. Follows ``dask.distributed.LocalCluster``.
@@ -99,7 +97,7 @@ class LocalCluster:
         self.name = name or f"local-{os.getpid()}"
         self.status = Phase.STARTING
         self._owner = os.getpid()
-        self._supervisor = _Supervisor(self, Helper.start(ENTRY))
+        self._supervisor = _Supervisor(self, Helper.start())
         try:
             self._directory = private_directory()
             self._keys = fresh_keys()
@@ -173,14 +171,12 @@ class LocalCluster:
             return
         limit = seconds(timeout)
         limit = self.config.close_seconds if limit is None else limit
-        self._run_if_alive(self._stop(), limit)
+        # Workers first: one that is about to sign on would find its scheduler gone, and complain.
+        self._run_if_alive(self._supervisor.stop(), limit)
         self._supervisor.helper.close(limit)
+        self._run_if_alive(self.scheduler.close(), limit)
         self._io.stop(limit)
         shutil.rmtree(self._directory, ignore_errors=True)
-
-    async def _stop(self) -> None:
-        self._supervisor.stop()
-        await self.scheduler.close()
 
     def _run_if_alive(self, coroutine: Coroutine[Any, Any, None], timeout: float) -> None:
         try:
@@ -256,7 +252,7 @@ class _Supervisor:
         for _ in range(count):
             self._first.add(self._spawn())
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Replace nobody any more."""
         self._stopped = True
         self._loop.remove_reader(self.helper.fileno())

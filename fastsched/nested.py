@@ -3,9 +3,6 @@
 One concern: join the worker's room (which task does this thread run, who holds its slot) with the client's (how does
 one submit). The client that a task gets is the worker's own: one per process, over the worker's own connection, made
 at the first use.
-
-This is also the entry of a worker process (`main`): it says how futures find their client there, then hands over to
-the worker.
 """
 
 from __future__ import annotations
@@ -22,9 +19,9 @@ from fastsched.client.session import Reply, Session
 from fastsched.errors import NotInTaskError
 from fastsched.timing import Timeout
 from fastsched.wire.messages import Frames
-from fastsched.worker import context, server
+from fastsched.worker import context
 
-__all__ = ["Worker", "get_client", "get_worker", "main", "rejoin", "secede", "worker_client"]
+__all__ = ["Worker", "adopt", "get_client", "get_worker", "rejoin", "secede", "worker_client"]
 
 
 class Worker:
@@ -163,16 +160,12 @@ def rejoin() -> None:
         task.host.rejoin(task)
 
 
-def main(settings: dict[str, Any]) -> None:
-    """Run a worker process until it is told to stop, or its scheduler is gone. Called in a fresh process.
+def adopt() -> None:
+    """Have futures that are unpickled in this process find the client of the task that their thread runs.
 
-    Parameters
-    ----------
-    settings : dict
-        What `fastsched.worker.server.main` takes.
+    Called once in a worker process, before its first task.
     """
     binding.set_resolver(_resolve)
-    server.main(settings)
 
 
 class _InTask:

@@ -26,7 +26,6 @@ from fastsched.spawn.supervisor import Helper
 
 __all__ = ["main"]
 
-ENTRY = "fastsched.nested:main"
 LOOK_SECONDS = 0.1  # between looks for an access file that is not there yet
 
 
@@ -72,7 +71,7 @@ def main(
 
 async def _work(access_file: str, wait: float, settings: dict[str, Any], name: str, nworkers: int) -> int:
     config = Config.from_environment()
-    helper = Helper.start(ENTRY)  # it imports what workers need while we look for the scheduler
+    helper = Helper.start()  # it imports what workers need while we look for the scheduler
     try:
         access = await _find(access_file, wait)
         for address in (access.address, Address(Scheme.TCP, settings["listen"] or "localhost", 0, "")):

@@ -22,7 +22,7 @@ from fastsched.spawn.protocol import CHANNEL_FD, Op, Unpacker, how_it_ended, pac
 
 __all__ = ["WORKER_ENTRY", "Died", "Event", "Helper", "HelperDied", "Spawned"]
 
-WORKER_ENTRY = "fastsched.worker.server:main"
+WORKER_ENTRY = "fastsched.entry:main"
 """Where a worker begins: ``module:function``, called with the settings of `Helper.spawn`."""
 
 _BOOT = (

@@ -1,0 +1,26 @@
+"""Where a worker process begins, forked by a local cluster's helper or by ``fastsched-worker``.
+
+One concern: join the worker with the client that its tasks use, then be the worker. Sees both roles; imported in
+worker processes only, so that programs do not load the worker's server.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastsched import nested
+from fastsched.worker import server
+
+__all__ = ["main"]
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Run a worker until it is told to stop, or its scheduler is gone.
+
+    Parameters
+    ----------
+    settings : dict
+        What `fastsched.worker.server.main` takes.
+    """
+    nested.adopt()
+    server.main(settings)
