@@ -125,12 +125,13 @@ class Decoder:
         What this peer may send.
     """
 
-    __slots__ = ("_allowed", "_config", "_frames")
+    __slots__ = ("_allowed", "_broken", "_config", "_frames")
 
     def __init__(self, config: Config, allowed: frozenset[type]) -> None:
         self._config = config
         self._allowed = allowed
         self._frames = FrameDecoder(config)
+        self._broken = False
 
     @property
     def midway(self) -> bool:
@@ -145,7 +146,13 @@ class Decoder:
         ProtocolError
             The peer broke a rule. The connection is to be closed; the decoder cannot be used afterwards.
         """
-        return [self._message(packet) for packet in self._frames.feed(data)]
+        if self._broken:
+            raise ProtocolError("this peer broke a rule before")
+        try:
+            return [self._message(packet) for packet in self._frames.feed(data)]
+        except ProtocolError:
+            self._broken = True
+            raise
 
     def _message(self, packet: Packet) -> Message:
         code, control, buffers = packet

@@ -387,6 +387,14 @@ def test_an_attachment_bears_no_content() -> None:
         decode(raw(RunFunction, msgpack.packb((1, [msgpack.ExtType(1, b"content")])), b"b"))
 
 
+def test_nothing_is_read_after_a_broken_rule() -> None:
+    decoder = Decoder(CONFIG, EVERYTHING)
+    with pytest.raises(ProtocolError):
+        decoder.feed(raw(Answer, b"\xc1"))
+    with pytest.raises(ProtocolError, match="before"):
+        decoder.feed(wire(Pulse(1)))
+
+
 def test_release_of_a_million_is_one_message() -> None:
     fids = tuple(range(1_000_000))
     assert decode(wire(Release(fids))) == [Release(fids)]

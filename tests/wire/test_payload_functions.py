@@ -112,6 +112,29 @@ def test_a_forgotten_function_leaves_nothing_behind() -> None:
     assert len(known) == 0
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(n): return f(n)",
+        "def g(): return f\ndef f(): return g",
+        "class C:\n  def m(self): return f\ndef f(): return C().m",
+        "def outer():\n  def inner(n): return inner\n  return inner\nf = outer()",
+        "def f(): return f.me\nf.me = f",
+        "def f(n=print): return f, C\nclass C:\n  x = 1\n  p = property(lambda self: f)",
+    ],
+    ids=["itself by name", "each other", "through a class", "in a closure", "as an attribute", "by a property"],
+)
+def test_a_function_that_holds_itself_leaves_nothing_behind_either(source: str) -> None:
+    known = FunctionTable()
+    fn = by_value(source)
+    known.pickle_function(fn)
+    known.pickle_function(fn)
+    assert len(known) == 1
+    del fn
+    gc.collect()
+    assert len(known) == 0
+
+
 def test_a_function_that_cannot_be_pickled_is_named() -> None:
     lock = threading.Lock()
 
@@ -192,12 +215,25 @@ def test_a_method_of_a_class_that_is_replaced_is_seen(pickles: list[Any]) -> Non
     assert_seen(fn, lambda: setattr(fn.__globals__["C"], "m", lambda self: 2), pickles, 1, 2)
 
 
+@pytest.mark.parametrize("wrapper", ["property", "classmethod", "staticmethod"])
+def test_a_wrapped_method_that_is_replaced_is_seen(wrapper: str, pickles: list[Any]) -> None:
+    call = "C().m" if wrapper == "property" else "C().m()"
+    fn = by_value(f"class C:\n  m = {wrapper}(lambda *_: 1)\ndef f(): return {call}")
+    change = f"C.m = {wrapper}(lambda *_: 2)"
+    assert_seen(fn, lambda: exec(change, fn.__globals__), pickles, 1, 2)
+
+
+def test_a_global_of_a_method_is_seen(pickles: list[Any]) -> None:
+    fn = by_value("x = 1\nclass C:\n  @staticmethod\n  def m(): return x\ndef f(): return C.m()")
+    assert_seen(fn, lambda: fn.__globals__.update(x=2), pickles, 1, 2)
+
+
 def test_a_changed_attribute_of_a_function_is_seen(pickles: list[Any]) -> None:
     fn = by_value("def f(): return f.x\nf.x = 1")
     assert_seen(fn, lambda: setattr(fn, "x", 2), pickles, 1, 2)
 
 
-@pytest.mark.parametrize("value", ["[1]", "{1: 2}", "set()", "type('T', (), {})()"])
+@pytest.mark.parametrize("value", ["[1]", "{1: 2}", "set()", "type('T', (), {})()", "([1],)"])
 def test_what_can_change_inside_is_pickled_each_time(value: str, pickles: list[Any]) -> None:
     fn = by_value(f"x = {value}\ndef f(): return x")
     known = FunctionTable()
@@ -218,7 +254,8 @@ def test_a_list_that_grew_is_seen() -> None:
 
 def test_constants_of_all_kinds_do_not_keep_a_function_from_being_kept(pickles: list[Any]) -> None:
     names = {
-        "a": (1, ("x", None), frozenset({2.5})), "b": re.compile("x"), "c": re, "d": module_function, "e": ModuleClass,
+        "a": (1, "x", None), "k": frozenset({2.5}), "b": re.compile("x"), "c": re, "d": module_function,
+        "e": ModuleClass,
         "g": enum.Enum("E", "X").X, "h": range(3), "i": ..., "j": len,
     }  # fmt: skip
     fn = by_value(f"def f(n, k=(1,), *, m=None): return f, {', '.join(names)}, math.sin", **names)

@@ -1,32 +1,40 @@
 """What a function takes along when it is pickled, and whether that is still the same.
 
-One concern: may a function's pickle be used again? A function that travels by value takes its code, defaults, closure
-and the globals that it names with it, and so do the functions among those. Each is a `Watch`: where it was found and
-what was there. All unchanged (the same objects) means: the same pickle, provided that the objects cannot change
-inside. If one can (a list, an instance), the function is pickled anew each time. Costs some tens of nanoseconds per
-variable, beside some tens of microseconds for a pickle.
+One concern: may a function's pickle be used again? A function that travels by value takes its closure, its defaults,
+its attributes and the globals that it names with it, and so do the functions and classes among those. Each of these
+gets a `Watch`: which object stood under which name. The same objects still there means: the same pickle, provided
+that none can change inside. If one can (a list, an instance), the function is pickled anew each time. Looking costs
+some tens of nanoseconds per name, beside some tens of microseconds for a pickle.
 
-Attributes of classes are watched too, but what is inside them (a class-level list) is taken as constant. Called by
-`functions`.
+Attributes of classes are watched, but what is inside them (a class-level list) is taken as constant. Nothing that is
+watched is kept alive by it. Called by `table`.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
+from operator import attrgetter
 from types import BuiltinFunctionType, CellType, CodeType, EllipsisType, FunctionType, ModuleType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from fastsched.wire.payload.futures import SCALARS
 
 __all__ = ["Watch", "captured", "unchanged"]
 
-Watch: TypeAlias = tuple[Any, str | None, Any]  # (a mapping, its key, what was there) or (a cell, None, what was there)
-
 _CONSTANT = SCALARS | {EllipsisType, range, re.Pattern, ModuleType, BuiltinFunctionType}
 _MISSING = object()  # what is not there now may be there next time
+
+
+class Watch(NamedTuple):
+    """The names of one place, and what stood there."""
+
+    owner: weakref.ref[Any]  # a function, class or module
+    view: Callable[[Any], Mapping[str, Any]]  # from the owner to the place
+    expected: tuple[tuple[str, Any], ...]  # a value, or a weak reference to it
 
 
 def captured(fn: Any) -> list[Watch] | None:
@@ -43,16 +51,24 @@ def captured(fn: Any) -> list[Watch] | None:
 
 def unchanged(watches: list[Watch]) -> bool:
     """Whether everything is what it was."""
-    for place, name, value in watches:
-        if name is not None:
-            if place.get(name, _MISSING) is not value:
-                return False
-        elif _content(place) is not value:
+    for reference, view, expected in watches:
+        owner = reference()
+        if owner is None:
             return False
+        place = view(owner)
+        for name, was in expected:
+            if type(was) is weakref.ReferenceType:
+                was = was()
+                if was is None:
+                    return False
+            if place.get(name, _MISSING) is not was:
+                return False
     return True
 
 
 class _Captures:
+    """Walks what hangs together with one function."""
+
     def __init__(self) -> None:
         self.watches: list[Watch] = []
         self.seen: set[int] = set()
@@ -63,7 +79,7 @@ class _Captures:
         if kind in _CONSTANT or value is _MISSING:
             return True
         if kind is tuple or kind is frozenset:
-            return all(map(self.constant, value))
+            return SCALARS.issuperset(map(type, value))
         if isinstance(value, Enum):
             return self.constant(kind)
         if kind is not FunctionType and not isinstance(value, type):
@@ -77,38 +93,82 @@ class _Captures:
 
     def by_reference(self, value: Any) -> bool:
         """Whether pickle sends no more than its name, because it is there under that name."""
-        module, name = value.__module__, value.__qualname__
-        if module in ("__main__", "__mp_main__") or _pickled_by_value(module):
+        name, path = value.__module__, value.__qualname__.split(".")
+        module = sys.modules.get(name or "")
+        if module is None or name in ("__main__", "__mp_main__") or _pickled_by_value(name):
             return False
-        place = getattr(sys.modules.get(module or ""), "__dict__", {})
-        if "." in name:  # an inner class or a method: found by walking
-            found: Any = place.get(name.split(".")[0], _MISSING)
-            for step in name.split(".")[1:]:
-                found = getattr(found, step, _MISSING)
-            return found is value
-        if place.get(name, _MISSING) is not value:
+        found: Any = module
+        for step in path:
+            found = getattr(found, step, _MISSING)
+        if found is not value:
             return False
-        self.watches.append((place, name, value))
+        if len(path) == 1:
+            self.watch(module, vars, path)
         return True
 
     def function(self, fn: FunctionType) -> bool:
         inside = [*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values()]
-        for cell in fn.__closure__ or ():
-            content = _content(cell)
-            self.watches.append((cell, None, content))
-            inside.append(content)
-        for place, names in ((fn.__globals__, set(_names(fn.__code__))), (fn.__dict__, set(fn.__dict__))):
-            for name in names:
-                value = place.get(name, _MISSING)
-                self.watches.append((place, name, value))
-                inside.append(value)
+        inside += self.watch(fn, _globals, set(_names(fn.__code__)))
+        inside += self.watch(fn, _closure, fn.__code__.co_freevars)
+        inside += self.watch(fn, vars, fn.__dict__)
         return all(map(self.constant, inside))
 
     def class_(self, cls: type) -> bool:
-        attributes = vars(cls)
-        self.watches += [(attributes, name, value) for name, value in attributes.items()]
-        methods = [value for value in attributes.values() if type(value) is FunctionType]
+        methods = [value for value in self.watch(cls, _members, _members(cls)) if type(value) is FunctionType]
         return all(map(self.constant, methods)) and all(map(self.constant, cls.__bases__))
+
+    def watch(self, owner: Any, view: Callable[[Any], Mapping[str, Any]], names: Iterable[str]) -> list[Any]:
+        """What stands under these names."""
+        place = view(owner)
+        names = tuple(names)
+        values = [place.get(name, _MISSING) for name in names]
+        if names:
+            self.watches.append(Watch(weakref.ref(owner), view, tuple(zip(names, map(_weakly, values), strict=True))))
+        return values
+
+
+def _globals(fn: FunctionType) -> Mapping[str, Any]:
+    return fn.__globals__
+
+
+def _closure(fn: FunctionType) -> Mapping[str, Any]:
+    return dict(zip(fn.__code__.co_freevars, map(_content, fn.__closure__ or ()), strict=True))
+
+
+def _members(cls: type) -> Mapping[str, Any]:
+    """Attributes of a class; the functions inside its properties, class methods and static methods."""
+    return {
+        name: _UNWRAP.get(type(value), _itself)(value) for name, value in vars(cls).items() if name not in _OF_PYTHON
+    }
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+_UNWRAP: dict[type, Callable[[Any], Any]] = {
+    property: attrgetter("fget"),
+    classmethod: attrgetter("__func__"),
+    staticmethod: attrgetter("__func__"),
+}
+_OF_PYTHON = frozenset(("__dict__", "__weakref__"))  # say nothing, and hold the class
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _MISSING
+
+
+def _weakly(value: Any) -> Any:
+    """A weak reference if there can be one. Functions, classes and modules can hold what is being watched."""
+    if type(value) in SCALARS or value is _MISSING:
+        return value
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return value
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -117,13 +177,6 @@ def _names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
-
-
-def _content(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return _MISSING
 
 
 def _pickled_by_value(module: str) -> bool:
