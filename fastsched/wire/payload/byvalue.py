@@ -12,7 +12,6 @@ import io
 import weakref
 from collections.abc import Callable
 from functools import cache
-from pickle import PickleBuffer
 from typing import Any
 
 from fastsched import _late
@@ -22,7 +21,7 @@ __all__ = ["dumps"]
 _defined_here: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
 
 
-def dumps(obj: Any, protocol: int, buffer_callback: Callable[[PickleBuffer], Any] | None = None) -> bytes:
+def dumps(obj: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
     """As `cloudpickle.dumps`."""
     out = io.BytesIO()
     _pickler()(out, protocol, buffer_callback).dump(obj)
