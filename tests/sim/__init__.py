@@ -1,1 +1,25 @@
-"""Whole clusters of machines over a fake network under a virtual clock, from a seed."""
+"""Whole clusters in one process, under a virtual clock, from one seed.
+
+Real machines (scheduler, workers, clients, the client inside each worker) talk over a fake network, each message through the real codec.
+Threads, sockets, clocks and pickles are played by the modules here, each with one concern:
+
+==============  =====================================================================================================
+`clock`         virtual time: it jumps to whatever is due next
+`network`       connections: bytes in order within a direction, delays and cuts by the seed
+`journal`       what happened, readable when a seed fails
+`language`      what tasks and users say: operations, calls, values
+`programs`      the tasks: generators of operations, the same for the oracle and for the cluster
+`freight`       values, arguments, functions and exceptions as frames
+`oracle`        what each call must give: the programs run one after the other in plain Python
+`ledger`        which faults there were, and so which failures are excused
+`threads`       drives one generator in virtual time: a user's script or a task
+`site`          the shell of a `ClientMachine`
+`fetching`      the shell's connections to workers that serve data
+`scheduler`     the shell of the `SchedulerMachine`
+`worker`        the shell of a `WorkerMachine`: its threads, its page, the client inside
+`cluster`       all of them, and the end of a run: outcomes, emptiness, silence
+`scenarios`     what happens in a run, by kind and seed
+==============  =====================================================================================================
+
+A failing seed is run again, alone and with its whole journal, by ``SIM_SEED=<seed> python -m pytest tests/sim``.
+"""

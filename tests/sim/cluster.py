@@ -1,0 +1,270 @@
+"""A simulated cluster: its nodes, the faults that befall them, and the end of a run.
+
+One concern: bring nodes up and down, let the world run until nothing happens any more, and then see that it is right: each future that is held
+has its one outcome, and when all are released nothing is left anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple
+
+from fastsched.client.machine import ClientMachine
+from fastsched.client.record import Status
+from fastsched.config import Config
+from fastsched.scheduler.machine import SchedulerMachine
+from fastsched.wire.messages import ErrorKind, Message, Register, Role, Welcome
+from fastsched.worker.machine import WorkerMachine
+from tests.sim.fetching import Directory, Fetcher
+from tests.sim.network import End
+from tests.sim.scheduler import Obituary, SchedulerNode
+from tests.sim.site import Site
+from tests.sim.threads import Thread
+from tests.sim.worker import WorkerNode
+from tests.sim.world import World
+
+__all__ = ["ClientNode", "Cluster", "Machines"]
+
+MOST_STEPS = 150_000
+"""A run that goes on after so many steps goes on for ever."""
+
+
+class Machines(NamedTuple):
+    """What a cluster is made of; tests plant bugs here."""
+
+    scheduler: Callable[[Config, int], SchedulerMachine] = SchedulerMachine
+    worker: Callable[[Config, int, str, str, int], WorkerMachine] = WorkerMachine
+    client: Callable[[Config], ClientMachine] = ClientMachine
+
+
+class ClientNode:
+    """A client's process."""
+
+    def __init__(self, world: World, name: str, machine: ClientMachine, directory: Directory, end: End) -> None:
+        self.name = name
+        self._end = end
+        self._fetcher = Fetcher(world, name, directory)
+        self.site = Site(world, name, machine, end.send, self._fetcher)
+        end.on_messages = self._received
+        end.on_closed = self._scheduler_gone
+        end.send(Register(name, "", 0, 0, "", 0, ""))
+
+    def close(self) -> None:
+        """As a user does."""
+        if self.site.alive:
+            self.site.end(ErrorKind.CANCELLED, "the client was closed")
+            self.site.alive = False
+            self._end.close()
+            self._fetcher.stop(dead=False)
+
+    def vanish(self) -> None:
+        """Its process is killed."""
+        self.site.alive = False
+        self._end.die()
+        self._fetcher.stop(dead=True)
+
+    def _received(self, messages: list[Message]) -> None:
+        if self.site.alive:
+            self.site.receive([message for message in messages if not isinstance(message, Welcome)])
+
+    def _scheduler_gone(self) -> None:
+        if self.site.alive:
+            self.site.end(ErrorKind.SCHEDULER_LOST, "the scheduler is gone")
+            self.site.alive = False
+            self._fetcher.stop(dead=False)
+
+
+class Cluster:
+    """A scheduler, workers, clients.
+
+    Parameters
+    ----------
+    world : World
+        The ground.
+    machines : Machines
+        What to make them of.
+    """
+
+    def __init__(self, world: World, machines: Machines) -> None:
+        self.world = world
+        self.clients: list[ClientNode] = []
+        self.workers: list[WorkerNode] = []  # that are alive
+        self.respawns: float | None = None  # seconds until a killed worker has a successor; None: it has none
+        self.threads: list[Thread] = []
+        self.checks: list[Callable[[], None]] = []  # at the end
+        self.scheduler = SchedulerNode(world, machines.scheduler(world.config, world.rng.randrange(100)))
+        self._machines = machines
+        self._directory: Directory = {}
+        self._names = 0
+
+    # -- coming and going -----------------------------------------------------------------------------------------------
+
+    def add_worker(self, nthreads: int) -> WorkerNode:
+        """A worker starts."""
+        self._names += 1
+        name, address = f"w{self._names}", f"sim://w{self._names}"
+        world, machines = self.world, self._machines
+        machine = machines.worker(world.config, nthreads, name, address, world.rng.randrange(1000))
+        end = self.scheduler.admit(Role.WORKER, name)
+        inner = machines.client(world.config)
+        worker = WorkerNode(world, name, machine, nthreads, inner, self._directory, end, self)
+        self.workers.append(worker)
+        world.journal.note(name, "starts", f"with {nthreads} threads")
+        return worker
+
+    def add_client(self) -> ClientNode:
+        """A client connects."""
+        self._names += 1
+        name = f"c{self._names}"
+        machine = self._machines.client(self.world.config)
+        client = ClientNode(self.world, name, machine, self._directory, self.scheduler.admit(Role.CLIENT, name))
+        self.clients.append(client)
+        return client
+
+    def run_script(self, client: ClientNode, script: Generator[Any, Any, Any], delay: float = 0.0) -> Thread:
+        """Start a user's thread."""
+        thread = Thread(self.world, client.site, client.name, script)
+        self.threads.append(thread)
+        self.world.clock.after(delay, thread.go_on)
+        return thread
+
+    def kill(self, worker: WorkerNode) -> None:
+        """A worker's process dies."""
+        if not worker.alive:
+            return
+        ledger, executing = self.world.ledger, worker.executing
+        keys = [thread.job.key for thread in worker.threads.values() if thread.holds_slot]
+        ledger.blamed.update(keys)
+        ledger.deaths += 1
+        ledger.departures += 1
+        ledger.guessed |= not self.scheduler.detection.reads_page
+        self._depart(worker, Obituary("SIGKILL", executing))
+        worker.die()
+        self.world.journal.note(worker.name, "dies", f"executing {keys}")
+        if self.respawns is not None:
+            self.world.clock.after(self.respawns, lambda: self.add_worker(worker.nthreads))
+
+    def retire(self, worker: WorkerNode) -> None:
+        """A worker stops as planned."""
+        if worker.alive:
+            self.world.ledger.departures += 1
+            self._depart(worker, Obituary("stopped", ()))
+            worker.stop()
+            self.world.journal.note(worker.name, "stops")
+
+    def vanish(self, client: ClientNode) -> None:
+        """A client's process dies."""
+        self.clients.remove(client)
+        client.vanish()
+        self.world.journal.note(client.name, "vanishes")
+
+    def close(self, client: ClientNode) -> None:
+        """A client closes, with whatever it holds."""
+        self.clients.remove(client)
+        client.close()
+        self.world.journal.note(client.name, "closes")
+
+    def give_up(self) -> None:
+        """Supervision starts no more workers."""
+        self.world.ledger.hopeless = True
+        self.scheduler.give_up("no worker will come")
+        self.world.journal.note("scheduler", "gives up")
+
+    def lose_scheduler(self) -> None:
+        """The scheduler's process dies, and with it the cluster."""
+        self.world.ledger.scheduler_lost = True
+        self.scheduler.die()
+        self.world.journal.note("scheduler", "dies")
+
+    def _depart(self, worker: WorkerNode, obituary: Obituary) -> None:
+        self.workers.remove(worker)
+        self.scheduler.obituaries[worker.name] = obituary
+
+    # -- the end ----------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Let things happen until nothing is left to happen: no message under way, no deadline ahead."""
+        clock = self.world.clock
+        while clock.step():
+            if clock.steps > MOST_STEPS:
+                raise AssertionError(f"not quiet after {clock.steps} steps and {clock.now} s")
+
+    def finish(self) -> None:
+        """Run to the end; see that it is the right one, and that nothing is left."""
+        self.run()
+        for check in self.checks:
+            check()
+        self._expect_outcomes()
+        if not self.scheduler.alive:
+            return
+        self._fetch_values()
+        self._expect_scripts_over()
+        for client in self.clients:
+            client.site.release(list(client.site.handles.values()))
+        self.run()
+        self._expect_nothing_left()
+        self._take_down()
+
+    def _expect_outcomes(self) -> None:
+        """Every future that is held has ended."""
+        pending = [
+            f"{site.name}: {handle}"
+            for site in self._sites()
+            for handle in site.handles.values()
+            if handle.record.status is Status.PENDING
+        ]
+        assert not pending, f"nothing happens any more, and these futures are pending: {pending}"
+
+    def _fetch_values(self) -> None:
+        """Every value is there, also those that nobody has asked for yet."""
+        waiting: set[tuple[str, int]] = set()
+        for client in self.clients:
+            for fid, handle in client.site.handles.items():
+                which = (client.name, fid)
+                waiting.add(which)
+                client.site.obtain(handle, lambda _, which=which: waiting.discard(which))
+        self.run()
+        assert not waiting, f"the values of these futures never came: {sorted(waiting)}"
+
+    def _expect_scripts_over(self) -> None:
+        hanging = [thread.name for thread in self.threads if thread.alive and not thread.over]
+        assert not hanging, f"these scripts wait for ever: {hanging}"
+        running = [repr(job) for worker in self.workers for job in worker.threads]
+        assert not running, f"these tasks wait for ever: {running}"
+
+    def _expect_nothing_left(self) -> None:
+        """All futures are released: nothing is known about any task."""
+        core = self.scheduler.machine.books.core
+        self._check()
+        books = self.scheduler.machine.books
+        assert core.n_tasks == 0, f"the scheduler still has {[record for record in books.records if record]}"
+        assert not books.keys, f"keys are left: {sorted(books.keys)}"
+        assert books.retained == 0 and not books.passing, f"{books.retained} bytes are retained"
+        for site in self._sites():
+            assert site.is_empty, f"{site.name} still has {site.machine.records} {site.handles}"
+        for worker in self.workers:
+            assert not worker.left, f"{worker.name} still has {worker.left}"
+
+    def _take_down(self) -> None:
+        """Everybody leaves: nothing is known about any peer, and no function."""
+        for client in list(self.clients):
+            client.close()
+        for worker in list(self.workers):
+            self.retire(worker)
+        self.run()
+        books = self.scheduler.machine.books
+        self._check()
+        assert not books.clients and not books.workers and not books.names and not books.handles, "peers are left"
+        assert books.core.n_workers == 0, "the core has workers"
+        assert not books.functions, f"functions are left: {list(books.functions.values())}"
+
+    def _check(self) -> None:
+        if self.scheduler.alive:
+            self.scheduler.machine.check()
+        for worker in self.workers:
+            worker.machine.check()
+        for site in self._sites():
+            site.machine.check()
+
+    def _sites(self) -> list[Site]:
+        return [client.site for client in self.clients] + [worker.site for worker in self.workers if worker.alive]

@@ -1,0 +1,113 @@
+"""Which faults a run had, and so which failures are excused.
+
+One concern: without a fault every future ends as the oracle says. With faults it may end otherwise, but only for a reason that is written down
+here, and only if the reason lies upstream of the future: a task that may have been executing when too many workers died, a key that somebody
+cancelled, a scattered value whose workers are gone, a cluster that was given up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from fastsched.wire.messages import ErrorKind
+from tests.sim.language import Failed
+from tests.sim.oracle import Bad, Good, Outcome
+
+__all__ = ["Ledger", "Verdict"]
+
+
+PATIENCE = 1.5
+"""Seconds after which work that lies at the wrong place must have moved."""
+
+
+class Verdict(AssertionError):
+    """A future ended as it must not."""
+
+
+class Ledger:
+    """The faults of one run.
+
+    Parameters
+    ----------
+    allowed_failures : int
+        Deaths under a task that do not end it.
+    """
+
+    def __init__(self, allowed_failures: int) -> None:
+        self._allowed_failures = allowed_failures
+        self._upstream: defaultdict[str, set[str]] = defaultdict(set)
+        self.blamed: Counter[str] = Counter()  # key -> workers that died while they executed it
+        self.stumbled: Counter[str] = Counter()  # key -> times that its task raised on purpose
+        self.executed: Counter[str] = Counter()  # key -> attempts that began
+        self.worked = 0.0  # seconds in which threads ran tasks
+        self.last_end = 0.0  # when the last one ended
+        self.deaths = 0  # of workers, planned ones not counted
+        self.departures = 0  # of workers, for any reason
+        self.guessed = False  # whether the scheduler was ever left to guess what a dead worker executed
+        self.cancelled: set[str] = set()
+        self.scattered: set[str] = set()
+        self.hopeless = False  # supervision gave up
+        self.scheduler_lost = False
+
+    def depends(self, key: str, upstream: Iterable[str]) -> None:
+        """What becomes of `key` depends on these: inputs, pins, children."""
+        self._upstream[key].update(upstream)
+
+    def judge(self, who: str, key: str, expected: Outcome, seen: Good | Failed) -> None:
+        """See that a future of `key` was right to end as it did.
+
+        Raises
+        ------
+        Verdict
+            It was not.
+        """
+        if isinstance(seen, Good):
+            if seen != expected:
+                raise Verdict(f"{who}: {key} has the value {seen}, it should be {expected}")
+        elif not self._is_excused(expected, seen):
+            raise Verdict(f"{who}: {key} ended with {seen}, it should be {expected}")
+        elif seen.key and seen.key not in self._closure(key):
+            raise Verdict(f"{who}: {key} ended with {seen}, which it has nothing to do with")
+
+    def check_executions(self) -> None:
+        """Without faults, and with all futures held, no task begins twice."""
+        twice = {key: n for key, n in self.executed.items() if n > 1}
+        if twice:
+            raise Verdict(f"tasks were executed more than once: {twice}")
+
+    def check_balance(self, slots: int, longest: float) -> None:
+        """Tasks did not lie on a busy worker while another one had nothing to do, for longer than it takes to find out."""
+        most = self.worked / slots + longest + PATIENCE
+        if self.last_end > most:
+            raise Verdict(f"{self.worked} s of work on {slots} slots took until {self.last_end} s")
+
+    def _is_excused(self, expected: Outcome, seen: Failed) -> bool:
+        match seen.kind:
+            case ErrorKind.TASK:
+                return isinstance(expected, Bad) and seen.text in expected.texts
+            case ErrorKind.WORKER_LOST:
+                deaths = self.deaths if self.guessed else self.blamed[seen.key]
+                return deaths > self._allowed_failures
+            case ErrorKind.CANCELLED:
+                if seen.text.startswith("unknown key"):  # a future that travelled; its task was forgotten on the way
+                    return self.departures > 0 or not self.cancelled.isdisjoint(self._closure(seen.key))
+                return seen.key in self.cancelled
+            case ErrorKind.DATA_LOST:
+                return seen.key in self.scattered and self.departures > 0
+            case ErrorKind.NO_WORKERS:
+                return self.hopeless
+            case ErrorKind.SCHEDULER_LOST:
+                return self.scheduler_lost
+        return False
+
+    def _closure(self, key: str) -> set[str]:
+        """Everything that this key depends on, itself included."""
+        found = {key}
+        todo = [key]
+        while todo:
+            for other in self._upstream.get(todo.pop(), ()):
+                if other not in found:
+                    found.add(other)
+                    todo.append(other)
+        return found

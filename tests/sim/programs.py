@@ -1,0 +1,270 @@
+"""The tasks of simulated clusters.
+
+One concern: what tasks do. Each program is a generator over `language`, called with its plain arguments, the values of its inputs and its
+pinned futures. Recursive ones decide by numbers in their arguments, so the same call is always the same tree.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator
+from typing import Any, TypeAlias
+
+from tests.sim.language import (
+    Boom,
+    Call,
+    Cancel,
+    Die,
+    Gather,
+    Handle,
+    Keep,
+    Outcomes,
+    Put,
+    Rejoin,
+    Release,
+    Secede,
+    Sleep,
+    Stumble,
+    Submit,
+    Value,
+    mix,
+)
+
+__all__ = ["Program", "Thoughts", "call_leaf", "program_of"]
+
+Thoughts: TypeAlias = Generator[Any, Any, Value]
+Program: TypeAlias = Callable[..., Thoughts]
+
+_PROGRAMS: dict[str, Program] = {}
+
+
+def program(function: Program) -> Program:
+    """Make a generator function callable by tasks under its name."""
+    _PROGRAMS[function.__name__] = function
+    return function
+
+
+def program_of(name: str) -> Program:
+    """The program that a call names."""
+    return _PROGRAMS[name.partition("#")[0]]
+
+
+def call_leaf(rng: random.Random, inputs: tuple[Handle, ...] = (), **options: Any) -> Call:
+    """Some call without children."""
+    micros = rng.choice((0, 0, 10, 300, 2000, 20_000))
+    size = rng.choice((0, 0, 0, 100, 5000))
+    name = f"leaf#{rng.randrange(8)}"
+    return Call(name, (rng.randrange(1000), micros, size), inputs, **options)
+
+
+# -- without children ---------------------------------------------------------------------------------------------------
+
+
+@program
+def leaf(inputs: list[Value], pins: list[Handle], salt: int, micros: int, size: int) -> Thoughts:
+    """Take a while, return something that depends on all inputs."""
+    yield Sleep(micros * 1e-6)
+    return Value(mix(salt, *(value.n for value in inputs)), size)
+
+
+@program
+def boom(inputs: list[Value], pins: list[Handle], salt: int, micros: int) -> Thoughts:
+    """Raise."""
+    yield Sleep(micros * 1e-6)
+    raise Boom(f"boom {salt}")
+
+
+@program
+def stumble(inputs: list[Value], pins: list[Handle], salt: int, times: int) -> Thoughts:
+    """Raise some times, then work."""
+    yield Sleep(50e-6)
+    yield Stumble(times)
+    return Value(mix(salt, *(value.n for value in inputs)))
+
+
+@program
+def die(inputs: list[Value], pins: list[Handle], salt: int, micros: int) -> Thoughts:
+    """Kill the worker."""
+    yield Sleep(micros * 1e-6)
+    yield Die()
+    return Value(0)
+
+
+@program
+def nap(inputs: list[Value], pins: list[Handle], salt: int, micros: int) -> Thoughts:
+    """Lend the slot for a while."""
+    yield Secede()
+    yield Sleep(micros * 1e-6)
+    yield Rejoin()
+    yield Sleep(micros * 1e-7)
+    return Value(mix(salt, *(value.n for value in inputs)))
+
+
+@program
+def stay_out(inputs: list[Value], pins: list[Handle], salt: int, micros: int) -> Thoughts:
+    """Lend the slot and end without it."""
+    yield Secede()
+    yield Sleep(micros * 1e-6)
+    return Value(mix(salt, *(value.n for value in inputs)))
+
+
+# -- with children --------------------------------------------------------------------------------------------------------
+
+
+@program
+def fib(inputs: list[Value], pins: list[Handle], n: int) -> Thoughts:
+    """The motivating recursion: pure, so each number is computed once while somebody holds it."""
+    if n < 2:
+        return Value(n)
+    yield Secede()
+    children = [(yield Submit(Call("fib", (n - 1,)))), (yield Submit(Call("fib", (n - 2,))))]
+    one, two = yield Gather(tuple(children))
+    yield Rejoin()
+    return Value(one.n + two.n)
+
+
+@program
+def fan(inputs: list[Value], pins: list[Handle], salt: int, width: int, micros: int, size: int) -> Thoughts:
+    """Map children, gather them, return a number."""
+    yield Secede()
+    children = []
+    for index in range(width):
+        children.append((yield Submit(Call("leaf", (mix(salt, index) % 50, micros, size), pure=index % 2 == 0))))
+    values = yield Gather(tuple(children))
+    yield Rejoin()
+    return Value(mix(salt, *(value.n for value in (*inputs, *values))))
+
+
+@program
+def tree(inputs: list[Value], pins: list[Handle], seed: int, depth: int, width: int) -> Thoughts:
+    """A tree whose nodes are of all styles."""
+    rng = random.Random(seed)
+    if depth == 0:
+        yield Sleep(rng.choice((0.0, 50e-6, 1e-3)))
+        return Value(mix(seed, *(value.n for value in inputs)), rng.choice((0, 0, 400)))
+    children = []
+    for index in range(rng.randint(1, width)):
+        pure = rng.random() < 0.5
+        seeds = rng.randrange(20) if pure else seed * 31 + index
+        given = tuple(rng.sample(children, rng.randint(0, min(2, len(children))))) if rng.random() < 0.3 else ()
+        call = Call("tree", (seeds, depth - 1, width), given, pure=pure, priority=rng.choice((0, 0, 1, -1)))
+        children.append((yield Submit(call)))
+    return (yield from _STYLES[rng.randrange(len(_STYLES))](seed, tuple(children)))
+
+
+def _gather(seed: int, children: tuple[Handle, ...]) -> Thoughts:
+    values = yield Gather(children)
+    return Value(mix(seed, *(value.n for value in values)))
+
+
+def _gather_seceded(seed: int, children: tuple[Handle, ...]) -> Thoughts:
+    yield Secede()
+    values = yield Gather(children)
+    yield Rejoin()
+    yield Sleep(30e-6)
+    return Value(mix(seed, *(value.n for value in values)))
+
+
+def _reduce(seed: int, children: tuple[Handle, ...]) -> Thoughts:
+    last = yield Submit(Call("leaf#sum", (seed, 20, 0), children, pure=False))
+    yield Release(children)
+    (value,) = yield Gather((last,))
+    return Value(value.n)
+
+
+def _collect(seed: int, children: tuple[Handle, ...]) -> Thoughts:
+    last = yield Submit(Call("collect", (seed,), (), children, pure=False))
+    (value,) = yield Gather((last,))
+    return Value(value.n)
+
+
+def _hand_up(seed: int, children: tuple[Handle, ...]) -> Thoughts:
+    parent = yield Submit(Call("futures", (seed,), (), children, pure=False))
+    last = yield Submit(Call("unwrap", (seed,), (parent,), pure=False))
+    yield Release((parent,))
+    (value,) = yield Gather((last,))
+    return Value(value.n)
+
+
+def _one_by_one(seed: int, children: tuple[Handle, ...]) -> Thoughts:
+    total = seed
+    for child in children:
+        (value,) = yield Gather((child,))
+        total = mix(total, value.n)
+        yield Release((child,))
+    return Value(total)
+
+
+_STYLES = (_gather, _gather_seceded, _reduce, _collect, _hand_up, _one_by_one)
+
+
+@program
+def collect(inputs: list[Value], pins: list[Handle], salt: int) -> Thoughts:
+    """Gather futures that came inside the arguments."""
+    values = yield Gather(tuple(pins))
+    return Value(mix(salt, *(value.n for value in values)))
+
+
+@program
+def futures(inputs: list[Value], pins: list[Handle], salt: int) -> Thoughts:
+    """A value that holds futures: those that came in, and a new one."""
+    mine = yield Submit(Call("leaf#mine", (salt, 100, 50), pure=False))
+    return Value(salt, 0, (*pins, mine))
+
+
+@program
+def unwrap(inputs: list[Value], pins: list[Handle], salt: int) -> Thoughts:
+    """Gather the futures inside the inputs."""
+    total = salt
+    for value in inputs:
+        inner = yield Gather(value.handles)
+        total = mix(total, *(one.n for one in inner))
+    return Value(total)
+
+
+@program
+def scatterer(inputs: list[Value], pins: list[Handle], salt: int, size: int) -> Thoughts:
+    """Put values into the cluster and compute on them."""
+    there = yield Put(tuple(Value(mix(salt, index), size) for index in range(2)))
+    last = yield Submit(Call("leaf", (salt, 10, 0), tuple(there), pure=False))
+    (value,) = yield Gather((last,))
+    return Value(value.n)
+
+
+@program
+def launcher(inputs: list[Value], pins: list[Handle], salt: int, width: int) -> Thoughts:
+    """Fire and forget."""
+    children = []
+    for index in range(width):
+        children.append((yield Submit(Call("leaf", (salt + index, 500, 0), pure=False))))
+    yield Keep(tuple(children))
+    return Value(salt)
+
+
+@program
+def abandoner(inputs: list[Value], pins: list[Handle], salt: int, width: int) -> Thoughts:
+    """Submit children, cancel one, let the others go without waiting."""
+    children = []
+    for index in range(width):
+        children.append((yield Submit(Call("leaf", (salt + index, 2000, 0), tuple(children[-1:]), pure=False))))
+    yield Sleep(300e-6)
+    yield Cancel(tuple(children[:1]))
+    return Value(salt)
+
+
+@program
+def tolerant(inputs: list[Value], pins: list[Handle], salt: int) -> Thoughts:
+    """A child raises; the parent looks at how it ended and goes on."""
+    bad = yield Submit(Call("boom", (salt, 100), pure=False))
+    good = yield Submit(Call("leaf", (salt, 100, 0), pure=False))
+    yield Outcomes((bad,))
+    (value,) = yield Gather((good,))
+    return Value(value.n)
+
+
+@program
+def fragile(inputs: list[Value], pins: list[Handle], salt: int) -> Thoughts:
+    """A child raises, and so does the parent."""
+    child = yield Submit(Call("boom", (salt, 100), pure=False))
+    yield Gather((child,))
+    return Value(0)

@@ -1,0 +1,316 @@
+"""What happens in a run: one function for each kind of trouble.
+
+One concern: set up a cluster with users and faults by a seed. A scenario plans; `Cluster.finish` runs and judges. Kinds take turns: seed modulo
+the number of kinds decides which one it is.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from fastsched.wire.messages import Verb
+from tests.sim.cluster import Cluster, Machines
+from tests.sim.language import Ask, Call, Outcomes, Sleep, Submit
+from tests.sim.users import CHILDREN, Habits, Maker, leaf, pick, user
+from tests.sim.world import World
+
+__all__ = ["KINDS", "Scenario", "cluster_of", "kind_of"]
+
+HORIZON = 0.06
+"""Seconds in which faults happen: about as long as users are busy."""
+
+
+Check: TypeAlias = Callable[[], None]
+Plan: TypeAlias = Callable[[Cluster, random.Random], Check | None]
+
+
+class Scenario(NamedTuple):
+    """A kind of run. Its plan may return what else is to be checked at the end."""
+
+    name: str
+    plan: Plan
+    config: dict[str, float]
+
+
+KINDS: list[Scenario] = []
+
+
+def scenario(**config: float) -> Callable[[Plan], Plan]:
+    """Make a function a kind of run, in a configuration with these fields fixed."""
+
+    def enter(plan: Plan) -> Plan:
+        KINDS.append(Scenario(plan.__name__, plan, config))
+        return plan
+
+    return enter
+
+
+def kind_of(seed: int) -> Scenario:
+    """The scenario that a seed means."""
+    return KINDS[seed % len(KINDS)]
+
+
+def cluster_of(seed: int, machines: Machines = Machines()) -> Cluster:  # noqa: B008  immutable
+    """The cluster of a seed, with everything planned that will happen."""
+    kind = kind_of(seed)
+    world = World(seed, **kind.config)
+    cluster = Cluster(world, machines)
+    check = kind.plan(cluster, world.rng)
+    if check is not None:
+        cluster.checks.append(check)
+    return cluster
+
+
+# -- pieces ---------------------------------------------------------------------------------------------------------------
+
+
+def workers(cluster: Cluster, rng: random.Random, least: int = 1, most: int = 3) -> None:
+    """Some workers, at the start."""
+    for _ in range(rng.randint(least, most)):
+        cluster.add_worker(rng.choice((1, 1, 2, 4)))
+
+
+def users(
+    cluster: Cluster, rng: random.Random, most: int, habits: Habits, makers: Sequence[Maker]
+) -> None:
+    """Some clients, each with one or two scripts."""
+    for _ in range(rng.randint(1, most)):
+        client = cluster.add_client()
+        for _ in range(rng.choice((1, 1, 2))):
+            script = user(random.Random(rng.random()), habits, makers)
+            cluster.run_script(client, script, rng.random() * 1e-3)
+
+
+def sometimes(cluster: Cluster, rng: random.Random, most: int, fault: Callable[[], None]) -> None:
+    """A fault that happens once or several times."""
+    for _ in range(rng.randint(1, most)):
+        cluster.world.clock.after(rng.random() ** 2 * HORIZON, fault)
+
+
+def kill_one(cluster: Cluster, rng: random.Random, spare: int = 0) -> Callable[[], None]:
+    """Some worker dies, unless only so many are left."""
+
+    def kill() -> None:
+        if len(cluster.workers) > spare:
+            cluster.kill(rng.choice(cluster.workers))
+
+    return kill
+
+
+# -- without faults ---------------------------------------------------------------------------------------------------------
+
+
+@scenario()
+def graphs(cluster: Cluster, rng: random.Random) -> Check:
+    """Random graphs; everything is held to the end, so no task begins twice."""
+    workers(cluster, rng)
+    users(cluster, rng, 2, Habits(actions=40), (leaf,))
+    return cluster.world.ledger.check_executions
+
+
+@scenario()
+def shared(cluster: Cluster, rng: random.Random) -> None:
+    """Clients that want the same few keys, release them and want them again."""
+
+    def common(rng: random.Random, held: Any) -> Call:
+        return Call("leaf", (rng.randrange(6), rng.choice((0, 300)), rng.choice((0, 2000))), pick(rng, held, 1))
+
+    workers(cluster, rng)
+    users(cluster, rng, 4, Habits(release=6.0, gather=3.0, keep=1.0), (common,))
+
+
+@scenario()
+def one_slot(cluster: Cluster, rng: random.Random) -> None:
+    """Nested tasks of all styles on one worker with one slot."""
+    cluster.add_worker(1)
+    users(cluster, rng, 1, Habits(actions=8, burst=0.0, gather=1.0), CHILDREN)
+
+
+@scenario()
+def forest(cluster: Cluster, rng: random.Random) -> None:
+    """Nested tasks of several clients on several workers."""
+    workers(cluster, rng, 2, 4)
+    users(cluster, rng, 3, Habits(actions=8, burst=0.0, release=2.0), (leaf, *CHILDREN))
+
+
+@scenario(inline_bytes=100)
+def large(cluster: Cluster, rng: random.Random) -> None:
+    """Values that stay on workers: fetched by others and by clients, scattered, broadcast."""
+
+    def heavy(rng: random.Random, held: Any) -> Call:
+        args = (rng.randrange(50), rng.choice((0, 200)), rng.choice((90, 3000, 30_000)))
+        return Call("leaf", args, pick(rng, held, 4))
+
+    workers(cluster, rng, 2, 4)
+    users(cluster, rng, 2, Habits(put=3.0, gather=4.0, release=2.0), (heavy, heavy, *CHILDREN[:1]))
+
+
+@scenario(prefill_seconds=0.005)
+def balance(cluster: Cluster, rng: random.Random) -> Check:
+    """Short and long tasks: what was sent ahead to a busy worker is asked back for an idle one."""
+    for _ in range(rng.randint(2, 4)):
+        cluster.add_worker(rng.choice((1, 2)))
+    long = rng.choice((0.02, 0.5, 4.0))
+
+    def mixed(rng: random.Random, held: Any) -> Call:
+        micros = int(rng.choice((1e-4, 1e-3, long)) * 1e6)
+        return Call("leaf", (rng.randrange(10**9), micros, 0))
+
+    users(cluster, rng, 1, Habits(actions=4, submit=0.0, burst=1.0, sleep=1.0, gather=0.0), (mixed,))
+    slots = sum(worker.nthreads for worker in cluster.workers)
+    return lambda: cluster.world.ledger.check_balance(slots, long)
+
+
+# -- users who change their minds ---------------------------------------------------------------------------------------------
+
+
+@scenario()
+def cancelling(cluster: Cluster, rng: random.Random) -> None:
+    """Tasks are cancelled and released at any moment, also inside tasks."""
+
+    def abandoner(rng: random.Random, held: Any) -> Call:
+        return Call("abandoner", (rng.randrange(1000), rng.randint(1, 4)), pure=False)
+
+    workers(cluster, rng)
+    users(cluster, rng, 3, Habits(cancel=4.0, release=3.0, put=1.0), (leaf, leaf, abandoner, *CHILDREN))
+
+
+@scenario()
+def errors(cluster: Cluster, rng: random.Random) -> None:
+    """Exceptions, what depends on them, and retries."""
+
+    def trouble(rng: random.Random, held: Any) -> Call:
+        inputs = pick(rng, held, 2)
+        match rng.randrange(5):
+            case 0:
+                return Call("boom", (rng.randrange(5), rng.choice((0, 500))), retries=rng.choice((0, 2)))
+            case 1:
+                retries = rng.randint(0, 3)
+                return Call("stumble", (rng.randrange(50), retries), inputs, pure=False, retries=retries)
+            case 2:
+                return Call("stumble", (rng.randrange(5), 9), inputs, retries=1)
+            case 3:
+                return Call(rng.choice(("tolerant", "fragile")), (rng.randrange(50),), inputs)
+            case _:
+                return Call("collect", (rng.randrange(9),), (), inputs)
+
+    workers(cluster, rng)
+    users(cluster, rng, 2, Habits(release=2.0, keep=0.5), (leaf, trouble))
+
+
+@scenario()
+def vanishing(cluster: Cluster, rng: random.Random) -> None:
+    """Clients are killed or close with futures in hand; what others want too goes on."""
+    workers(cluster, rng)
+    users(cluster, rng, 4, Habits(release=1.0, keep=1.0, put=1.0), (leaf, leaf, *CHILDREN))
+
+    def leave() -> None:
+        if cluster.clients:
+            go = rng.choice((cluster.vanish, cluster.close))
+            go(rng.choice(cluster.clients))
+
+    sometimes(cluster, rng, 3, leave)
+
+
+# -- workers that die -----------------------------------------------------------------------------------------------------------
+
+
+@scenario()
+def deaths(cluster: Cluster, rng: random.Random) -> None:
+    """Workers are killed under any kind of work."""
+    workers(cluster, rng, 2, 4)
+    cluster.respawns = rng.choice((1e-3, 0.02))
+    users(cluster, rng, 2, Habits(release=2.0, put=1.0), (leaf, leaf, *CHILDREN))
+    sometimes(cluster, rng, 4, kill_one(cluster, rng))
+
+
+@scenario(allowed_failures=1000)
+def lineage(cluster: Cluster, rng: random.Random) -> None:
+    """Lost values are computed again from what they were made of; nobody is given up."""
+
+    def link(rng: random.Random, held: Any) -> Call:
+        args = (rng.randrange(10**6), rng.choice((0, 300, 2000)), rng.choice((0, 200, 5000)))
+        return Call(f"leaf#{rng.randrange(5)}", args, tuple(held[-rng.randint(1, 3) :]))
+
+    workers(cluster, rng, 2, 4)
+    cluster.respawns = rng.choice((1e-3, 0.02))
+    users(cluster, rng, 2, Habits(actions=50, release=3.0, burst=0.0, gather=1.0), (link,))
+    sometimes(cluster, rng, 8, kill_one(cluster, rng))
+
+
+@scenario()
+def murder(cluster: Cluster, rng: random.Random) -> None:
+    """Tasks that kill their worker end as `WorkerLost`; innocent ones do not."""
+
+    def killer(rng: random.Random, held: Any) -> Call:
+        return Call("die", (rng.randrange(3), rng.choice((0, 500))))
+
+    workers(cluster, rng, 1, 3)
+    cluster.respawns = rng.choice((0.0, 5e-3))
+    users(cluster, rng, 2, Habits(actions=20, burst=0.2), (leaf, leaf, leaf, killer))
+
+
+@scenario(allowed_failures=0)
+def retirement(cluster: Cluster, rng: random.Random) -> None:
+    """Workers stop as planned and others come: nobody is blamed, nothing is lost."""
+    workers(cluster, rng, 2, 3)
+    users(cluster, rng, 2, Habits(release=1.0), (leaf, leaf, *CHILDREN))
+
+    def change() -> None:
+        cluster.add_worker(rng.choice((1, 2)))
+        cluster.retire(rng.choice(cluster.workers))
+
+    sometimes(cluster, rng, 4, change)
+
+
+@scenario()
+def nobody_there(cluster: Cluster, rng: random.Random) -> None:
+    """No worker at first, or none for a while, or given up and then one after all."""
+    users(cluster, rng, 3, Habits(put=1.0, release=1.0), (leaf, leaf, *CHILDREN))
+    clock = cluster.world.clock
+    clock.after(rng.random() * HORIZON, lambda: workers(cluster, rng, 1, 2))
+    if rng.random() < 0.6:
+        sometimes(cluster, rng, 3, kill_one(cluster, rng))
+    if rng.random() < 0.4:
+        sometimes(cluster, rng, 2, cluster.give_up)
+    clock.after(HORIZON * 2, lambda: cluster.add_worker(2))
+
+
+@scenario()
+def the_end(cluster: Cluster, rng: random.Random) -> None:
+    """The scheduler dies: every future ends."""
+    workers(cluster, rng)
+    users(cluster, rng, 3, Habits(release=1.0, put=1.0), (leaf, leaf, *CHILDREN))
+    cluster.world.clock.after(rng.random() * HORIZON, cluster.lose_scheduler)
+
+
+@scenario()
+def everything(cluster: Cluster, rng: random.Random) -> None:
+    """All of it at once, and questions in between; workers that do not read for a while."""
+
+    def curious() -> Any:
+        for _ in range(6):
+            yield Sleep(rng.random() * 5e-3)
+            verb = rng.choice((Verb.INFO, Verb.NTHREADS, Verb.RUN, Verb.WAIT_FOR_WORKERS))
+            args = (rng.randint(0, 3),) if verb is Verb.WAIT_FOR_WORKERS else ()
+            ok, _ = yield Ask(verb, args, (b"call",) if verb is Verb.RUN else None)
+            assert ok
+            handle = yield Submit(leaf(rng, ()))
+            yield Outcomes((handle,))
+
+    def congest() -> None:
+        if cluster.workers:
+            name = rng.choice(cluster.workers).name
+            cluster.scheduler.congested(name, True)
+            cluster.world.clock.after(rng.random() * 0.01, lambda: cluster.scheduler.congested(name, False))
+
+    workers(cluster, rng, 2, 4)
+    cluster.respawns = rng.choice((1e-3, 0.02))
+    habits = Habits(release=2.0, cancel=1.0, keep=1.0, put=1.0)
+    users(cluster, rng, 3, habits, (leaf, leaf, leaf, *CHILDREN))
+    cluster.run_script(cluster.add_client(), curious())
+    sometimes(cluster, rng, 3, congest)
+    sometimes(cluster, rng, 3, kill_one(cluster, rng))
+    sometimes(cluster, rng, 2, lambda: cluster.add_worker(1))

@@ -1,0 +1,203 @@
+"""Threads in virtual time: each drives one generator over `language`.
+
+One concern: carry out operations one after the other, and go on when their answers are there. `Thread` is a user's script; tasks, which also
+have a slot to lend, are in `worker`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from tests.sim.freight import Packed
+from tests.sim.language import (
+    Ask,
+    Boom,
+    Call,
+    Cancel,
+    Die,
+    Failed,
+    Gather,
+    Keep,
+    Outcomes,
+    Put,
+    Rejoin,
+    Release,
+    Secede,
+    Sleep,
+    Stumble,
+    Submit,
+    Value,
+)
+from tests.sim.site import End, Handle, Site
+from tests.sim.world import World
+
+__all__ = ["LATER", "Thread"]
+
+LATER = object()
+"""The answer to an operation will come by `Thread.go_on`."""
+
+
+class Thread:
+    """A user's script.
+
+    Parameters
+    ----------
+    world : World
+        The ground.
+    site : Site
+        The client that it uses.
+    name : str
+        For the journal.
+    script : generator
+        What it does.
+    """
+
+    def __init__(self, world: World, site: Site, name: str, script: Generator[Any, Any, Any]) -> None:
+        self.world = world
+        self.site = site
+        self.name = name
+        self.over = False
+        self._script = script
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process is."""
+        return self.site.alive
+
+    def go_on(self, answer: Any = None, error: Exception | None = None) -> None:
+        """Run on, with the answer to the last operation, until one has to be waited for."""
+        while self.alive:
+            try:
+                operation = self._script.send(answer) if error is None else self._script.throw(error)
+            except StopIteration as stop:
+                self.over = True
+                self.returned(stop.value)
+                return
+            except (Boom, Failed) as raised:
+                self.over = True
+                self.raised(raised)
+                return
+            answer, error = None, None
+            try:
+                answer = self.carry_out(operation)
+            except Boom as raised:
+                error = raised
+            if answer is LATER:
+                return
+            if self.world.preempts():
+                self.go_on_soon(answer, error)
+                return
+
+    def go_on_soon(self, answer: Any = None, error: Exception | None = None) -> None:
+        """As `go_on`, when the processor is free."""
+        self.world.clock.after(self.world.lateness(), lambda: self.go_on(answer, error))
+
+    def returned(self, value: Any) -> None:
+        """The script came to its end."""
+
+    def raised(self, error: Exception) -> None:
+        """The script ended by an exception: a user sees it, and it has been judged already."""
+        self.world.journal.note(self.name, "raises", str(error))
+
+    def carry_out(self, operation: Any) -> Any:
+        """Do one operation; its answer, or `LATER`."""
+        site = self.site
+        match operation:
+            case Sleep(seconds):
+                self.world.clock.after(seconds, self.go_on)
+                return LATER
+            case Submit(call):
+                return self.submit(call)
+            case Gather(handles):
+                self.wait(handles, _values)
+                return LATER
+            case Outcomes(handles):
+                self.wait(handles, _as_they_are)
+                return LATER
+            case Put():
+                return self.put(operation)
+            case Release(handles):
+                return site.release(handles)
+            case Cancel(handles):
+                return site.cancel(handles)
+            case Keep(handles):
+                return site.keep(handles)
+            case Ask():
+                site.ask(operation, self.go_on_soon)
+                return LATER
+        return self.lend(operation)
+
+    def submit(self, call: Call) -> Handle:
+        """Submit a task."""
+        return self.site.submit(call)
+
+    def put(self, operation: Put) -> list[Handle]:
+        """Scatter values."""
+        return self.site.put(operation)
+
+    def lend(self, operation: Secede | Rejoin | Die | Stumble) -> Any:
+        """What only a task can do."""
+        raise TypeError(f"{self.name} is no task and cannot {operation}")
+
+    def wait(self, handles: Sequence[Handle], give: Callable[[Sequence[End], Unpack], Any]) -> None:
+        """Wait until all of these have ended, then go on with what `give` makes of it."""
+        _Waiting(self, handles, give).begin()
+
+    def bind(self, packed: Packed) -> Value:
+        """A value in this thread's hands; futures inside it are the thread's."""
+        return Value(packed.n, packed.size, tuple(self.site.adopt(key) for key in packed.keys))
+
+    def woken(self, make: Callable[[], Any]) -> None:
+        """What was waited for is there."""
+        try:
+            answer = make()
+        except Failed as error:
+            self.go_on(error=error)
+        else:
+            self.go_on(answer)
+
+
+Unpack = Callable[[Packed], Value]
+
+
+def _values(ends: Sequence[End], unpack: Unpack) -> list[Value]:
+    for end in ends:
+        if isinstance(end, Failed):
+            raise Failed(end.kind, end.key, end.text)
+    return [unpack(end) for end in ends if not isinstance(end, Failed)]
+
+
+def _as_they_are(ends: Sequence[End], unpack: Unpack) -> list[Value | Failed]:
+    return [end if isinstance(end, Failed) else unpack(end) for end in ends]
+
+
+class _Waiting:
+    """A thread waits for several futures."""
+
+    def __init__(self, thread: Thread, handles: Sequence[Handle], give: Callable[[Sequence[End], Unpack], Any]) -> None:
+        self._thread = thread
+        self._handles = handles
+        self._give = give
+        self._ends: list[End | None] = [None] * len(handles)
+        self._missing = len(handles)
+
+    def begin(self) -> None:
+        """Look at all of them."""
+        if not self._handles:
+            self._wake()
+        for index, handle in enumerate(self._handles):
+            self._thread.site.obtain(handle, lambda end, index=index: self._obtained(index, end))
+
+    def _obtained(self, index: int, end: End) -> None:
+        self._ends[index] = end
+        self._missing -= 1
+        if self._missing == 0:
+            self._wake()
+
+    def _wake(self) -> None:
+        thread = self._thread
+        thread.world.clock.after(
+            thread.world.lateness(),
+            lambda: thread.alive and thread.woken(lambda: self._give(self._ends, thread.bind)),  # type: ignore[arg-type]
+        )

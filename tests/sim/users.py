@@ -1,0 +1,173 @@
+"""What users of simulated clusters do.
+
+One concern: scripts. A user submits, waits, releases, cancels at random, by the habits that a scenario gives; which tasks a user likes is a list of
+makers of calls.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from tests.sim.language import (
+    Call,
+    Cancel,
+    Failed,
+    Handle,
+    Keep,
+    Outcomes,
+    Put,
+    Release,
+    Sleep,
+    Submit,
+    Value,
+)
+from tests.sim.programs import call_leaf
+
+__all__ = ["CHILDREN", "Habits", "Maker", "leaf", "pick", "user"]
+
+Script: TypeAlias = Generator[Any, Any, None]
+Maker: TypeAlias = Callable[[random.Random, Sequence[Handle]], Call]
+
+
+class Habits(NamedTuple):
+    """How often a user does what, as weights."""
+
+    submit: float = 10.0
+    burst: float = 1.0  # many submits in a row
+    gather: float = 2.0
+    release: float = 0.0
+    cancel: float = 0.0
+    keep: float = 0.0
+    put: float = 0.0
+    sleep: float = 3.0
+    actions: int = 30
+    pause: float = 2e-3  # seconds, at most
+
+
+def pick(rng: random.Random, held: Sequence[Handle], most: int) -> tuple[Handle, ...]:
+    """Some of the futures at hand, rather new ones."""
+    recent = list(held)[-12:]
+    return tuple(rng.sample(recent, rng.randint(0, min(most, len(recent)))))
+
+
+def user(rng: random.Random, habits: Habits, makers: Sequence[Maker]) -> Script:
+    """A user of these habits."""
+    held: list[Handle] = []
+    names = [name for name, weight in habits._asdict().items() if name in _ACTIONS and weight]
+    weights = [getattr(habits, name) for name in names]
+    for _ in range(habits.actions):
+        (name,) = rng.choices(names, weights)
+        yield from _ACTIONS[name](rng, habits, makers, held)
+
+
+def _submit(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
+    held.append((yield Submit(rng.choice(makers)(rng, held))))
+
+
+def _burst(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
+    make = rng.choice(makers)
+    before = list(held)
+    for _ in range(rng.randint(5, 30)):
+        held.append((yield Submit(make(rng, before))))
+
+
+def _gather(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
+    ends = yield Outcomes(pick(rng, held, 4))
+    for end in ends:
+        if not isinstance(end, Failed):
+            held.extend(end.handles)
+
+
+def _release(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
+    chosen = pick(rng, held, 6)
+    for handle in chosen:
+        held.remove(handle)
+    yield Release(chosen)
+
+
+def _cancel(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
+    chosen = pick(rng, held, 2)
+    if rng.random() < 0.5:
+        for handle in chosen:
+            held.remove(handle)
+    yield Cancel(chosen)
+
+
+def _keep(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
+    chosen = pick(rng, held, 3)
+    yield Keep(chosen)
+    if rng.random() < 0.7:
+        for handle in chosen:
+            held.remove(handle)
+        yield Release(chosen)
+
+
+def _put(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
+    values = [Value(rng.randrange(1 << 20), rng.choice((0, 300, 20_000))) for _ in range(rng.randint(1, 3))]
+    if rng.random() < 0.2:
+        values[0] = values[0]._replace(handles=pick(rng, held, 2))
+    held.extend((yield Put(tuple(values), (), rng.random() < 0.3)))
+
+
+def _sleep(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
+    yield Sleep(rng.random() * habits.pause)
+
+
+_ACTIONS: dict[str, Callable[..., Script]] = {
+    "submit": _submit,
+    "burst": _burst,
+    "gather": _gather,
+    "release": _release,
+    "cancel": _cancel,
+    "keep": _keep,
+    "put": _put,
+    "sleep": _sleep,
+}
+
+
+# -- calls that users like --------------------------------------------------------------------------------------------------
+
+
+def leaf(rng: random.Random, held: Sequence[Handle]) -> Call:
+    """Any task without children, on some of what is at hand."""
+    inputs = pick(rng, held, 3) if rng.random() < 0.6 else ()
+    return call_leaf(rng, inputs, pure=rng.random() < 0.7, priority=rng.choice((0, 0, 0, 5, -5)))
+
+
+def _tree(rng: random.Random, held: Sequence[Handle]) -> Call:
+    return Call("tree", (rng.randrange(1000), rng.randint(1, 3), rng.randint(1, 3)), pure=rng.random() < 0.5)
+
+
+def _fib(rng: random.Random, held: Sequence[Handle]) -> Call:
+    return Call("fib", (rng.randint(2, 9),))
+
+
+def _fan(rng: random.Random, held: Sequence[Handle]) -> Call:
+    args = (rng.randrange(30), rng.randint(0, 20), rng.choice((0, 100, 2000)), rng.choice((0, 0, 3000)))
+    return Call("fan", args, pick(rng, held, 1))
+
+
+def _collect(rng: random.Random, held: Sequence[Handle]) -> Call:
+    return Call("collect", (rng.randrange(30),), (), pick(rng, held, 3))
+
+
+def _futures(rng: random.Random, held: Sequence[Handle]) -> Call:
+    return Call("futures", (rng.randrange(30),), (), pick(rng, held, 2), pure=rng.random() < 0.5)
+
+
+def _nap(rng: random.Random, held: Sequence[Handle]) -> Call:
+    return Call(rng.choice(("nap", "stay_out")), (rng.randrange(30), rng.choice((50, 3000))), pick(rng, held, 1))
+
+
+def _scatterer(rng: random.Random, held: Sequence[Handle]) -> Call:
+    return Call("scatterer", (rng.randrange(1000), rng.choice((0, 500))), pure=False)
+
+
+def _launcher(rng: random.Random, held: Sequence[Handle]) -> Call:
+    return Call("launcher", (rng.randrange(1000), 3), pure=False)
+
+
+CHILDREN: tuple[Maker, ...] = (_tree, _fib, _fan, _collect, _futures, _nap, _scatterer, _launcher)
+"""Tasks that launch tasks."""
