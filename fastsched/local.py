@@ -251,6 +251,8 @@ class _Supervisor:
         loop.add_reader(self.helper.fileno(), self._on_events)
         for _ in range(count):
             self._first.add(self._spawn())
+        if count == 0:
+            self.settled.set()
 
     async def stop(self) -> None:
         """Replace nobody any more."""

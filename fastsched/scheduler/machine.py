@@ -88,6 +88,7 @@ class SchedulerMachine:
         self._name = name
         self._version = version
         self._now = 0.0
+        self._given_up: str | None = None  # why no more workers will come
         self._actions: list[PutOut | Stop] = []
         self.books = Books(config)
         self._prefill = Prefill(self.books)
@@ -127,7 +128,7 @@ class SchedulerMachine:
             # an outbox of its own: what is said to its tasks must not break up the batches of what it shall run
             worker = WorkerRecord(peer, handle, register, books.outbox(peer), now)
             books.workers[peer] = books.names[worker.name] = books.handles[handle] = worker
-            books.hopeless = None
+            books.hopeless = self._given_up = None
             self._prefill.joined(worker)
             self._scattering.joined(worker)
             self._calls.joined()
@@ -192,16 +193,10 @@ class SchedulerMachine:
             self.books.core.set_open(worker.handle, not full)
 
     def give_up(self, text: str, now: float) -> None:
-        """No worker is there and none will come: all that waits ends as NO_WORKERS, until a worker joins after all."""
+        """No more workers will come: once none is left all that waits ends as NO_WORKERS, until one joins after all."""
         self._now = now
-        books = self.books
-        if books.workers:
-            return
-        books.hopeless = text
-        for record in list(books.unfinished()):
-            # one that was ended with another one, a moment ago, keeps that one's error
-            if books.core.known(record.id) and books.core.state(record.id) in (State.WAITING, State.READY):
-                books.fail(record, ErrorKind.NO_WORKERS, text)
+        self._given_up = text
+        self._end_if_hopeless()
 
     def tick(self, now: float) -> None:
         """A deadline has passed."""
@@ -300,6 +295,16 @@ class SchedulerMachine:
                 )
                 books.fail(record, ErrorKind.WORKER_LOST, text, worker.name)
 
+    def _end_if_hopeless(self) -> None:
+        books, text = self.books, self._given_up
+        if text is None or books.workers:
+            return
+        books.hopeless = text
+        for record in list(books.unfinished()):
+            # one that was ended with another one, a moment ago, keeps that one's error
+            if books.core.known(record.id) and books.core.state(record.id) in (State.WAITING, State.READY):
+                books.fail(record, ErrorKind.NO_WORKERS, text)
+
     def _remove(self, worker: WorkerRecord) -> None:
         books = self.books
         books.core.remove_worker(worker.handle)
@@ -309,3 +314,4 @@ class SchedulerMachine:
         self._reports.gone(worker)
         self._calls.worker_gone(worker)
         self._scattering.gone(worker)
+        self._end_if_hopeless()

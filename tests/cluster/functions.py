@@ -79,3 +79,8 @@ class Attempts:
         if count <= self.failures:
             raise RuntimeError(f"attempt {count} fails")
         return count
+
+
+def fails_to_start(settings: dict[str, Any]) -> None:
+    """The entry of a worker process that ends at once."""
+    raise SystemExit(3)

@@ -1,0 +1,64 @@
+"""Worker processes are watched: what dies is replaced, what cannot start is given up, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from fastsched import Client, LocalCluster, NoWorkers
+from fastsched.config import Config
+from fastsched.spawn import supervisor
+from tests.cluster.functions import inc
+
+
+@pytest.mark.parametrize("entry", ["tests.cluster.functions:fails_to_start", "no.such.module:main"])
+def test_workers_that_cannot_start_are_given_up_and_the_waiting_are_told(monkeypatch, entry: str) -> None:
+    """In the second case it is the fork helper that cannot start."""
+    monkeypatch.setattr(supervisor.Helper.start.__func__, "__defaults__", (entry,))
+    with Client(n_workers=2, set_as_default=False) as client:
+        before = client.submit(inc, 1)
+        with pytest.raises(NoWorkers, match="worker processes in a row|fork helper"):
+            before.result(timeout=30)
+        with pytest.raises(NoWorkers):
+            client.submit(inc, 2).result(timeout=30)
+        assert client.nthreads() == {}
+
+
+def test_a_cluster_without_workers_closes_quickly() -> None:
+    began = time.monotonic()
+    with Client(n_workers=0, set_as_default=False) as client:
+        future = client.submit(inc, 1)
+        assert client.nthreads() == {}
+    assert future.cancelled()
+    assert time.monotonic() - began < 5
+
+
+def test_when_the_fork_helper_dies_the_waiting_are_told() -> None:
+    with LocalCluster(n_workers=1) as cluster, Client(cluster, set_as_default=False) as client:
+        client.wait_for_workers(1)
+        helper = client.submit(os.getppid).result()
+        waiting = client.submit(time.sleep, 60)
+        os.kill(helper, signal.SIGKILL)
+        with pytest.raises(NoWorkers, match="fork helper"):
+            waiting.result(timeout=30)
+
+
+def test_every_worker_may_be_killed_at_once() -> None:
+    config = Config(allowed_failures=100)
+    with LocalCluster(n_workers=2, threads_per_worker=1, config=config) as cluster, Client(cluster) as client:
+        for _ in range(3):
+            futures = client.map(inc, range(500), pure=False)
+            for worker in client.scheduler_info()["workers"].values():
+                os.kill(worker["pid"], signal.SIGKILL)
+            assert client.gather(futures) == list(range(1, 501))
+
+
+def test_a_result_that_was_lost_with_its_worker_is_computed_again() -> None:
+    with Client(n_workers=1, set_as_default=False) as client:
+        large = client.submit(bytes, 1_000_000)
+        client.submit(len, large).result()
+        os.kill(client.submit(os.getpid, pure=False).result(), signal.SIGKILL)
+        assert len(large.result(timeout=30)) == 1_000_000
