@@ -141,6 +141,15 @@ def test_an_error_settles_the_record(pair):
     assert pair.drain() == [Settled(record)]
 
 
+def test_a_value_at_hand_is_not_taken_back_when_the_cluster_loses_it(pair):
+    record = pair.submit()
+    pair.finished((record.fid, "int", 1, (b"v",)))
+    pair.drain()
+    pair.failed(record, ErrorKind.DATA_LOST, None)
+    assert pair.drain() == []
+    assert (record.status, record.frames) == (Status.FINISHED, (b"v",))
+
+
 def test_a_cancelled_dependency_cancels(pair):
     record = pair.submit()
     pair.sent()

@@ -65,6 +65,19 @@ def test_functions_beyond_the_bound_are_sent_again():
     world.end()
 
 
+def test_a_function_that_is_sent_again_is_the_newest():
+    world = World(Config(functions=2))
+    client, worker = world.client(), world.worker(nthreads=8)
+    f, g, h = b"f" * 8, b"g" * 8, b"h" * 8
+    client.submit("a", fn=f)
+    client.submit("b", fn=g)
+    client._sent.discard(f)  # for h; then g for f
+    client.submit_items([client.item("c", fn=h), client.item("d", fn=f)])
+    client.submit("e", fn=f)
+    assert worker.news() == ["run a", "run b", "run c", "run d", "run e"]
+    world.end()
+
+
 def test_a_function_that_makes_the_worker_forget_another_comes_after_the_tasks_of_that_one():
     world = World(Config(functions=1))
     client, worker = world.client(), world.worker(nthreads=8)

@@ -88,6 +88,11 @@ def test_a_packet_without_buffers_is_one_piece() -> None:
     assert frames_of(5, b"control", [], 100) == [header(7, 5) + b"control"]
 
 
+def test_a_packet_without_buffers_keeps_to_the_length_of_frames() -> None:
+    pieces = frames_of(5, b"control", [], 4)
+    assert b"".join(pieces) == header(4, PIECE) + b"cont" + header(3, 5) + b"rol"
+
+
 def test_buffers_arrive_writable_and_apart() -> None:
     ((_, _, buffers),) = FrameDecoder(CONFIG).feed(joined(PACKETS[2]))
     assert all(type(buffer) is bytearray for buffer in buffers)
