@@ -1,4 +1,7 @@
-"""Write docs/states.md from the core's transition table: ``python docs/make_states.py``. A test checks that the page is current."""
+"""Write docs/states.md from the core's transition table: ``python docs/make_states.py``.
+
+A test checks that the page is current.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,12 @@ INTRODUCTION = """\
 
 <!-- Written by docs/make_states.py from fastsched._core.transition_table(). Do not edit. -->
 
-The scheduler keeps one row for each task; a worker keeps one for each task and each input that concerns it. This page says in which
-states a row can be, what can happen to it, and what the core then asks its machine to do (the *effects*). The same table drives a test
-that brings a row into every state and fires every event at it.
+The scheduler keeps one row for each task; a worker keeps one for each task and each input that concerns it. This page
+says in which states a row can be, what can happen to it, and what the core then asks its machine to do (the *effects*).
+The same table drives a test that brings a row into every state and fires every event at it.
 
-A value is *needed* while somebody outside wants it (a future, a pin) or a dependent that is waiting, ready or assigned needs it as an input.
+A value is *needed* while somebody outside wants it (a future, a pin) or a dependent that is waiting, ready or assigned
+needs it as an input.
 """
 
 STATES = {
@@ -46,7 +50,7 @@ EVENTS = {
     Event.ERR: "the machine forces an error: cancelled, given up",
     Event.REPLICA: "a worker reports that it holds the value",
     Event.DROP_REPLICA: "the last holder does not hold it any more",
-    Event.REMOVE_WORKER: "the worker that runs it, holds its only replica, or is the only one allowed to run it, is gone",
+    Event.REMOVE_WORKER: "the worker that runs it, has its only replica, or alone may run it, is gone",
     Event.SECEDE: "it lends its slot",
     Event.REJOIN: "it wants a slot again",
     Event.HAND_OVER: "it will be computed elsewhere",
@@ -76,11 +80,11 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def glossary(title: str, meanings: dict[State, str] | dict[Event, str] | dict[Effect, str]) -> str:
     """What each name means."""
     rows = [(f"`{name.name}`", text) for name, text in meanings.items()]
-    return f"## {title}\n\n" + table((title[:-1], "meaning"), rows)
+    return f"## {title}\n\n" + table((title[:-1].lower(), "meaning"), rows)
 
 
 def diagram() -> str:
-    """States and the events that lead from one to another; events that lead back to the same state are left to the table."""
+    """States, and the events that lead from one to another; those that lead back are left to the table."""
     arrows = sorted({(line.state, line.next, line.event) for line in transition_table() if line.state != line.next})
     lines = ["stateDiagram-v2"]
     for (state, following), group in groupby(arrows, key=lambda arrow: arrow[:2]):

@@ -1,6 +1,7 @@
 # The schema page of the core: states, effects, the records with who may touch what, and every signature of the face.
 #
-# How it is laid out. `Core` is one plain C struct: tables (tasks, workers), pools (edges, replicas), queues (ready, effects).
+# How it is laid out. `Core` is one plain C struct: tables (tasks, workers), pools (edges, replicas), queues (ready,
+# effects).
 # Free functions over `Core *` do the work, one concern per file, each using only what is above it:
 #
 #     _core_blocks.pxi       C memory that Python may look at
@@ -9,6 +10,8 @@
 #     _core_workers.pxi      occupancy, the heap of workers by load
 #     _core_transitions.pxi  what happens to a row, and what follows for its neighbours
 #     _core_placement.pxi    who runs what where; rejoin
+#     _core_batch.pxi        a batch of tasks, checked before anything is changed
+#     _core_lists.pxi        answers that are lists
 #     _core_check.pxi        every invariant, recomputed
 #     _core_table.pxi        the transitions as data
 #     _core.pyx              the face: verbs check ids, call one transition, settle
@@ -51,7 +54,7 @@ cdef enum:
     REJOINS_IN_A_ROW = 8  # then one ready task goes
     LOOK_AT_INPUTS = 8    # placement looks at so many inputs,
     LOOK_AT_HOLDERS = 4   # and so many holders of each
-    MOST_ROWS = 0x7FFFFFFF        # also the last generation
+    MOST_ROWS = 0x7FFFFFFF  # and edges, wants, generations
 
 cdef struct Task:
     # -- scheduling key: set when the row is added, then constant
@@ -156,6 +159,7 @@ cdef struct Core:
     int64_t n_rows           # rows ever used
     int64_t room             # rows allocated
     int32_t free_rows        # list through Task.next
+    int64_t n_free_rows
     RowStack resting         # recycled in this turn, free after the drain
     RowStack young           # F_YOUNG rows (and former ones)
     int64_t counts[7]        # rows by state
@@ -190,8 +194,10 @@ cdef struct Core:
     RowStack to_release      # rows that may not be needed   } before the verb returns
     RowStack failing         # rows whose failure is to be passed on, used within fail_row
     RowStack lost            # rows that lost their last replica, used within lose_worker
+    RowStack inputs          # rows of the dependencies of the task that is being added
     # -- settings and counters
     int64_t locality_bytes
+    uint32_t last_generation  # a row that had it is retired
     int64_t stale
 
 cdef class Block:
@@ -273,6 +279,5 @@ cdef class SchedulerCore:
     cdef int32_t seceded_row(self, int64_t id) noexcept
     cdef int reserve_rows(self, int64_t n) except -1
     cdef int start(self, int32_t row) except -1
-    cdef int check_batch(self, int64_t n, const int64_t[:] indptr, const int64_t[:] deps) except -1
-    cdef list ids_in(self, RowList *rows)
+    cdef int look_up_inputs(self, object deps) except -1
     cdef object column(self, void *first, Py_ssize_t itemsize, const char *format)

@@ -1,13 +1,17 @@
-"""The scheduling core: a pure state machine over typed arrays. Ints in, effects out; no clock, socket, pickle or callable.
+"""The scheduling core: a pure state machine over typed arrays.
 
-Used twice: in the scheduler over all tasks and workers, in every worker over one worker (itself; there ASSIGN means "start in a slot").
-The states and transitions are drawn in docs/states.md, which is generated from `transition_table()`.
+Ints in, effects out; no clock, socket, pickle or callable. Used twice: in the scheduler over all tasks and workers, in
+every worker over one worker, itself (there ASSIGN means "start in a slot"). The states and transitions are drawn in
+docs/states.md, which is generated from `transition_table()`.
 
-A *turn* is any number of verbs followed by `drain()`, which places ready tasks on workers and returns the effects of the turn, in causal order.
+A *turn* is any number of verbs followed by `SchedulerCore.drain`, which places ready tasks on workers and returns the
+effects of the turn, in causal order.
 
-Ids. A task id is ``(generation << 32) | row``, always > 0; the generation grows whenever the row is recycled, so an id is never reused. A *report*
-about an id that is unknown or out of date (``finish``, ``give_back``, ``replica``...) answers False and is counted in `SchedulerCore.stale`; a verb
-of *ownership* (``want``, ``unwant``, dependencies) raises KeyError instead and changes nothing. Workers are small ints, recycled after a drain.
+Ids. A task id is ``(generation << 32) | row``, always > 0; the generation grows whenever the row is recycled, so an id
+is never reused. A *report* about an id that is unknown or out of date (``finish``, ``give_back``, ``replica``...)
+answers False and is counted in `SchedulerCore.stale`. A verb of *ownership* (``want``, ``unwant``, dependencies) raises
+KeyError instead and changes nothing. Workers are small ints, recycled after a drain; an unknown one raises KeyError,
+but makes a report stale.
 """
 
 from collections.abc import Sequence
@@ -46,7 +50,7 @@ class Effect(IntEnum):
     REJOIN = 9  # (worker, run)  a seceded task that waited in rejoin() has a slot again
 
 class Event(IntEnum):
-    """What can happen to a row: verbs, and what follows from changes of its neighbours. The columns of `transition_table()`."""
+    """What can happen to a row: verbs, and what follows from changes of its neighbours."""
 
     NEEDED = 1  # a first want, or a first dependent that must run
     UNNEEDED = 2  # the last want and the last such dependent are gone
@@ -79,16 +83,16 @@ class Transition(NamedTuple):
     effects: tuple[Effect, ...]  # effects on this row alone
 
 EXTERNAL: int
-"""Bit of ``task_flags``: cannot be computed here (scattered data in the scheduler, an input to fetch in a worker)."""
+"""Flag: cannot be computed here (scattered data in the scheduler, an input to fetch in a worker)."""
 SECEDED: int
-"""Bit of ``task_flags``: assigned, but holds no slot."""
+"""Flag: assigned, but holds no slot."""
 BYTES_PER_TASK: int
 """Size of a task row, without edges and replicas."""
 BYTES_PER_EDGE: int
 BYTES_PER_REPLICA: int
 
 def transition_table() -> list[Transition]:
-    """Every (state, event) pair that does something. A pair that is not listed changes nothing but `SchedulerCore.stale`."""
+    """Every (state, event) pair that does something. A pair that is not listed changes nothing but `stale`."""
 
 def build() -> dict[str, object]:
     """How this module was built: ``debug`` (bool), ``compiled`` (True), ``cython`` (version)."""
@@ -100,16 +104,25 @@ class SchedulerCore:
     ----------
     locality_bytes : int
         A task follows its inputs to a more loaded worker when that worker holds at least this many bytes of them.
+    last_generation : int
+        How many tasks a row may have, one after the other, before it is retired. Tests lower it.
     """
 
-    def __init__(self, locality_bytes: int = 1 << 20) -> None: ...
+    def __init__(self, locality_bytes: int = 1 << 20, last_generation: int = 0x7FFFFFFF) -> None: ...
 
-    # ---- workers -----------------------------------------------------------------------------------------------
+    # ---- workers ---------------------------------------------------------------------------------------------------
     def add_worker(self, slots: int, limit: int = 0) -> int:
-        """A new, open worker. `limit` >= slots is how many tasks it is sent at most, slots included (0: as many as slots)."""
+        """A new, open worker.
+
+        `limit` >= slots is how many tasks that hold a slot or wait for one it is sent at most (0: as many as slots).
+        """
     def remove_worker(self, worker: int) -> None:
-        """Its tasks are queued again, its replicas are gone (LOST, then computed again if needed). Nothing more is told to it."""
-    def set_slots(self, worker: int, slots: int) -> None: ...
+        """Its tasks are queued again, its replicas are gone (LOST, then computed again if needed).
+
+        Nothing more is told to it.
+        """
+    def set_slots(self, worker: int, slots: int) -> None:
+        """The limit is raised to `slots` if it is below."""
     def set_limit(self, worker: int, limit: int) -> None: ...
     def set_open(self, worker: int, open: bool) -> None:
         """A worker that is not open is sent no new task; rejoins and claims go on."""
@@ -117,7 +130,7 @@ class SchedulerCore:
         """The scheduler's view: the worker reports that `n` of its assigned tasks hold no slot now."""
     def workers(self) -> list[int]: ...
     def assigned_to(self, worker: int) -> list[int]:
-        """Ids assigned to it, the oldest assignment first."""
+        """Ids assigned to it, the oldest assignment first, then those that wait in rejoin()."""
     def n_assigned(self, worker: int) -> int: ...
     def slots(self, worker: int) -> int: ...
     def limit(self, worker: int) -> int: ...
@@ -133,17 +146,17 @@ class SchedulerCore:
     def replicas_of(self, worker: int) -> list[int]:
         """Ids whose value it holds."""
     def retractable(self, worker: int, n: int) -> list[tuple[int, int]]:
-        """Up to `n` (id, run), the most recently assigned first, of its unseceded tasks beyond its slots: to be asked back."""
+        """Up to `n` (id, run) of its unseceded tasks beyond its slots, the latest first: to be asked back."""
 
-    # ---- tasks -------------------------------------------------------------------------------------------------
+    # ---- tasks -----------------------------------------------------------------------------------------------------
     def add_task(self, deps: Ids = (), priority: int = 0, order: int = -1, wants: int = 1, only: int = -1) -> int:
         """A new task. Higher priority goes first, then lower order (-1: its arrival number), then arrival.
 
-        With ``wants=0`` it rests until something needs it, and is forgotten at the next drain if no dependent was added by then.
-        ``only``: the one worker that may run it; without that worker it errs (cause: itself).
+        With ``wants=0`` it rests until something needs it, and is forgotten at the next drain if no dependent was
+        added by then. ``only`` is the one worker that may run it; without that worker it errs (cause: itself).
         """
     def add_external(self, wants: int = 1, nbytes: int = 0) -> int:
-        """A row whose value comes from elsewhere: FETCH when it is needed, then `replica()` brings it to memory."""
+        """A row whose value comes from elsewhere: FETCH when it is needed, then `replica` brings it to memory."""
     def submit_many(
         self,
         priorities: Int64s | None,
@@ -152,15 +165,17 @@ class SchedulerCore:
         wants: Int64s | None = None,
         orders: Int64s | None = None,
     ) -> memoryview:
-        """Many tasks at once, all or nothing: ``deps[indptr[i]:indptr[i + 1]]`` are the inputs of task i, ``-(j + 1)`` (j < i) means task j of this batch.
+        """Many tasks at once, all or nothing. Returns their ids, int64.
 
-        Defaults as in add_task. Returns the ids as a memoryview of int64.
+        ``deps[indptr[i]:indptr[i + 1]]`` are the inputs of task i; ``-(j + 1)``, j < i, means task j of this batch.
+        Defaults are those of `add_task`.
         """
     def want(self, id: int, n: int = 1) -> None:
         """`n` more references from outside: client futures, pins."""
     def unwant(self, id: int, n: int = 1) -> None:
         """`n` fewer. ValueError if there are not so many. The id may be forgotten by it, at once."""
-    def unwant_many(self, ids: Int64s) -> None: ...
+    def unwant_many(self, ids: Int64s) -> None:
+        """One fewer for each. An error leaves those before it done."""
     def finish(self, id: int, run: int, worker: int, nbytes: int) -> bool:
         """The worker has computed it and holds the value."""
     def finish_many(self, ids: Int64s, runs: Int64s, worker: int, nbytes: Int64s) -> int:
@@ -172,36 +187,55 @@ class SchedulerCore:
     def give_back(self, id: int, run: int, worker: int) -> bool:
         """It was retracted or could not start (an input is missing): back to the queue."""
     def err(self, id: int) -> bool:
-        """Force ERRED, whatever it is doing (cancelled, given up). False if nobody needs it: then it stays RELEASED."""
+        """Force ERRED, whatever it is doing (cancelled, given up).
+
+        False if it has erred already, or nobody needs it: then it stays as it is.
+        """
     def replica(self, id: int, worker: int, nbytes: int) -> bool:
         """The worker holds the value (also). False: not wanted any more, tell the worker to free it."""
     def drop_replica(self, id: int, worker: int) -> bool:
-        """The worker does not hold it any more. If it was the last, the value is lost."""
+        """The worker does not hold it any more. If it was the last, the value is lost.
+
+        A lost value that is needed is computed again; a handed-over one is fetched again; other EXTERNAL ones err.
+        """
     def secede(self, id: int) -> bool:
         """An assigned task lends its slot. False if it is not assigned, or has none to lend."""
     def rejoin(self, id: int) -> bool:
-        """A seceded task wants a slot. True: it has one now. False: REJOIN follows (or DROP), unless `stale` grew: then it is not seceded at all."""
+        """A seceded task wants a slot. True: it has one now. False: REJOIN follows, or DROP.
+
+        False with `stale` grown: it is not seceded (any more), and nothing follows.
+        """
     def overdraw(self, id: int) -> bool:
-        """A seceded task goes on without waiting for a slot; nothing new starts on its worker until that is made up for. No REJOIN follows."""
+        """A seceded task goes on without waiting for a slot. No REJOIN follows.
+
+        Nothing new starts on its worker until that is made up for.
+        """
     def claim(self, id: int, worker: int) -> int:
-        """A READY task is run right now by a thread that asks for it, whatever the slots say. Its run (no ASSIGN effect), or 0: somebody else was first."""
+        """A READY task is run right now by a thread that asks for it, whatever the slots say.
+
+        Its run (there is no ASSIGN effect), or 0: somebody else was first.
+        """
     def hand_over(self, id: int) -> bool:
-        """A WAITING or READY task will be computed elsewhere: it becomes EXTERNAL (no FETCH effect) and its inputs are not needed for it."""
+        """A WAITING or READY task will be computed elsewhere.
+
+        It becomes EXTERNAL (no FETCH effect), and its inputs are not needed for it.
+        """
     def take_back(self, id: int) -> bool:
         """A handed-over task whose value has not come is computed here again."""
     def ready(self, n: int = 1) -> list[int]:
-        """The first `n` ids of the ready queue (without those of restricted tasks), first to go first; they stay in it."""
+        """The first `n` ids of the ready queue (restricted tasks are not in it), first to go first; they stay in it."""
 
-    # ---- what the turn brought -----------------------------------------------------------------------------------
+    # ---- what the turn brought -------------------------------------------------------------------------------------
     def drain(self) -> list[tuple[int, int, int, int]]:
         """Place what can be placed; return and clear the effects ``(kind, id, a, b)``."""
     def drain_array(self) -> memoryview:
         """The same as one (n, 4) memoryview of int64."""
 
-    # ---- questions (KeyError for an id that is not known) ------------------------------------------------------------
+    # ---- questions (KeyError for an id that is not known) ----------------------------------------------------------
     def known(self, id: int) -> bool: ...
     def state(self, id: int) -> int: ...
-    def flags(self, id: int) -> int: ...
+    def flags(self, id: int) -> int:
+        """EXTERNAL and SECEDED are public bits; there are others."""
     def run(self, id: int) -> int:
         """How often it was assigned; the current or last run."""
     def worker(self, id: int) -> int:
@@ -209,7 +243,7 @@ class SchedulerCore:
     def nbytes(self, id: int) -> int: ...
     def wants(self, id: int) -> int: ...
     def needed(self, id: int) -> int:
-        """Dependents that are waiting, ready or assigned here."""
+        """Dependents that are waiting, ready or assigned here, each as often as it depends on this one."""
     def unmet(self, id: int) -> int:
         """Inputs that are not in memory."""
     def order(self, id: int) -> int: ...
@@ -217,7 +251,8 @@ class SchedulerCore:
     def cause(self, id: int) -> int:
         """Of an erred row: the id at the root of the failure (it may be its own). Else 0."""
     def holders(self, id: int) -> list[int]: ...
-    def dependencies(self, id: int) -> list[int]: ...
+    def dependencies(self, id: int) -> list[int]:
+        """In the order in which they were given."""
     def dependents(self, id: int) -> list[int]: ...
     def tasks(self) -> list[int]:
         """Every live id, by row."""
@@ -240,9 +275,10 @@ class SchedulerCore:
     def stale(self) -> int:
         """Reports that were out of date."""
     def count(self, state: int) -> int:
-        """Rows in a state (FREE: rows to be reused)."""
+        """Rows in a state (FREE: rows that were used and are not now)."""
 
-    # ---- views: one number per row, zero-copy (``np.asarray(core.task_state)``). A view shows the rows as they are until the table next grows. ------
+    # ---- views: one number per row, read-only and zero-copy, ``np.asarray(core.task_state)`` -----------------------
+    # A view shows the rows as they are until the table next grows; after that it stays valid, as it was.
     @property
     def task_state(self) -> memoryview: ...
     @property

@@ -1,4 +1,6 @@
-"""The scheduling core: a pure state machine over typed arrays. Ints in, effects out; no clock, socket, pickle or callable.
+"""The scheduling core: a pure state machine over typed arrays.
+
+Ints in, effects out; no clock, socket, pickle or callable.
 
 Called by the machines of the scheduler and of each worker, under their lock. Imports nothing but `enum` and `typing`.
 What each verb promises is written in _core.pyi, the records in _core.pxd, how rows change in _core_transitions.pxi.
@@ -18,30 +20,15 @@ include "_core_ready.pxi"
 include "_core_workers.pxi"
 include "_core_transitions.pxi"
 include "_core_placement.pxi"
+include "_core_batch.pxi"
+include "_core_lists.pxi"
 include "_core_check.pxi"
 include "_core_table.pxi"
-
-cdef extern from *:
-    """
-    #ifndef FASTSCHED_DEBUG
-    #define FASTSCHED_DEBUG 0
-    #endif
-    """
-    const bint FASTSCHED_DEBUG
-
-EXTERNAL = F_EXTERNAL
-SECEDED = F_SECEDED
-BYTES_PER_TASK = sizeof(Task)
-BYTES_PER_EDGE = sizeof(Edge)
-BYTES_PER_REPLICA = sizeof(Replica)
-
-
-def build():
-    return {"debug": bool(FASTSCHED_DEBUG), "compiled": True, "cython": cython.__version__}
 
 
 @cython.final
 cdef class SchedulerCore:
+    """Tasks, workers, and who runs what where. Every verb is described in _core.pyi."""
 
     def __cinit__(self):
         memset(&self.core, 0, sizeof(Core))
@@ -49,31 +36,20 @@ cdef class SchedulerCore:
         self.core.free_edges = NONE
         self.core.free_replicas = NONE
 
-    def __init__(self, int64_t locality_bytes=1 << 20):
+    def __init__(self, int64_t locality_bytes=1 << 20, int last_generation=MOST_ROWS):
+        if last_generation < 1:
+            raise ValueError(f"last_generation must be >= 1, not {last_generation}")
         self.core.locality_bytes = locality_bytes
+        self.core.last_generation = last_generation
 
     def __dealloc__(self):
-        cdef Core *core = &self.core
-        cdef int32_t w
-        for w in range(core.n_workers):
-            free(core.workers[w].own.heap)
-            free(core.workers[w].own.lane)
-        for data in (<size_t> core.edges, <size_t> core.replicas, <size_t> core.workers, <size_t> core.loads,
-                     <size_t> core.ready.heap, <size_t> core.ready.lane, <size_t> core.effects):
-            free(<void *> <size_t> data)
-        for data in (<size_t> core.resting.rows, <size_t> core.young.rows, <size_t> core.gone_workers.rows,
-                     <size_t> core.free_workers.rows, <size_t> core.watched.rows, <size_t> core.to_activate.rows,
-                     <size_t> core.to_release.rows, <size_t> core.failing.rows, <size_t> core.lost.rows):
-            free(<void *> <size_t> data)
+        free_memory(&self.core)
 
     # ---- looking up ------------------------------------------------------------------------------------------------
 
     cdef int32_t row_of(self, int64_t id) except -1:
         """For verbs of ownership: the row, or KeyError."""
-        cdef int32_t row = find_row(&self.core, id)
-        if row == NONE:
-            raise KeyError(f"unknown task id {id}")
-        return row
+        return known_row(&self.core, id)
 
     cdef int32_t reported(self, int64_t id) noexcept:
         """For reports: the row, or NONE, which is counted."""
@@ -101,7 +77,7 @@ cdef class SchedulerCore:
     cdef int reserve_rows(self, int64_t n) except -1:
         """Room for `n` more rows. The old memory lives on as long as somebody holds a view of it."""
         cdef Core *core = &self.core
-        cdef int64_t need = core.n_rows + max(0, n - (core.counts[S_FREE] - core.resting.n))
+        cdef int64_t need = core.n_rows + max(0, n - core.n_free_rows)
         cdef int64_t room = max(core.room, 64)
         cdef Task *tasks
         if need <= core.room:
@@ -167,15 +143,7 @@ cdef class SchedulerCore:
 
     cpdef list assigned_to(self, int worker):
         cdef Worker *record = self.worker_of(worker)
-        return self.ids_in(&record.assigned) + self.ids_in(&record.rejoining)
-
-    cdef list ids_in(self, RowList *rows):
-        cdef list ids = []
-        cdef int32_t row = rows.first
-        while row != NONE:
-            ids.append(id_of(&self.core, row))
-            row = self.core.tasks[row].next
-        return ids
+        return ids_in(&self.core, &record.assigned) + ids_in(&self.core, &record.rejoining)
 
     cpdef int n_assigned(self, int worker) except -1:
         cdef Worker *record = self.worker_of(worker)
@@ -205,24 +173,10 @@ cdef class SchedulerCore:
         return self.worker_of(worker).rejoining.n
 
     cpdef list replicas_of(self, int worker):
-        cdef list ids = []
-        cdef int32_t r = self.worker_of(worker).replicas
-        while r != NONE:
-            ids.append(id_of(&self.core, self.core.replicas[r].task))
-            r = self.core.replicas[r].next_of_worker
-        return ids
+        return ids_held_by(&self.core, self.worker_of(worker))
 
     cpdef list retractable(self, int worker, int n):
-        cdef Worker *record = self.worker_of(worker)
-        cdef list found = []
-        cdef int32_t row = record.assigned.last
-        n = min(n, occupancy_of(record) - record.slots)
-        while row != NONE and n > 0:
-            if not self.core.tasks[row].flags & F_SECEDED:
-                found.append((id_of(&self.core, row), self.core.tasks[row].run))
-                n -= 1
-            row = self.core.tasks[row].prev
-        return found
+        return latest_beyond_slots(&self.core, self.worker_of(worker), n)
 
     # ---- adding tasks ----------------------------------------------------------------------------------------------
 
@@ -234,24 +188,35 @@ cdef class SchedulerCore:
         self.core.tasks[row].flags |= F_YOUNG
         return push(&self.core.young, row)
 
-    cpdef int64_t add_task(self, object deps=(), int64_t priority=0, int64_t order=-1, int wants=1, int only=-1) except -1:
+    cdef int look_up_inputs(self, object deps) except -1:
+        """Put the rows of these ids in core.inputs."""
+        cdef int64_t i
+        cdef const int64_t[:] ids
+        self.core.inputs.n = 0
+        if isinstance(deps, (tuple, list)):
+            for id in deps:
+                push(&self.core.inputs, self.row_of(id))
+        else:
+            ids = deps
+            for i in range(ids.shape[0]):
+                push(&self.core.inputs, self.row_of(ids[i]))
+        return 0
+
+    cpdef int64_t add_task(
+        self, object deps=(), int64_t priority=0, int64_t order=-1, int wants=1, int only=-1
+    ) except -1:
         cdef Core *core = &self.core
-        cdef int64_t n = 0
         cdef int32_t row
-        cdef Py_ssize_t i
-        cdef list above = None
         if wants < 0:
             raise ValueError(f"wants must be >= 0, not {wants}")
         if only != NONE:
             self.worker_of(only)
-        if type(deps) is not tuple or <tuple> deps:
-            above = [self.row_of(id) for id in (deps if isinstance(deps, (tuple, list)) else list(memoryview(deps)))]
-            n = len(above)
+        self.look_up_inputs(deps)
         self.reserve_rows(1)
-        reserve_edges(core, n)
+        reserve_edges(core, core.inputs.n)
         row = new_row(core, priority, order, wants, only)
-        for i in range(n - 1, -1, -1):  # lists grow at their head: the first dependency is to be the first
-            add_edge(core, above[i], row)
+        while core.inputs.n:  # lists grow at their head: from the last, so that the first dependency is the first
+            add_edge(core, pop(&core.inputs), row)
         if only != NONE:
             core.workers[only].n_only += 1
         self.start(row)
@@ -268,22 +233,24 @@ cdef class SchedulerCore:
         self.start(row)
         return id_of(&self.core, row)
 
-    def submit_many(self, const int64_t[:] priorities, const int64_t[:] indptr not None, const int64_t[:] deps not None,
-                    const int64_t[:] wants=None, const int64_t[:] orders=None):
+    def submit_many(
+        self, const int64_t[:] priorities, const int64_t[:] indptr not None, const int64_t[:] deps not None,
+        const int64_t[:] wants=None, const int64_t[:] orders=None
+    ):
         cdef Core *core = &self.core
         cdef int64_t n = indptr.shape[0] - 1
         cdef int64_t i, k, dep
         cdef int64_t *ids
         cdef int32_t row
-        cdef bint with_priorities = priorities is not None, with_wants = wants is not None, with_orders = orders is not None
-        self.check_batch(n, indptr, deps)
+        cdef bint with_priorities = priorities is not None
+        cdef bint with_wants = wants is not None
+        cdef bint with_orders = orders is not None
+        check_batch(core, indptr, deps)
         if ((with_priorities and priorities.shape[0] != n) or (with_wants and wants.shape[0] != n)
                 or (with_orders and orders.shape[0] != n)):
             raise ValueError(f"priorities, wants and orders must have {n} entries, one for each task")
         if with_wants:
-            for i in range(n):
-                if not 0 <= wants[i] <= MOST_ROWS:
-                    raise ValueError(f"wants must be >= 0, not {wants[i]}")
+            check_wants(wants)
         self.reserve_rows(n)
         reserve_edges(core, deps.shape[0])
         ids = <int64_t *> malloc(max(1, n) * sizeof(int64_t))
@@ -299,21 +266,6 @@ cdef class SchedulerCore:
                 add_edge(core, <int32_t> <uint32_t> (ids[-dep - 1] if dep < 0 else dep), row)
             self.start(row)
         return table(block, n, 1)
-
-    cdef int check_batch(self, int64_t n, const int64_t[:] indptr, const int64_t[:] deps) except -1:
-        """Raise before anything is changed."""
-        cdef int64_t i, k
-        if n < 0 or indptr[0] != 0 or indptr[n] != deps.shape[0]:
-            raise ValueError("indptr must start at 0 and end at the number of dependencies")
-        for i in range(n):
-            if indptr[i + 1] < indptr[i]:
-                raise ValueError("indptr must not decrease")
-            for k in range(indptr[i], indptr[i + 1]):
-                if deps[k] >= 0:
-                    self.row_of(deps[k])
-                elif -deps[k] - 1 >= i:
-                    raise ValueError(f"task {i} of the batch may only depend on earlier ones, not on {-deps[k] - 1}")
-        return 0
 
     # ---- wants -----------------------------------------------------------------------------------------------------
 
@@ -350,7 +302,10 @@ cdef class SchedulerCore:
         settle(&self.core)
         return True
 
-    def finish_many(self, const int64_t[:] ids not None, const int64_t[:] runs not None, int worker, const int64_t[:] nbytes not None):
+    def finish_many(
+        self, const int64_t[:] ids not None, const int64_t[:] runs not None, int worker,
+        const int64_t[:] nbytes not None
+    ):
         cdef int64_t i, n = ids.shape[0], accepted = 0
         if runs.shape[0] != n or nbytes.shape[0] != n:
             raise ValueError(f"expected {n} runs and sizes, not {runs.shape[0]} and {nbytes.shape[0]}")
@@ -362,9 +317,7 @@ cdef class SchedulerCore:
         cdef int32_t row = self.assigned_row(id, run, worker)
         if row == NONE:
             return False
-        detach(&self.core, row)
-        set_state(&self.core, row, S_WAITING)
-        fail_row(&self.core, row, id)
+        fail_run(&self.core, row)
         settle(&self.core)
         return True
 
@@ -420,15 +373,9 @@ cdef class SchedulerCore:
 
     cpdef bint secede(self, int64_t id) except -1:
         cdef int32_t row = self.reported(id)
-        cdef Task *task
-        if row == NONE:
+        if row == NONE or self.core.tasks[row].state != S_ASSIGNED or self.core.tasks[row].flags & F_SECEDED:
             return False
-        task = self.core.tasks + row
-        if task.state != S_ASSIGNED or task.flags & F_SECEDED:
-            return False
-        task.flags |= F_SECEDED
-        self.core.workers[task.worker].seceded += 1
-        worker_changed(&self.core, task.worker)
+        lend_slot(&self.core, row)
         return True
 
     cdef int32_t seceded_row(self, int64_t id) noexcept:
@@ -440,21 +387,10 @@ cdef class SchedulerCore:
         return NONE
 
     cpdef bint rejoin(self, int64_t id) except -1:
-        cdef Core *core = &self.core
         cdef int32_t row = self.seceded_row(id)
-        cdef Worker *worker
-        if row == NONE or core.tasks[row].flags & F_REJOINING:
+        if row == NONE or self.core.tasks[row].flags & F_REJOINING:
             return False
-        worker = core.workers + core.tasks[row].worker
-        if worker.rejoining.n == 0 and has_free_slot(worker) and not ready_task_is_due(core, worker):
-            worker.rejoins += 1
-            give_slot(core, row)
-            return True
-        unlink_row(core, &worker.assigned, row)
-        append_row(core, &worker.rejoining, row)
-        core.tasks[row].flags |= F_REJOINING
-        watch(core, core.tasks[row].worker)
-        return False
+        return rejoin_row(&self.core, row)
 
     cpdef bint overdraw(self, int64_t id) except -1:
         cdef int32_t row = self.seceded_row(id)
@@ -478,9 +414,7 @@ cdef class SchedulerCore:
         cdef int32_t row = self.reported(id)
         if row == NONE or core.tasks[row].state not in (S_WAITING, S_READY) or not is_active(core, row):
             return False
-        leave_state(core, row)
-        set_state(core, row, S_WAITING)
-        core.tasks[row].flags |= F_EXTERNAL | F_HANDED
+        hand_over_row(core, row)
         settle(core)
         return True
 
@@ -489,37 +423,19 @@ cdef class SchedulerCore:
         cdef int32_t row = self.reported(id)
         if row == NONE or core.tasks[row].state != S_WAITING or not core.tasks[row].flags & F_HANDED:
             return False
-        core.tasks[row].flags &= ~(F_EXTERNAL | F_HANDED)
-        set_state(core, row, S_RELEASED)
-        activate(core, row)
+        take_back_row(core, row)
         settle(core)
         return True
 
     cpdef list ready(self, int64_t n=1):
-        # Take them out and put them back, the last first: keys are total, so the order stays.
-        cdef Core *core = &self.core
-        cdef list rows = []
-        cdef int32_t row
-        while len(rows) < n and core.ready.n:
-            row = first_item(core, &core.ready).row
-            dequeue(core, &core.ready, row)
-            rows.append(row)
-        for row in reversed(rows):
-            enqueue(core, &core.ready, row)
-        return [id_of(core, row) for row in rows]
+        return first_ready(&self.core, n)
 
     # ---- the turn --------------------------------------------------------------------------------------------------
 
     cpdef list drain(self):
-        cdef Core *core = &self.core
-        cdef EffectRow *row
-        cdef int64_t i
-        end_turn(core)
-        cdef list effects = []
-        for i in range(core.n_effects):
-            row = core.effects + i
-            effects.append((row.kind, row.id, row.a, row.b))
-        core.n_effects = 0
+        end_turn(&self.core)
+        cdef list effects = effects_as_tuples(&self.core)
+        self.core.n_effects = 0
         return effects
 
     def drain_array(self):
@@ -572,32 +488,18 @@ cdef class SchedulerCore:
         return self.core.tasks[self.row_of(id)].cause
 
     cpdef list holders(self, int64_t id):
-        cdef list workers = []
-        cdef int32_t r = self.core.tasks[self.row_of(id)].holders
-        while r != NONE:
-            workers.append(self.core.replicas[r].worker)
-            r = self.core.replicas[r].next_of_task
-        return workers
+        return holders_of(&self.core, self.row_of(id))
 
     cpdef list dependencies(self, int64_t id):
-        cdef list ids = []
-        cdef int32_t e = self.core.tasks[self.row_of(id)].dependencies
-        while e != NONE:
-            ids.append(id_of(&self.core, self.core.edges[e].dependency))
-            e = self.core.edges[e].next_dependency
-        return ids
+        return dependencies_of(&self.core, self.row_of(id))
 
     cpdef list dependents(self, int64_t id):
-        cdef list ids = []
-        cdef int32_t e = self.core.tasks[self.row_of(id)].dependents
-        while e != NONE:
-            ids.append(id_of(&self.core, self.core.edges[e].dependent))
-            e = self.core.edges[e].next_dependent
-        return ids
+        return dependents_of(&self.core, self.row_of(id))
 
     def tasks(self):
         cdef int64_t row
-        return [id_of(&self.core, <int32_t> row) for row in range(self.core.n_rows) if self.core.tasks[row].state != S_FREE]
+        cdef Core *core = &self.core
+        return [id_of(core, <int32_t> row) for row in range(core.n_rows) if core.tasks[row].state != S_FREE]
 
     # ---- counts ----------------------------------------------------------------------------------------------------
 
@@ -633,8 +535,9 @@ cdef class SchedulerCore:
     # ---- views -----------------------------------------------------------------------------------------------------
 
     cdef object column(self, void *first, Py_ssize_t itemsize, const char *format):
+        cdef int64_t n = self.core.n_rows
         # `first` lies in the first row; before the first row exists there is no memory to point to.
-        return memoryview(column(self.rows, first if self.core.n_rows else NULL, self.core.n_rows, sizeof(Task), itemsize, format))
+        return memoryview(column(self.rows, first if n else NULL, n, sizeof(Task), itemsize, format))
 
     @property
     def task_state(self):

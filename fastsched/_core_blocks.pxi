@@ -1,4 +1,7 @@
-"""C memory that Python may look at: who owns it, and how it shows (PEP 3118), so that numpy need not be imported here."""
+"""C memory that Python may look at: who owns it, and how it shows (PEP 3118).
+
+So numpy can look at it without being imported here.
+"""
 
 
 cdef class Block:

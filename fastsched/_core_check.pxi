@@ -1,4 +1,7 @@
-"""Every invariant of the core, recomputed from scratch. For tests, and for machines' own check(). In every build: it raises, it does not assert."""
+"""Every invariant of the core, recomputed from scratch. For tests, and for machines' own check().
+
+In every build: it raises, it does not assert.
+"""
 
 cdef int demand(bint holds, str text, int64_t row=-1, int64_t other=-1) except -1:
     if not holds:
@@ -21,32 +24,35 @@ cdef int check_core(Core *core) except -1:
 
 cdef int check_counts(Core *core) except -1:
     cdef int64_t counts[N_STATES]
-    cdef int64_t row, i, n_free = core.resting.n
+    cdef int64_t row, i, n_free = 0, retired = 0
     cdef int32_t at = core.free_rows
     memset(counts, 0, sizeof(counts))
     for row in range(core.n_rows):
         demand(core.tasks[row].state < N_STATES, "no such state", row)
-        demand(1 <= core.tasks[row].generation <= MOST_ROWS, "generation out of range", row)
+        demand(1 <= core.tasks[row].generation <= core.last_generation, "generation out of range", row)
         counts[core.tasks[row].state] += 1
     for i in range(N_STATES):
         demand(counts[i] == core.counts[i], "the count of a state is wrong", i, core.counts[i])
     while at != NONE:
         demand(core.tasks[at].state == S_FREE, "a row in use is in the list of free rows", at)
         n_free += 1
-        demand(n_free <= core.n_rows, "the list of free rows has a cycle")
+        demand(n_free <= core.n_free_rows, "the number of free rows is wrong", n_free, core.n_free_rows)
+        retired -= core.tasks[at].generation == core.last_generation
         at = core.tasks[at].next
+    demand(n_free == core.n_free_rows, "the number of free rows is wrong", n_free, core.n_free_rows)
     for i in range(core.resting.n):
-        demand(core.tasks[core.resting.rows[i]].state == S_FREE, "a row in use is resting", core.resting.rows[i])
-    for row in range(core.n_rows):
-        if core.tasks[row].state == S_FREE and core.tasks[row].generation == MOST_ROWS:
-            n_free += 1  # retired, in no list
-    return demand(n_free == counts[S_FREE], "a free row is in no list, or in two", n_free, counts[S_FREE])
+        at = core.resting.rows[i]
+        demand(core.tasks[at].state == S_FREE, "a row in use is resting", at)
+        retired -= core.tasks[at].generation == core.last_generation
+    for row in range(core.n_rows):  # FREE in its last generation, but in neither list
+        retired += core.tasks[row].state == S_FREE and core.tasks[row].generation == core.last_generation
+    return demand(n_free + core.resting.n + retired == counts[S_FREE], "a free row is in no list, or in two", n_free)
 
 
 cdef int check_edges(Core *core) except -1:
     """Both lists of every row, and the counters that are kept over them."""
     cdef int64_t row, n_edges = 0, n_back = 0, needed, unmet
-    cdef int32_t e, before
+    cdef int32_t e, above, before
     for row in range(core.n_rows):
         if core.tasks[row].state == S_FREE:
             demand(core.tasks[row].dependencies == NONE, "a free row has dependencies", row)
@@ -56,8 +62,9 @@ cdef int check_edges(Core *core) except -1:
         e = core.tasks[row].dependencies
         while e != NONE:
             demand(core.edges[e].dependent == row, "an edge is in the dependencies of another row", row, e)
-            demand(core.tasks[core.edges[e].dependency].state != S_FREE, "a dependency is a free row", row, core.edges[e].dependency)
-            unmet += core.tasks[core.edges[e].dependency].state != S_MEMORY
+            above = core.edges[e].dependency
+            demand(core.tasks[above].state != S_FREE, "a dependency is a free row", row, above)
+            unmet += core.tasks[above].state != S_MEMORY
             n_edges += 1
             demand(n_edges <= core.n_edges, "a list of dependencies has a cycle", row)
             e = core.edges[e].next_dependency
@@ -87,14 +94,16 @@ cdef int check_replicas(Core *core) except -1:
     cdef int64_t row, n_replicas = 0, n_back = 0, n_here
     cdef int32_t r, w, before
     for row in range(core.n_rows):
-        demand((core.tasks[row].holders != NONE) == (core.tasks[row].state == S_MEMORY), "MEMORY without a holder, or a holder without", row)
+        demand((core.tasks[row].holders != NONE) == (core.tasks[row].state == S_MEMORY),
+               "MEMORY without a holder, or a holder without", row)
         before = NONE
         r = core.tasks[row].holders
         while r != NONE:
             demand(core.replicas[r].task == row, "a replica is in the list of another row", row, r)
             demand(core.replicas[r].prev_of_task == before, "a list of holders is torn", row, r)
-            demand(core.workers[core.replicas[r].worker].alive, "a removed worker holds a value", row, core.replicas[r].worker)
-            demand(find_replica(core, <int32_t> row, core.replicas[r].worker) == r, "a worker holds a value twice", row, core.replicas[r].worker)
+            w = core.replicas[r].worker
+            demand(core.workers[w].alive, "a removed worker holds a value", row, w)
+            demand(find_replica(core, <int32_t> row, w) == r, "a worker holds a value twice", row, w)
             n_replicas += 1
             before = r
             r = core.replicas[r].next_of_task
@@ -132,8 +141,10 @@ cdef int check_states(Core *core) except -1:
             continue
         computable = not task.flags & F_EXTERNAL
         demand(task.wants >= 0, "wants below 0", row, task.wants)
-        demand((task.state == S_RELEASED) != is_needed(core, <int32_t> row), "RELEASED but needed, or the other way round", row)
-        demand(task.state != S_RELEASED or task.dependents != NONE or task.flags & F_YOUNG, "a row should have been forgotten", row)
+        demand((task.state == S_RELEASED) != is_needed(core, <int32_t> row),
+               "RELEASED but needed, or the other way round", row)
+        demand(task.state != S_RELEASED or task.dependents != NONE or task.flags & F_YOUNG,
+               "a row should have been forgotten", row)
         demand(task.state != S_READY or (task.unmet == 0 and computable), "READY without its inputs", row)
         demand(task.state != S_WAITING or task.unmet > 0 or not computable, "WAITING for nothing", row)
         demand(task.state not in (S_WAITING, S_READY) or not computable or not failed_input(core, <int32_t> row),
@@ -161,13 +172,14 @@ cdef int check_item(Core *core, ReadyItem *item, int64_t ready_at, int32_t only)
 
 
 cdef int check_queue(Core *core, ReadyQueue *queue, int32_t only) except -1:
-    cdef int64_t at, gaps = 0
+    cdef int64_t at, queued, gaps = 0
     cdef ReadyItem *item
     cdef ReadyItem *before = NULL
     for at in range(queue.n_heap):
         item = queue.heap + at
         check_item(core, item, at, only)
-        demand(at == 0 or goes_before(core, queue.heap + ((at - 1) >> 2), item), "the heap is out of order", item.row, at)
+        demand(at == 0 or goes_before(core, queue.heap + ((at - 1) >> 2), item),
+               "the heap is out of order", item.row, at)
     demand(0 <= queue.head <= queue.tail <= queue.lane_room, "the lane has lost its bounds")
     for at in range(queue.head, queue.tail):
         item = queue.lane + at
@@ -179,7 +191,8 @@ cdef int check_queue(Core *core, ReadyQueue *queue, int32_t only) except -1:
         demand(before == NULL or goes_before(core, before, item), "the lane is out of order", item.row, at)
         before = item
     demand(gaps == queue.gaps, "the number of gaps in the lane is wrong", gaps, queue.gaps)
-    return demand(queue.n == queue.n_heap + queue.tail - queue.head - gaps, "the number of queued rows is wrong", queue.n)
+    queued = queue.n_heap + queue.tail - queue.head - gaps
+    return demand(queue.n == queued, "the number of queued rows is wrong", queue.n, queued)
 
 
 cdef int check_queues(Core *core) except -1:
@@ -201,7 +214,8 @@ cdef int check_list(Core *core, RowList *rows, int32_t w, bint rejoining) except
     while row != NONE:
         demand(core.tasks[row].worker == w, "a row is in the list of another worker", row, w)
         demand(core.tasks[row].prev == before, "a worker's list of rows is torn", row, w)
-        demand(((core.tasks[row].flags & F_REJOINING) != 0) == rejoining, "a rejoining row is in the wrong list", row, w)
+        demand(((core.tasks[row].flags & F_REJOINING) != 0) == rejoining,
+               "a rejoining row is in the wrong list", row, w)
         seceded += (core.tasks[row].flags & F_SECEDED) != 0
         n += 1
         demand(n <= core.n_rows, "a worker's list of rows has a cycle", w)
@@ -212,18 +226,19 @@ cdef int check_list(Core *core, RowList *rows, int32_t w, bint rejoining) except
 
 
 cdef int check_workers(Core *core) except -1:
-    cdef int32_t w, at
+    cdef int32_t w, at, seceded
     cdef int64_t row, n_only, n_assigned = 0, idle = 0, n_room = 0, n_alive = 0
     cdef Worker *worker
     for w in range(core.n_workers):
         worker = core.workers + w
         if not worker.alive:
-            demand(worker.load_at == NONE and worker.assigned.n == 0 and worker.rejoining.n == 0, "a removed worker has tasks", w)
+            demand(worker.load_at == NONE and worker.assigned.n == 0 and worker.rejoining.n == 0,
+                   "a removed worker has tasks", w)
             continue
         n_alive += 1
         demand(0 <= worker.slots <= worker.limit, "limit below slots", w)
-        demand(check_list(core, &worker.assigned, w, False) + check_list(core, &worker.rejoining, w, True) == worker.seceded,
-               "the number of seceded tasks is wrong", w, worker.seceded)
+        seceded = check_list(core, &worker.assigned, w, False) + check_list(core, &worker.rejoining, w, True)
+        demand(seceded == worker.seceded, "the number of seceded tasks is wrong", w, seceded)
         n_assigned += worker.assigned.n + worker.rejoining.n
         demand((worker.load_at != NONE) == has_room(worker), "in the heap without room, or the other way round", w)
         n_room += has_room(worker)
@@ -237,6 +252,7 @@ cdef int check_workers(Core *core) except -1:
     demand(idle == core.idle_slots, "the number of idle slots is wrong", idle, core.idle_slots)
     demand(n_room == core.n_loads, "the heap of workers is wrong", n_room, core.n_loads)
     for at in range(core.n_loads):
-        demand(core.workers[core.loads[at]].load_at == at, "a worker does not know its place in the heap", core.loads[at])
-        demand(at == 0 or not less_loaded(core, core.loads[at], core.loads[(at - 1) >> 1]), "the heap of workers is out of order", at)
+        w = core.loads[at]
+        demand(core.workers[w].load_at == at, "a worker does not know its place in the heap", w)
+        demand(at == 0 or not less_loaded(core, w, core.loads[(at - 1) >> 1]), "the heap of workers is out of order", w)
     return 0

@@ -1,4 +1,7 @@
-"""Who runs what where: the part of a drain that decides. Also rejoin, because rejoiners and ready tasks compete for slots."""
+"""Who runs what where: the part of a drain that decides.
+
+Also secede and rejoin, because rejoiners and ready tasks compete for slots.
+"""
 
 cdef inline bint has_free_slot(Worker *worker) noexcept nogil:
     return occupancy_of(worker) < worker.slots
@@ -10,6 +13,7 @@ cdef inline bint own_goes_first(Core *core, Worker *worker) noexcept nogil:
 
 
 cdef inline int place(Core *core, int32_t row, int32_t w) except -1 nogil:
+    assert has_room(core.workers + w)
     assign(core, row, w)
     core.workers[w].rejoins = 0
     return effect(core, E_ASSIGN, id_of(core, row), w, core.tasks[row].run)
@@ -56,7 +60,10 @@ cdef int32_t biggest_holder(Core *core, int32_t row, int64_t *most) noexcept nog
 
 
 cdef inline int32_t choose_worker(Core *core, int32_t row) noexcept nogil:
-    """Where its inputs are, if that costs no waiting or saves much copying; else the least loaded. There is a worker with room."""
+    """Where its inputs are, if that costs no waiting or saves much copying; else the least loaded.
+
+    There is a worker with room.
+    """
     cdef int32_t least = core.loads[0]
     cdef int32_t home
     cdef int64_t nbytes = 0
@@ -65,7 +72,7 @@ cdef inline int32_t choose_worker(Core *core, int32_t row) noexcept nogil:
     home = biggest_holder(core, row, &nbytes)
     if home == NONE or home == least or not has_room(core.workers + home):
         return least
-    if has_free_slot(core.workers + home) or nbytes >= core.locality_bytes or not less_loaded(core, least, home):
+    if nbytes >= core.locality_bytes or has_free_slot(core.workers + home) or not less_loaded(core, least, home):
         return home
     return least
 
@@ -73,6 +80,14 @@ cdef inline int32_t choose_worker(Core *core, int32_t row) noexcept nogil:
 cdef inline bint ready_task_is_due(Core *core, Worker *worker) noexcept nogil:
     """Were there so many rejoins in a row that a ready task goes first? Only if there is one that may."""
     return worker.rejoins >= REJOINS_IN_A_ROW and has_room(worker) and (core.ready.n > 0 or worker.own.n > 0)
+
+
+cdef inline int lend_slot(Core *core, int32_t row) except -1 nogil:
+    """An ASSIGNED row holds no slot from now on."""
+    cdef int32_t w = core.tasks[row].worker
+    core.tasks[row].flags |= F_SECEDED
+    core.workers[w].seceded += 1
+    return worker_changed(core, w)
 
 
 cdef inline int give_slot(Core *core, int32_t row) except -1 nogil:
@@ -85,6 +100,21 @@ cdef inline int give_slot(Core *core, int32_t row) except -1 nogil:
     task.flags &= ~(F_SECEDED | F_REJOINING)
     worker.seceded -= 1
     return worker_changed(core, task.worker)
+
+
+cdef inline bint rejoin_row(Core *core, int32_t row) except -1 nogil:
+    """A SECEDED row wants a slot: it has one at once, or waits in its worker's list."""
+    cdef int32_t w = core.tasks[row].worker
+    cdef Worker *worker = core.workers + w
+    if worker.rejoining.n == 0 and has_free_slot(worker) and not ready_task_is_due(core, worker):
+        worker.rejoins += 1
+        give_slot(core, row)
+        return True
+    unlink_row(core, &worker.assigned, row)
+    append_row(core, &worker.rejoining, row)
+    core.tasks[row].flags |= F_REJOINING
+    watch(core, w)
+    return False
 
 
 cdef int grant_rejoins(Core *core, int32_t w) except -1 nogil:
@@ -113,7 +143,10 @@ cdef int place_own(Core *core, int32_t w) except -1 nogil:
 
 
 cdef int place_ready(Core *core) except -1 nogil:
-    """Empty the common queue, the first first, while any worker has room. A worker's own tasks take part by their keys."""
+    """Empty the common queue, the first first, while any worker has room.
+
+    A worker's own tasks take part by their keys.
+    """
     cdef int32_t row, w
     while core.ready.n and core.n_loads:
         row = first_item(core, &core.ready).row

@@ -1,8 +1,11 @@
-"""The ready queue: an indexed four-ary heap, and a lane beside it. Higher priority first, then lower order, then arrival; all keys differ.
+"""The ready queue: an indexed four-ary heap, and a lane beside it.
 
-Most rows come in the order in which they go: a batch, a chain, one submit after the other. Such a row is appended to the lane, a sorted
-array, and taken from its front: O(1), where a heap of 100,000 rows costs eight levels of cache misses (placing took 75-150 ns a task, now
-30). Whoever belongs elsewhere goes to the heap; a row that was given back often belongs in front. The first row is the better of two.
+Higher priority first, then lower order, then arrival; all keys differ.
+
+Most rows come in the order in which they go: a batch, a chain, one submit after the other. Such a row is appended to
+the lane, a sorted array, and taken from its front: O(1), where a heap of 100,000 rows costs eight levels of cache
+misses (placing took 75-150 ns a task, now 30). Whoever belongs elsewhere goes to the heap; a row that was given back
+often belongs in front. The first row is the better of two.
 
 Four children to a node: half the levels of a binary heap, and the children's keys lie side by side in memory.
 """
@@ -70,6 +73,7 @@ cdef int make_room_in_lane(Core *core, ReadyQueue *queue) except -1 nogil:
 
 cdef inline int enqueue(Core *core, ReadyQueue *queue, int32_t row) except -1 nogil:
     cdef ReadyItem item
+    assert core.tasks[row].state == S_READY and core.tasks[row].ready_at == NONE
     item.priority = core.tasks[row].priority
     item.order = core.tasks[row].order
     item.row = row
@@ -136,6 +140,6 @@ cdef inline void dequeue(Core *core, ReadyQueue *queue, int32_t row) noexcept no
 
 
 cdef inline ReadyQueue *queue_of(Core *core, int32_t row) noexcept nogil:
-    """The queue in which this row waits when it is READY: the common one, or that of the only worker that may run it."""
+    """Where this row waits when it is READY: the common queue, or that of the only worker that may run it."""
     cdef int32_t only = core.tasks[row].only
     return &core.ready if only < 0 else &core.workers[only].own

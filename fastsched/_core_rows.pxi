@@ -1,4 +1,7 @@
-"""Rows and what hangs on them: ids, edges, replicas, row lists, growth of C memory, the effect queue. No decisions here."""
+"""Rows and what hangs on them: ids, edges, replicas, row lists, growth of C memory, the effect queue.
+
+No decisions here.
+"""
 
 cdef int grow(void **data, int64_t *room, int64_t need, size_t size) except -1 nogil:
     """Make room for `need` records of `size` bytes, by doubling."""
@@ -41,6 +44,31 @@ cdef inline int effect(Core *core, int64_t kind, int64_t id, int64_t a, int64_t 
     return 0
 
 
+cdef void free_memory(Core *core) noexcept nogil:
+    """All but the task rows: a Block owns those."""
+    cdef int32_t w
+    for w in range(core.n_workers):
+        free(core.workers[w].own.heap)
+        free(core.workers[w].own.lane)
+    free(core.workers)
+    free(core.loads)
+    free(core.edges)
+    free(core.replicas)
+    free(core.ready.heap)
+    free(core.ready.lane)
+    free(core.effects)
+    free(core.resting.rows)
+    free(core.young.rows)
+    free(core.gone_workers.rows)
+    free(core.free_workers.rows)
+    free(core.watched.rows)
+    free(core.to_activate.rows)
+    free(core.to_release.rows)
+    free(core.failing.rows)
+    free(core.lost.rows)
+    free(core.inputs.rows)
+
+
 # ---- rows ----------------------------------------------------------------------------------------------------------
 
 cdef inline int64_t id_of(Core *core, int32_t row) noexcept nogil:
@@ -79,6 +107,7 @@ cdef inline int32_t new_row(Core *core, int64_t priority, int64_t order, int32_t
     cdef Task *task
     if row != NONE:
         core.free_rows = core.tasks[row].next
+        core.n_free_rows -= 1
         core.counts[S_FREE] -= 1
         task = core.tasks + row
     else:
@@ -113,11 +142,12 @@ cdef inline int32_t new_row(Core *core, int64_t priority, int64_t order, int32_t
 cdef inline void free_resting_rows(Core *core) noexcept nogil:
     """Rows that were recycled in the last turn may be used again: their FORGET has been seen."""
     cdef int32_t row
-    # From the end, so that the row recycled first is used first: a new batch walks the rows of an old one in the same order.
+    # From the end, so that the row recycled first is used first: a new batch walks the rows of an old one in order.
     while core.resting.n:
         row = pop(&core.resting)
         core.tasks[row].next = core.free_rows
         core.free_rows = row
+        core.n_free_rows += 1
 
 
 # ---- lists of rows -------------------------------------------------------------------------------------------------
@@ -224,6 +254,7 @@ cdef inline int add_replica(Core *core, int32_t row, int32_t worker) except -1 n
     cdef Replica *replica
     cdef Task *task = core.tasks + row
     cdef Worker *holder = core.workers + worker
+    assert holder.alive and find_replica(core, row, worker) == NONE
     if r != NONE:
         replica = core.replicas + r
         core.free_replicas = replica.next_of_task

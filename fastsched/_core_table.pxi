@@ -1,10 +1,35 @@
-"""The transitions as data: the names, and the table from which docs/states.md and the tests are made."""
+"""What Python sees besides the core itself: names, sizes, the build, and the transitions as data.
+
+From the table docs/states.md and the tests are made.
+"""
 
 from enum import IntEnum
 from typing import NamedTuple
 
 
+cdef extern from *:
+    """
+    #ifndef FASTSCHED_DEBUG
+    #define FASTSCHED_DEBUG 0
+    #endif
+    """
+    const bint FASTSCHED_DEBUG
+
+EXTERNAL = F_EXTERNAL
+SECEDED = F_SECEDED
+BYTES_PER_TASK = sizeof(Task)
+BYTES_PER_EDGE = sizeof(Edge)
+BYTES_PER_REPLICA = sizeof(Replica)
+
+
+def build():
+    """How this module was built."""
+    return {"debug": bool(FASTSCHED_DEBUG), "compiled": True, "cython": cython.__version__}
+
+
 class State(IntEnum):
+    """Where a task row is in its life."""
+
     FREE = S_FREE
     RELEASED = S_RELEASED
     WAITING = S_WAITING
@@ -15,6 +40,8 @@ class State(IntEnum):
 
 
 class Effect(IntEnum):
+    """What the machine must do."""
+
     ASSIGN = E_ASSIGN
     DROP = E_DROP
     FREE = E_FREE
@@ -27,6 +54,8 @@ class Effect(IntEnum):
 
 
 class Event(IntEnum):
+    """What can happen to a row."""
+
     NEEDED = 1
     UNNEEDED = 2
     INPUT_MEMORY = 3
@@ -50,6 +79,8 @@ class Event(IntEnum):
 
 
 class Transition(NamedTuple):
+    """One row of the table: what `event` does to a row in `state`, if `when` holds ("" = always)."""
+
     state: State
     event: Event
     when: str
@@ -125,9 +156,11 @@ ERRED    UNNEEDED       | no dependents               | FREE     | FORGET
 
 
 def transition_table():
+    """Every (state, event) pair that does something."""
     table = []
     for line in _TABLE.strip().splitlines():
         event, when, following, effects = (part.strip() for part in line.split("|"))
         state, event = event.split()
-        table.append(Transition(State[state], Event[event], when, State[following], tuple(Effect[name] for name in effects.split())))
+        effects = tuple(Effect[name] for name in effects.split())
+        table.append(Transition(State[state], Event[event], when, State[following], effects))
     return table

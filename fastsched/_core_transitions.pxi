@@ -1,12 +1,14 @@
 """What happens to a row, and what follows for its neighbours.
 
-Theory of operation. A value is *needed* while somebody outside wants it or an active dependent (WAITING, READY or ASSIGNED, and to be
-computed here) waits for it. A transition changes one row and keeps the counters of its neighbours right; a neighbour whose need changed is
-noted in one of two lists, and `settle` works them off. So no transition calls itself through its neighbours, and a chain of a million
-rows needs no C stack. A row is looked at as it is by then: it may be noted twice.
+Theory of operation. A value is *needed* while somebody outside wants it or an active dependent (WAITING, READY or
+ASSIGNED, and to be computed here) waits for it. A transition changes one row and keeps the counters of its neighbours
+right; a neighbour whose need changed is noted in one of two lists, and `settle` works them off. So no transition calls
+itself through its neighbours, and a chain of a million rows needs no C stack. A row is looked at as it is by then: it
+may be noted twice.
 
-Activations go before releases. A release never leads to an activation, so each verb has two phases, and the states that it ends with do
-not depend on the order within a phase: what is needed in the end is computed, and an error is seen by all who need it before it is dropped.
+Activations go before releases. A release never leads to an activation, so each verb has two phases, and the states
+that it ends with do not depend on the order within a phase: what is needed in the end is computed, and an error is
+seen by all who need it before it is dropped.
 
 After `settle`, for every row:
 
@@ -20,7 +22,10 @@ After `settle`, for every row:
 # ---- settling ------------------------------------------------------------------------------------------------------
 
 cdef inline int settle(Core *core) except -1 nogil:
-    """Every verb that changes a need ends with this. First in, first out: rows become READY in the order in which they came."""
+    """Every verb that changes a need ends with this.
+
+    First in, first out: rows become READY in the order in which they came.
+    """
     cdef int64_t i = 0
     cdef int32_t row
     while i < core.to_activate.n:
@@ -36,6 +41,7 @@ cdef inline int settle(Core *core) except -1 nogil:
         if core.tasks[row].state != S_FREE and not is_needed(core, row):
             release(core, row)
     core.to_release.n = 0
+    assert core.to_activate.n == 0
     return 0
 
 
@@ -58,6 +64,7 @@ cdef inline int unneed_inputs(Core *core, int32_t row) except -1 nogil:
     cdef int32_t above
     while e != NONE:
         above = core.edges[e].dependency
+        assert core.tasks[above].needed > 0
         core.tasks[above].needed -= 1
         if not is_needed(core, above):
             push(&core.to_release, above)
@@ -79,6 +86,7 @@ cdef int activate(Core *core, int32_t row) except -1 nogil:
     """RELEASED -> READY, WAITING or ERRED: its value is needed."""
     cdef Task *task = core.tasks + row
     cdef int64_t cause = 0
+    assert task.state == S_RELEASED and is_needed(core, row)
     if task.flags & F_EXTERNAL:
         set_state(core, row, S_WAITING)
         return effect(core, E_FETCH, id_of(core, row), 0, 0)
@@ -112,6 +120,7 @@ cdef int recycle(Core *core, int32_t row) except -1 nogil:
     cdef Task *task = core.tasks + row
     cdef int32_t e = task.dependencies
     cdef int32_t above, following
+    assert task.state == S_RELEASED and task.dependents == NONE and not is_needed(core, row)
     effect(core, E_FORGET, id_of(core, row), 0, 0)
     while e != NONE:
         following = core.edges[e].next_dependency
@@ -125,8 +134,8 @@ cdef int recycle(Core *core, int32_t row) except -1 nogil:
         core.workers[task.only].n_only -= 1
     set_state(core, row, S_FREE)
     task.flags = 0
-    if task.generation == MOST_ROWS:
-        return 0  # an id is never used twice: this row has seen its last task
+    if task.generation == core.last_generation:
+        return 0  # an id is never used twice: this row has had its last task
     task.generation += 1
     return push(&core.resting, row)
 
@@ -161,7 +170,8 @@ cdef inline int make_ready(Core *core, int32_t row) except -1 nogil:
 
 
 cdef inline int leave_queue(Core *core, int32_t row) except -1 nogil:
-    """The caller sets the next state."""
+    """READY: take it from its queue. The caller sets the next state."""
+    assert core.tasks[row].state == S_READY
     if core.tasks[row].only >= 0:
         core.n_own -= 1
     dequeue(core, queue_of(core, row), row)
@@ -173,6 +183,7 @@ cdef inline int detach(Core *core, int32_t row) except -1 nogil:
     cdef Task *task = core.tasks + row
     cdef int32_t w = task.worker
     cdef Worker *worker = core.workers + w
+    assert task.state == S_ASSIGNED and w != NONE
     unlink_row(core, &worker.rejoining if task.flags & F_REJOINING else &worker.assigned, row)
     if task.flags & F_SECEDED:
         worker.seceded -= 1
@@ -197,12 +208,14 @@ cdef inline int enter_memory(Core *core, int32_t row, int32_t worker, int64_t nb
     """WAITING or detached -> MEMORY; dependents that waited for this alone become READY."""
     cdef int32_t e = core.tasks[row].dependents
     cdef int32_t below
+    assert core.tasks[row].holders == NONE
     core.tasks[row].nbytes = nbytes
     set_state(core, row, S_MEMORY)
     add_replica(core, row, worker)
     effect(core, E_MEMORY, id_of(core, row), worker, 0)
     while e != NONE:
         below = core.edges[e].dependent
+        assert core.tasks[below].unmet > 0
         core.tasks[below].unmet -= 1
         if core.tasks[below].unmet == 0 and core.tasks[below].state == S_WAITING and is_active(core, below):
             make_ready(core, below)
@@ -214,6 +227,7 @@ cdef inline int leave_memory(Core *core, int32_t row) except -1 nogil:
     """MEMORY: dependents that were READY go back to WAITING. The caller sets the next state."""
     cdef int32_t e = core.tasks[row].dependents
     cdef int32_t below
+    assert core.tasks[row].state == S_MEMORY
     while e != NONE:
         below = core.edges[e].dependent
         core.tasks[below].unmet += 1
@@ -227,6 +241,7 @@ cdef inline int leave_memory(Core *core, int32_t row) except -1 nogil:
 cdef int lose(Core *core, int32_t row) except -1 nogil:
     """MEMORY without a holder -> RELEASED, to be computed (or fetched) again if it is needed; scattered data errs."""
     cdef Task *task = core.tasks + row
+    assert task.holders == NONE
     effect(core, E_LOST, id_of(core, row), 0, 0)
     leave_memory(core, row)
     set_state(core, row, S_RELEASED)
@@ -267,6 +282,7 @@ cdef int fail_row(Core *core, int32_t row, int64_t cause) except -1 nogil:
 cdef inline int assign(Core *core, int32_t row, int32_t w) except -1 nogil:
     """READY -> ASSIGNED. The effect, if any, is the caller's."""
     cdef Task *task = core.tasks + row
+    assert core.workers[w].alive and (task.only == NONE or task.only == w)
     leave_queue(core, row)
     set_state(core, row, S_ASSIGNED)
     task.run += 1
@@ -283,6 +299,13 @@ cdef int finish_row(Core *core, int32_t row, int64_t nbytes) except -1 nogil:
     return unneed_inputs(core, row)
 
 
+cdef int fail_run(Core *core, int32_t row) except -1 nogil:
+    """ASSIGNED -> ERRED: it raised."""
+    detach(core, row)
+    set_state(core, row, S_WAITING)
+    return fail_row(core, row, id_of(core, row))
+
+
 cdef int requeue(Core *core, int32_t row) except -1 nogil:
     """ASSIGNED -> READY, WAITING or ERRED, as its inputs are now. They stay needed."""
     cdef int64_t cause
@@ -296,6 +319,23 @@ cdef int requeue(Core *core, int32_t row) except -1 nogil:
     if cause:
         return fail_row(core, row, cause)
     return 0
+
+
+# ---- computed elsewhere --------------------------------------------------------------------------------------------
+
+cdef int hand_over_row(Core *core, int32_t row) except -1 nogil:
+    """WAITING or READY -> WAITING, EXTERNAL: its inputs are not needed for it."""
+    leave_state(core, row)
+    set_state(core, row, S_WAITING)
+    core.tasks[row].flags |= F_EXTERNAL | F_HANDED
+    return 0
+
+
+cdef int take_back_row(Core *core, int32_t row) except -1 nogil:
+    """Undo a hand-over whose value has not come."""
+    core.tasks[row].flags &= ~(F_EXTERNAL | F_HANDED)
+    set_state(core, row, S_RELEASED)
+    return activate(core, row)
 
 
 # ---- the loss of a worker ------------------------------------------------------------------------------------------
@@ -339,7 +379,8 @@ cdef int lose_worker(Core *core, int32_t w) except -1 nogil:
     core.n_alive -= 1
     worker_changed(core, w)
     orphan_restricted(core, w)
-    # First take every replica away, then look who lost its last one: a row must not be computed again from an input that is gone as well.
+    # First take every replica away, then look who lost its last one: a row must not be computed again from an input
+    # that is gone as well.
     while worker.replicas != NONE:
         row = core.replicas[worker.replicas].task
         remove_replica(core, worker.replicas)

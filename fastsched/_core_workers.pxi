@@ -1,4 +1,7 @@
-"""Workers: occupancy, idle slots, and the heap of workers with room, the least loaded on top. Load is occupancy / slots."""
+"""Workers: occupancy, idle slots, and the heap of workers with room, the least loaded on top.
+
+Load is occupancy / slots.
+"""
 
 cdef inline int32_t occupancy_of(Worker *worker) noexcept nogil:
     """Tasks that hold a slot, or wait there for one. A report of lent slots may be older than the tasks it counts."""
@@ -59,6 +62,7 @@ cdef inline int worker_changed(Core *core, int32_t w) except -1 nogil:
     cdef Worker *worker = core.workers + w
     cdef int32_t at = worker.load_at
     cdef int32_t idle = max(0, worker.slots - occupancy_of(worker)) if worker.alive and worker.open else 0
+    assert 0 <= worker.seceded <= worker.assigned.n + worker.rejoining.n
     core.idle_slots += idle - worker.idle
     worker.idle = idle
     if has_room(worker):

@@ -24,9 +24,22 @@ REPORTS = [
     ("hand_over", ()),
     ("take_back", ()),
 ]
-QUESTIONS = (
-    "state flags run worker nbytes wants needed unmet order priority cause holders dependencies dependents".split()
-)
+QUESTIONS = [
+    "state",
+    "flags",
+    "run",
+    "worker",
+    "nbytes",
+    "wants",
+    "needed",
+    "unmet",
+    "order",
+    "priority",
+    "cause",
+    "holders",
+    "dependencies",
+    "dependents",
+]
 
 
 def forgotten(core: SchedulerCore) -> int:
@@ -174,6 +187,7 @@ def test_an_unknown_worker_raises(call: object) -> None:
         lambda core: core.add_external(wants=-1),
         lambda core: core.count(7),
         lambda core: core.count(-1),
+        lambda core: SchedulerCore(last_generation=0),
     ],
 )
 def test_a_number_out_of_range_raises(call: object) -> None:
@@ -192,3 +206,16 @@ def test_unwant_many_lets_go_of_all() -> None:
     with pytest.raises(KeyError):
         core.unwant_many(ids)
     core.check()
+
+
+def test_a_row_retires_after_its_last_generation() -> None:
+    core = SchedulerCore(last_generation=3)
+    ids = []
+    for _ in range(500):
+        ids.append(core.add_task())
+        core.unwant(ids[-1])
+        drained(core)
+    assert len(set(ids)) == 500
+    assert max(id >> 32 for id in ids) == 3
+    assert len(core.task_state) == 167
+    assert not any(core.known(id) for id in ids)

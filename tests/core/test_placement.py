@@ -222,3 +222,30 @@ def test_idle_slots_are_those_of_open_workers(n: int) -> None:
     assert core.idle_slots == n - 1
     core.remove_worker(0)
     assert core.idle_slots == 0
+
+
+def test_a_task_that_is_given_back_goes_before_those_that_came_after_it() -> None:
+    core = core_with(1)
+    ids = [core.add_task() for _ in range(6)]
+    for _ in range(3):
+        assert placed(core) == [(ids[0], 0)]
+        assert core.give_back(ids[0], core.run(ids[0]), 0)
+        core.check()
+        assert core.ready(9) == ids
+
+
+def test_the_queue_stays_small_and_sorted_while_tasks_come_and_go() -> None:
+    core = core_with(1)
+    core.set_open(0, False)
+    first = core.add_task()
+    middle: list[int] = []
+    for i in range(2000):
+        middle.append(core.add_task())
+        if i % 3:
+            core.unwant(middle.pop(-1 - i % len(middle)))  # gaps everywhere but at the ends
+        if i % 100 == 0:
+            core.check()
+    assert core.ready(5000) == [first, *middle]
+    core.set_open(0, True)
+    assert placed(core) == [(first, 0)]
+    core.check()

@@ -1,13 +1,13 @@
 """Big graphs: no recursion however deep, linear however wide.
 
-Time is compared with that of a tenth of the size, by the best of three, so that a loaded machine does not fail a test; quadratic work
-would be ten times over.
+A step that looked at all 100,000 neighbours of each of 100,000 rows would take 10 s of CPU time at the least; linear
+ones take a few hundredths. So a bound of 2 s holds on a slow and loaded machine, and no quadratic step passes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
+from time import thread_time
 
 import numpy as np
 import pytest
@@ -94,13 +94,13 @@ def work(build: Callable[[SchedulerCore, int], np.ndarray]) -> Callable[[int], f
 
     def measured(n: int) -> float:
         core = core_with(1 << 30)
-        begin = perf_counter()
+        begin = thread_time()
         ids = build(core, n)
         assert run_to_the_end(core) == len(ids)
         wanted = ids[np.asarray(core.task_wants)[ids & 0xFFFFFFFF] > 0]
         core.unwant_many(wanted)
         assert core.n_tasks == 0
-        return perf_counter() - begin
+        return thread_time() - begin
 
     return measured
 
@@ -110,9 +110,9 @@ def lost_replicas(n: int) -> float:
     core = core_with(1 << 30)
     fan_in(core, n)
     run_to_the_end(core, turns=1)
-    begin = perf_counter()
+    begin = thread_time()
     core.remove_worker(0)
-    seconds = perf_counter() - begin
+    seconds = thread_time() - begin
     assert core.count(State.READY) == n
     return seconds
 
@@ -122,9 +122,9 @@ def failed_at_once(n: int) -> float:
     core = core_with(1)
     ids = fan_out(core, n)
     core.drain_array()
-    begin = perf_counter()
+    begin = thread_time()
     assert core.err(int(ids[0]))
-    seconds = perf_counter() - begin
+    seconds = thread_time() - begin
     assert core.count(State.ERRED) == n
     return seconds
 
@@ -135,6 +135,4 @@ def failed_at_once(n: int) -> float:
     ids=["fan-in", "fan-out", "loss", "failure"],
 )
 def test_wide_graphs_cost_linear_time(seconds: Callable[[int], float]) -> None:
-    small = min(seconds(10_000) for _ in range(3))
-    large = min(seconds(100_000) for _ in range(3))
-    assert large < 40 * small
+    assert seconds(100_000) < 2

@@ -221,7 +221,7 @@ class CoreAndTwin(RuleBasedStateMachine):
             )
         for worker in self.twin.workers:
             assert self.starts(effects, worker) == self.starts(expected, worker)
-        # A row may err, or be fetched, on the way to being released in the same turn: only where it stayed so, both must tell.
+        # A row may err, or be fetched, on the way to being released in one turn: both must tell where it stayed so.
         for kind, state in ((Effect.ERRED, State.ERRED), (Effect.FETCH, State.WAITING)):
             assert self.told(effects, kind, state) == self.told(expected, kind, state), kind.name
         self.check_forgotten_last(effects)

@@ -1,7 +1,7 @@
 """The core again, in plain Python and as slowly as one likes: what it should do, said in another way.
 
-The core keeps counters and passes changes on; the twin recomputes who is needed from the whole graph and applies rules until none applies.
-It learns ids from the core, and otherwise shares nothing with it.
+The core keeps counters and passes changes on; the twin recomputes who is needed from the whole graph and applies rules
+until none applies. It learns ids from the core, and otherwise shares nothing with it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Twin:
 
     def settle(self) -> None:
         erred: list[TwinTask] = []
-        while any([self.advance(task, erred) for task in self.tasks.values()]):
+        while any(self.advance(task, erred) for task in self.tasks.values()):
             pass
         changed = True
         while changed:  # which of several reasons an error is blamed on is free
@@ -92,7 +92,7 @@ class Twin:
             for task in erred:
                 task.causes |= {c for dep in task.deps for c in self.tasks[dep].causes}
             changed = before != [len(task.causes) for task in erred]
-        while any([self.retire(task) for task in list(self.tasks.values())]):
+        while any(self.retire(task) for task in list(self.tasks.values())):
             pass
 
     def advance(self, task: TwinTask, erred: list[TwinTask]) -> bool:

@@ -1,0 +1,33 @@
+"""Many tasks at once: checked as a whole before anything is changed, then added one by one."""
+
+cdef int32_t known_row(Core *core, int64_t id) except -1:
+    """For verbs of ownership: the row, or KeyError."""
+    cdef int32_t row = find_row(core, id)
+    if row == NONE:
+        raise KeyError(f"unknown task id {id}")
+    return row
+
+
+cdef int check_batch(Core *core, const int64_t[:] indptr, const int64_t[:] deps) except -1:
+    """Do these describe a graph? Each task may depend on known ids, and on earlier tasks of the batch."""
+    cdef int64_t i, k, n = indptr.shape[0] - 1
+    if n < 0 or indptr[0] != 0 or indptr[n] != deps.shape[0]:
+        raise ValueError("indptr must start at 0 and end at the number of dependencies")
+    for i in range(n):
+        if indptr[i + 1] < indptr[i]:
+            raise ValueError("indptr must not decrease")
+    for i in range(n):
+        for k in range(indptr[i], indptr[i + 1]):
+            if deps[k] >= 0:
+                known_row(core, deps[k])
+            elif deps[k] < -i:
+                raise ValueError(f"task {i} of the batch may only depend on earlier ones, not on {-deps[k] - 1}")
+    return 0
+
+
+cdef int check_wants(const int64_t[:] wants) except -1:
+    cdef int64_t i
+    for i in range(wants.shape[0]):
+        if not 0 <= wants[i] <= MOST_ROWS:
+            raise ValueError(f"wants must be >= 0, not {wants[i]}")
+    return 0
