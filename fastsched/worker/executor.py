@@ -3,7 +3,7 @@
 One concern: give every started job a thread, and every waiting thread its job. A thread that has finished a job
 reports it to the machine and takes the next one in the same critical section, without a hand-off. Held by `server`;
 may import the machine, the runner, the page and the context. Knows no socket: what is to be sent is the server's
-affair (`flush`, `wake`).
+affair (`flush`, `leave`, `arm`).
 
 Which thread does what
 ----------------------
@@ -32,7 +32,7 @@ __all__ = ["Executor"]
 IDLE_SECONDS = 5.0
 """How long a parked thread beyond the number of slots stays: starting one costs 100 us, keeping one some memory."""
 
-FINE_MICROS = 500.0
+FINE_MICROS = 200.0
 """Before a job that may run longer than this, the news is sent; sending costs some 20 us."""
 
 
@@ -51,8 +51,10 @@ class Executor:
         What tasks see of the worker.
     flush : callable
         Sends what the machine has to tell, in the calling thread.
-    wake : callable
-        Has another thread do that soon; cheap.
+    leave : callable
+        The same, unless more news will follow at once and may leave together with it.
+    arm : callable
+        Has another thread send it, soon; cheap.
     idle_seconds : float
         See `IDLE_SECONDS`.
     """
@@ -64,7 +66,8 @@ class Executor:
         page: Page,
         host: Host,
         flush: Callable[[], None],
-        wake: Callable[[], None],
+        leave: Callable[[], None],
+        arm: Callable[[], None],
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._machine = machine
@@ -72,7 +75,8 @@ class Executor:
         self._page = page
         self._host = host
         self._flush = flush
-        self._wake = wake
+        self._leave = leave
+        self._arm = arm
         self._idle_seconds = idle_seconds
         self._parked: list[_TaskThread] = []
         self._rejoining: dict[Job, _TaskThread] = {}
@@ -110,7 +114,7 @@ class Executor:
             with self._lock:
                 self._machine.failed(job, could_not_start(job, self._host.name, error))
                 starts = self._machine.starts()
-            self._wake()
+            self._arm()
             return starts
         return []
 
@@ -135,7 +139,7 @@ class Executor:
         self._page.give(thread.seat)
         thread.seat = NO_SEAT
         self.begin(starts)
-        self._wake()
+        self._arm()
 
     def rejoin(self, task: CurrentTask) -> None:
         """Wait for a slot."""
@@ -147,7 +151,7 @@ class Executor:
             if not here:
                 self._rejoining[task.job] = thread
         if here:
-            self._wake()
+            self._arm()
         else:
             thread.wake.acquire()  # whoever gives us the slot sends the news
         task.seceded = False
@@ -201,7 +205,7 @@ class Executor:
         if following is None or following.function.micros > FINE_MICROS:
             self._flush()
         else:
-            self._wake()
+            self._leave()
         return following
 
     def _park(self, thread: _TaskThread) -> Job | None:

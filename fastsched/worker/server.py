@@ -68,6 +68,12 @@ log = logging.getLogger(__name__)
 FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put))
 """What the scheduler orders."""
 
+GATHER_SECONDS = 0.0003
+"""Reports of tasks that follow each other closely are gathered so long: a message costs as much as five no-ops."""
+
+BACKSTOP_SECONDS = 0.001
+"""What was left for later leaves after this time at the latest, even if a task that was known to be short is not."""
+
 GC_THRESHOLDS = (20_000, 20, 20)
 """Young objects here are mostly records of tasks, which need no collector; the default of 700 costs 5 % of a no-op."""
 
@@ -141,9 +147,10 @@ class WorkerServer:
         self._send_lock = threading.Lock()
         self._machine = WorkerMachine(settings.config, settings.nthreads, settings.name, seed=os.getpid())
         self._page = Page(_own_path(settings, "page"), settings.nthreads)
-        self._executor = Executor(self._machine, self._lock, self._page, self, self.flush, self._wake)
-        self._waker = Waker(loop, self._woken)
-        self._is_woken = False
+        self._executor = Executor(self._machine, self._lock, self._page, self, self.flush, self._leave, self._arm)
+        self._waker = Waker(loop, self._on_armed)
+        self._is_armed = False  # the backstop: it will come by
+        self._flushed = 0.0  # when a message last left
         self._client = WorkerClientChannel(self._forward)
         self._peers = DataPeers(loop, Role.WORKER, settings.worker_key, settings.config)
         self._listener: Listener | None = None
@@ -269,6 +276,7 @@ class WorkerServer:
 
     def flush(self) -> None:
         """Do and send all that the machine has. From any thread."""
+        self._flushed = self._clock()
         with self._send_lock:
             with self._lock:
                 actions = self._machine.drain()
@@ -295,15 +303,31 @@ class WorkerServer:
                 starts.append(action)
         self._executor.begin(starts)
 
-    def _wake(self) -> None:
-        """Have the loop's thread flush soon. From any thread."""
-        if not self._is_woken:
-            self._is_woken = True
+    def _leave(self) -> None:
+        """There is news that may wait for more: send it if the last message left long ago. From any thread."""
+        if self._clock() - self._flushed > GATHER_SECONDS:
+            self.flush()
+        else:
+            self._arm()
+
+    def _arm(self) -> None:
+        """See to it that what is left for later does leave, even if nobody comes by. From any thread."""
+        if not self._is_armed:
+            self._is_armed = True
             self._waker.wake()
 
-    def _woken(self) -> None:
-        self._is_woken = False
-        self.flush()
+    def _on_armed(self) -> None:
+        self.loop.call_later(BACKSTOP_SECONDS, self._backstop)
+
+    def _backstop(self) -> None:
+        """Send what was left; while there is some, come again."""
+        self._is_armed = False  # before looking: who leaves something after this look arms anew
+        with self._lock:
+            news = self._machine.has_news
+        if news and not self._ending:
+            self._is_armed = True
+            self.flush()
+            self._on_armed()
 
     def _forward(self, message: Message) -> None:
         """Send a message of the client inside this worker, after the news that came before it."""

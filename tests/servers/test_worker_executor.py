@@ -258,7 +258,7 @@ def test_futures_inside_a_result_are_named_in_the_report_and_released_after_it()
 
 
 def test_news_is_sent_before_a_task_that_may_take_long():
-    with rig(wakes=False) as world:
+    with rig(gathers=False) as world:
         world.submit(pass_gate, "first")
         world.submit(child, "second", "second runs")
         gates["first"].set()

@@ -26,7 +26,7 @@ def task_id(n: int) -> int:
 class Rig:
     """The host of an executor. Sends what is to be sent into a queue, in the thread that has the news."""
 
-    def __init__(self, nthreads: int = 1, idle_seconds: float = 5.0, wakes: bool = True) -> None:
+    def __init__(self, nthreads: int = 1, idle_seconds: float = 5.0, gathers: bool = True) -> None:
         self.name = "w"
         self.address = "unix:///here"
         self.nthreads = nthreads
@@ -34,8 +34,8 @@ class Rig:
         self.lock = threading.Lock()
         self.machine = WorkerMachine(self.config, nthreads, self.name, self.address)
         self.page = Page("", nthreads)
-        wake = self.flush if wakes else _nothing
-        self.executor = Executor(self.machine, self.lock, self.page, self, self.flush, wake, idle_seconds)
+        later = self.flush if gathers else _nothing
+        self.executor = Executor(self.machine, self.lock, self.page, self, self.flush, later, later, idle_seconds)
         self.messages: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self.flushed_client = 0
         self.lent: list[int] = []
@@ -131,4 +131,4 @@ def rig(nthreads: int = 1, **options: Any) -> Iterator[Rig]:
 
 
 def _nothing() -> None:
-    """A wake that wakes nobody."""
+    """News is left, and nobody comes for it."""
