@@ -336,15 +336,14 @@ def test_without_hope_for_a_worker_all_that_waits_ends_and_a_worker_brings_hope_
     assert worker.news() == ["run d"]
 
 
-def test_giving_up_while_a_worker_is_there_ends_nothing_before_it_has_gone(world):
+def test_giving_up_takes_effect_when_the_last_worker_is_gone(world):
     client, worker = world.client(), world.worker()
     client.submit("a")
     world.machine.give_up("no more", world.now)
     world.settle()
     assert client.news() == []
     assert worker.news() == ["run a"]
-    worker.die(executing=[])
-    world.lost(worker)
+    worker.die()
     assert client.news() == ["erred a NO_WORKERS"]
 
 

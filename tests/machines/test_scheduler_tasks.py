@@ -552,3 +552,24 @@ def test_an_error_of_a_kind_that_a_task_may_have_is_passed_on(world):
     worker.fail("a", ErrorKind.SERIALIZATION)
     assert client.news() == ["erred a SERIALIZATION"]
     assert worker.news() == ["run a"]
+
+
+def test_what_a_workers_tasks_are_told_does_not_break_up_its_batches(world):
+    worker = world.worker(nthreads=4)
+    for key in "abcd":
+        source = worker.submit(f"in {key}")
+        worker.submit(f"out {key}", [source])
+        worker.release(source)
+        worker.finish(f"in {key}")
+    worker.news()
+    kinds: list[str] = []
+    hear = worker.hear
+
+    def note(message):
+        kinds.append(type(message).__name__)
+        hear(message)
+
+    worker.hear = note
+    worker.finish(*[f"out {key}" for key in "abcd"])
+    assert sorted(kinds) == ["Free", "Report"]
+    assert len(worker.news()) == 8
