@@ -10,8 +10,8 @@ Called by `net`. Imports framing, shapes and messages; the only module that impo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 import msgpack
 
@@ -51,6 +51,8 @@ class _Packer:
         self.attached.append(obj.view)
         return ATTACHED
 
+
+MapHook: TypeAlias = Callable[[dict[str, Any]], Any]
 
 _unpackb = msgpack.unpackb
 
@@ -114,6 +116,14 @@ def _halves(message: Message, config: Config) -> Iterator[Message]:
     yield kind._make(second)
 
 
+class _Reader(NamedTuple):
+    """How to read the messages of one code."""
+
+    kind: Any
+    checker: shapes.Checker
+    maps: MapHook | None
+
+
 class Decoder:
     """Bytes of one peer to messages.
 
@@ -125,13 +135,14 @@ class Decoder:
         What this peer may send.
     """
 
-    __slots__ = ("_allowed", "_broken", "_config", "_frames")
+    __slots__ = ("_allowed", "_broken", "_config", "_frames", "_readers")
 
     def __init__(self, config: Config, allowed: frozenset[type]) -> None:
         self._config = config
         self._allowed = allowed
         self._frames = FrameDecoder(config)
         self._broken = False
+        self._readers: dict[int, _Reader] = {}
 
     @property
     def midway(self) -> bool:
@@ -156,34 +167,46 @@ class Decoder:
 
     def _message(self, packet: Packet) -> Message:
         code, control, buffers = packet
-        kind = MESSAGES.get(code)
-        if kind is None:
-            raise ProtocolError(f"no message has the code {code}")
-        if kind not in self._allowed:
-            raise ProtocolError(f"this peer may not send {kind.__name__}")
+        reader = self._readers.get(code)
+        if reader is None:
+            reader = self._readers[code] = self._admit(code)
+        kind, checker, maps = reader
         try:
-            fields = self._unpack(control, buffers)
+            fields = self._unpack(control, buffers, maps)
         except ProtocolError:
             raise
         except (ValueError, TypeError, RecursionError, MemoryError, msgpack.UnpackException) as error:
             raise ProtocolError(f"a {kind.__name__} message is no msgpack: {type(error).__name__} {error}") from error
-        shapes.check(kind, fields, self._config.depth)
-        return cast(Message, cast(Any, kind)._make(fields))
+        if not checker(fields, self._config.depth):
+            raise ProtocolError(f"a {kind.__name__} message of the wrong shape")
+        message: Message = kind._make(fields)
+        return message
 
-    def _unpack(self, control: bytes | bytearray, buffers: tuple[bytearray, ...]) -> Any:
+    def _admit(self, code: int) -> _Reader:
+        """How to read the messages of this code, if the peer may send them."""
+        kind: Any = MESSAGES.get(code)
+        if kind is None:
+            raise ProtocolError(f"no message has the code {code}")
+        if kind not in self._allowed:
+            raise ProtocolError(f"this peer may not send {kind.__name__}")
+        return _Reader(kind, shapes.checker(kind), None if shapes.holds_plain_data(kind) else _refuse_map)
+
+    def _unpack(self, control: bytes | bytearray, buffers: tuple[bytearray, ...], maps: MapHook | None) -> Any:
         size = len(control)
         if size > TRUSTED_BYTES:
             probe = msgpack.Unpacker(max_buffer_size=size)
             probe.feed(control)
             probe.skip()
         attach = _Attaching(buffers) if buffers else None
+        config = self._config
         fields = _unpackb(
             control,
             use_list=False,
+            object_hook=maps,
             ext_hook=attach or _attach_nothing,
             unicode_errors="surrogatepass",
-            max_array_len=min(self._config.array_items, size),
-            max_map_len=min(self._config.map_items, size),
+            max_array_len=size if size < config.array_items else config.array_items,
+            max_map_len=size if size < config.map_items else config.map_items,
         )
         if attach is not None and attach.left:
             raise ProtocolError("a buffer that the message does not name")
@@ -204,3 +227,8 @@ class _Attaching:
 
 def _attach_nothing(code: int, content: bytes) -> Buffer:
     raise ProtocolError("an extension in a message without buffers")
+
+
+def _refuse_map(content: dict[str, Any]) -> Any:
+    """Said at the first: an empty map takes one byte on the wire and 64 in memory."""
+    raise ProtocolError("a map in a message without plain data")

@@ -16,10 +16,9 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Protocol, Union, get_args, get_origin, get_type_hints
 
-from fastsched.errors import ProtocolError
 from fastsched.wire.messages import Buffer, Frames
 
-__all__ = ["batches", "check"]
+__all__ = ["Checker", "batches", "checker", "holds_plain_data"]
 
 INTEGER = "-0x8000000000000000 <= {0} <= 0x7FFFFFFFFFFFFFFF"
 PLAIN = frozenset((NoneType, bool, int, float, str, bytes))
@@ -32,27 +31,6 @@ class Checker(Protocol):
         """`depth`: how deep plain data may nest."""
 
 
-def check(kind: type, fields: Any, depth: int) -> None:
-    """See that the fields of a decoded message are what its annotations promise.
-
-    Parameters
-    ----------
-    kind : type
-        The message type.
-    fields : object
-        What was decoded.
-    depth : int
-        How deep plain data may nest.
-
-    Raises
-    ------
-    ProtocolError
-        They are not.
-    """
-    if not checker(kind)(fields, depth):
-        raise ProtocolError(f"a {kind.__name__} message of the wrong shape")
-
-
 @cache
 def batches(kind: type) -> tuple[int, ...]:
     """The positions of a message's fields that are batches: items or numbers that say the same in two messages."""
@@ -63,6 +41,12 @@ def batches(kind: type) -> tuple[int, ...]:
             if _is_item(element) or get_origin(element) is tuple or _bare(element) is int:
                 found.append(index)
     return tuple(found)
+
+
+@cache
+def holds_plain_data(kind: type) -> bool:
+    """Whether a field of a message is plain data, in which maps may stand."""
+    return any(hint is Any or Any in get_args(hint) for hint in _hints(kind).values())
 
 
 @cache

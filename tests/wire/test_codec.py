@@ -248,7 +248,7 @@ def test_the_checker_agrees_with_the_annotations_in_every_place(kind: Any) -> No
 @pytest.mark.parametrize("kind", MESSAGES.values(), ids=lambda kind: kind.__name__)
 def test_a_message_of_the_wrong_shape_is_refused(kind: Any) -> None:
     for fields in (None, [], {}, [None] * len(kind._fields)):
-        with pytest.raises(ProtocolError, match=kind.__name__):
+        with pytest.raises(ProtocolError, match="message"):
             decode(raw(kind, msgpack.packb(fields)))
 
 
@@ -340,6 +340,18 @@ def test_a_bomb_costs_the_connection_and_no_memory(control: bytes) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2_000_000 + 20 * len(control)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MESSAGES.values() if kind not in (Answer, Call)])
+def test_maps_stand_in_plain_data_only(kind: type) -> None:
+    """An empty map takes one byte on the wire and 64 in memory; the first ends the message."""
+    control = b"\xdc\xff\xff" + b"\x80" * 0xFFFF
+    tracemalloc.start()
+    with pytest.raises(ProtocolError, match="map"):
+        decode(raw(kind, control))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 * len(control)
 
 
 def test_the_worst_claim_that_is_not_looked_through_first_is_harmless() -> None:

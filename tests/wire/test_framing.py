@@ -138,6 +138,20 @@ def test_a_frame_that_breaks_a_rule_is_refused_at_its_header(data: bytes) -> Non
         decoder.feed(data[-1:])
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        header(11, 1) + bytes(11),
+        header(1, 1, 1) + b"c" + header(1, 1) + b"c",
+        header(5, PIECE) + bytes(5) + header(0, BUFFER),
+    ],
+    ids=["too long", "in the place of a buffer", "a buffer after a piece of a message"],
+)
+def test_a_frame_that_breaks_a_rule_is_refused_also_if_it_is_all_there(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        FrameDecoder(TIGHT).feed(data)
+
+
 def test_limits_are_exact() -> None:
     control, buffers = b"c" * 25, (bytearray(5), bytearray(6), bytearray(4))
     data = joined(packet(1, control, buffers), frame_bytes=10)
