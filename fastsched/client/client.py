@@ -34,7 +34,7 @@ from fastsched.errors import CancelledError, ClosedError
 from fastsched.phase import Phase
 from fastsched.timing import Timeout, seconds
 from fastsched.wire import keys, payload
-from fastsched.wire.messages import Frames, ScatterItem, TaskItem
+from fastsched.wire.messages import Frames, ScatterItem, TaskItem, Verb
 
 __all__ = ["Client", "LinkedClient"]
 
@@ -128,7 +128,7 @@ class Client(ClusterFace):
 
     # -- submitting ---------------------------------------------------------------------------------------------------
 
-    def submit(  # noqa: PLR0913  dask's parameters
+    def submit(
         self,
         func: Callable[..., T],
         *args: Any,
@@ -198,7 +198,7 @@ class Client(ClusterFace):
         session.post(session.machine.submit, record, item, function)
         return future
 
-    def map(  # noqa: PLR0913  dask's parameters
+    def map(
         self,
         func: Callable[..., T],
         *iterables: Iterable[Any],
@@ -515,6 +515,14 @@ class Client(ClusterFace):
         finally:
             if self._owned is not None:
                 self._owned.close(limit)
+
+    def shutdown(self) -> None:
+        """Stop the scheduler and its workers, for everybody, then close this client."""
+        if self.cluster is not None:
+            self.cluster.close()
+        elif self.status is not Phase.CLOSED:
+            self._session.call(Verb.SHUTDOWN, (), None, self._timeout)
+        self.close()
 
     def __enter__(self) -> Client:
         return self

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from fastsched import Client, LocalCluster
+from tests.cluster.commands import run, scheduler
+
+__all__ = ["client", "cluster", "remaining", "run", "scheduler"]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,7 @@ def client(cluster: LocalCluster) -> Iterator[Client]:
 
 
 def remaining(client: Client, seconds: float = 5.0) -> dict[str, int]:
-    """Tasks in the scheduler, by state, once there are none or `seconds` have passed: workers release a moment later."""
+    """Tasks in the scheduler, by state, once there are none or after `seconds`: workers release a moment later."""
     deadline = time.monotonic() + seconds
     while True:
         left = {state: count for state, count in client.scheduler_info()["tasks"].items() if count}

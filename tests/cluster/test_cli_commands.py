@@ -1,10 +1,8 @@
 """The two commands as a person meets them: processes that start, work together, explain themselves, and end."""
 
 import os
-import select
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,68 +12,10 @@ import pytest
 from fastsched import Client, __version__
 from fastsched.errors import AddressError
 from fastsched.net.address import AccessFile
+from tests.cluster.commands import Command
 from tests.servers.spawned import SECONDS, wait_for_end
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="waits for strangers' ends by pidfd")
-
-ROOT = Path(__file__).parents[2]
-
-
-class Command:
-    """One of the commands in a process, in a directory of the test's."""
-
-    def __init__(self, directory: Path, name: str, *arguments: str, **environ: str) -> None:
-        self.errors = directory / f"{name}-{len(list(directory.iterdir()))}.err"
-        with self.errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", f"fastsched.cli.{name}", *arguments],
-                cwd=directory,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                bufsize=0,  # so that select knows of every line that is left
-            )
-
-    def line(self) -> str:
-        """The next line that it prints."""
-        assert select.select([self.process.stdout], [], [], SECONDS)[0], self.said()
-        line = self.process.stdout.readline().decode()
-        assert line, self.said()
-        return line.rstrip("\n")
-
-    def said(self) -> str:
-        """What it has said on standard error so far."""
-        return self.errors.read_text()
-
-    def ends(self) -> int:
-        """Its exit code."""
-        return self.process.wait(SECONDS)
-
-    def clean_up(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-
-@pytest.fixture
-def run(tmp_path):
-    commands = []
-
-    def start(name, *arguments, **environ):
-        commands.append(Command(tmp_path, name, *arguments, **environ))
-        return commands[-1]
-
-    yield start
-    for command in commands:
-        command.clean_up()
-
-
-@pytest.fixture
-def scheduler(run):
-    command = run("scheduler")
-    command.line()
-    command.line()
-    return command
 
 
 def worker_pids(command: Command, count: int) -> list[int]:
@@ -91,7 +31,8 @@ def test_a_program_computes_on_a_cluster_of_commands(scheduler, run, tmp_path):
     with Client(str(tmp_path / "fastsched.json")) as client:
         client.wait_for_workers(2)
         assert sum(client.gather(client.map(abs, range(-100, 0)))) == 5050
-        assert client.nthreads() == {"ant-0": 3, "ant-1": 3}
+        workers = client.scheduler_info()["workers"].values()
+        assert {worker["name"]: worker["nthreads"] for worker in workers} == {"ant-0": 3, "ant-1": 3}
 
 
 def test_a_worker_may_be_started_before_its_scheduler(run, tmp_path):
@@ -102,7 +43,7 @@ def test_a_worker_may_be_started_before_its_scheduler(run, tmp_path):
     run("scheduler")
     with Client(str(_when_written(tmp_path / "fastsched.json"))) as client:
         client.wait_for_workers(1)
-        assert list(client.nthreads()) == ["early"]
+        assert [worker["name"] for worker in client.scheduler_info()["workers"].values()] == ["early"]
 
 
 def _when_written(path: Path) -> Path:

@@ -168,7 +168,8 @@ def test_a_script_without_a_guard_and_without_close(tmp_path) -> None:
 
 
 def test_the_repl() -> None:
-    code = "from fastsched import Client\nc = Client(n_workers=1)\ndef f(x):\n    return x + 1\n\nprint(c.submit(f, 1).result())\n"
+    code = "from fastsched import Client\nc = Client(n_workers=1)\n"
+    code += "def f(x):\n    return x + 1\n\nprint(c.submit(f, 1).result())\n"
     done = subprocess.run(
         [sys.executable, "-i", "-q"], input=code, capture_output=True, text=True, timeout=50, cwd=ROOT
     )
@@ -178,7 +179,8 @@ def test_the_repl() -> None:
 
 def test_modules_beside_the_script_and_the_working_directory_reach_the_workers(tmp_path) -> None:
     (tmp_path / "beside.py").write_text("import os\ndef where():\n    return os.getcwd(), os.environ['COLOUR']\n")
-    code = "import beside, os\nfrom fastsched import Client\nwith Client(n_workers=1) as c:\n    print(c.submit(beside.where).result())\n"
+    code = "import beside\nfrom fastsched import Client\n"
+    code += "with Client(n_workers=1) as c:\n    print(c.submit(beside.where).result())\n"
     (tmp_path / "script.py").write_text(code)
     env = {**os.environ, "COLOUR": "blue", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

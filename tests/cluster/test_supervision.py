@@ -20,7 +20,7 @@ def test_workers_that_cannot_start_are_given_up_and_the_waiting_are_told(monkeyp
     monkeypatch.setattr(supervisor.Helper.start.__func__, "__defaults__", (entry,))
     with Client(n_workers=2, set_as_default=False) as client:
         before = client.submit(inc, 1)
-        with pytest.raises(NoWorkers, match="worker processes in a row|fork helper"):
+        with pytest.raises(NoWorkers, match=r"worker processes in a row|fork helper"):
             before.result(timeout=30)
         with pytest.raises(NoWorkers):
             client.submit(inc, 2).result(timeout=30)
