@@ -175,14 +175,14 @@ class Stream:
 
     def _on_writable(self) -> None:
         """Send what waits, as far as the socket takes it."""
+        failure: OSError | None = None
         with self._lock:
             if self._state is State.CLOSED:
                 return
             try:
                 self._send_backlog()
             except OSError as error:
-                self._soon(self._finish, error)
-                self._backlog.clear()
+                failure = error
             if not self._backlog:
                 self._loop.remove_writer(self._fd)
                 self._writer_armed = False
@@ -192,8 +192,8 @@ class Stream:
             flushed = self._state is State.FLUSHING and not self._backlog
         if drained and self.on_drained is not None:
             self._loop.call_soon(self.on_drained, self)
-        if flushed:
-            self._finish(None)
+        if failure is not None or flushed:
+            self._finish(failure)
 
     def _send_backlog(self) -> None:
         backlog = self._backlog
@@ -249,7 +249,7 @@ class Stream:
                 self._loop.add_reader(self._fd, self._on_readable)
 
     def _on_readable(self) -> None:
-        if self._state is not State.OPEN or self._paused:
+        if self._state is not State.OPEN:
             return
         scratch = _scratch.view
         try:

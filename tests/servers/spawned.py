@@ -62,7 +62,9 @@ def report(settings: dict) -> int:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(settings["socket"])
         sock.sendall(json.dumps(seen).encode() + b"\n")
-        sock.recv(1)
+        told = sock.recv(1)
+    while settings.get("stubborn") and not told:  # the client is gone, and this worker does not care
+        signal.pause()
     if settings.get("raise"):
         raise RuntimeError("this worker was told to raise")
     return settings.get("exit", 0)

@@ -236,8 +236,11 @@ def test_a_wake_after_close_touches_nobodys_descriptor(thread, woken):
 def test_wakers_work_where_there_is_no_eventfd(thread, monkeypatch):
     monkeypatch.delattr(os, "eventfd", raising=False)
     woken = Woken(thread)
+    leave = threading.Event()
+    thread.call_soon(leave.wait, SECONDS)
     for _ in range(100_000):  # more than a pipe holds
         woken.waker.wake()
+    leave.set()
     assert woken.called.wait(SECONDS)
     before = open_fds()
 

@@ -5,6 +5,7 @@ import gc
 import logging
 import socket
 import struct
+import sys
 import threading
 
 import pytest
@@ -106,9 +107,14 @@ async def test_sends_from_many_threads_stay_whole_and_in_each_threads_order():
             a.send(Data(thread * 1000 + i, ((i, (bytes([thread]) * 10, Buffer(bytes([thread]) * size))),)))
 
     feeders = [threading.Thread(target=feed, args=(t,)) for t in range(threads)]
-    for feeder in feeders:
-        feeder.start()
-    received = await box.received(threads * per_thread)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for feeder in feeders:
+            feeder.start()
+        received = await box.received(threads * per_thread)
+    finally:
+        sys.setswitchinterval(interval)
     for feeder in feeders:
         feeder.join()
     for t in range(threads):
@@ -136,14 +142,69 @@ async def test_a_slow_reader_fills_the_backlog_and_draining_it_is_told_once():
         await box.until(lambda box: box.levels)
         assert box.levels == ["full"]
         assert stream.buffered > config.high_water_bytes
+        left = []
+        stream.on_drained = lambda channel: (box.on_drained(channel), left.append(channel.buffered))
         loop, got = asyncio.get_running_loop(), []
         while len(got) < 6:
-            got += decoder.feed(await loop.sock_recv(theirs, MIB))
+            got += decoder.feed(await loop.sock_recv(theirs, 64 << 10))
         await box.until(lambda box: len(box.levels) == 2)
         assert box.levels == ["full", "drained"]
+        assert 0 < left[0] <= config.low_water_bytes
         assert stream.buffered == 0
         stream.close()
         await box.closed()
+
+
+def count(monkeypatch, name: str) -> list:
+    """Grows with each call of this method of streams."""
+    calls = []
+    original = getattr(Stream, name)
+    monkeypatch.setattr(Stream, name, lambda self: (calls.append(name), original(self)))
+    return calls
+
+
+async def turns(number: int = 10) -> None:
+    """Let the loop go round."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+@run
+async def test_a_stream_with_nothing_to_send_does_not_keep_the_loop_busy(monkeypatch):
+    calls = count(monkeypatch, "_on_writable")
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, CONFIG)
+    stream.send(value(4 * MIB))
+    with theirs:
+        theirs.setblocking(False)
+        while stream.buffered:
+            await asyncio.get_running_loop().sock_recv(theirs, MIB)
+        await turns()
+        before = len(calls)
+        await turns()
+        assert before > 0
+        assert len(calls) == before
+        stream.close()
+        await box.closed()
+
+
+@run
+async def test_a_stream_that_only_flushes_is_not_kept_busy_by_unread_bytes(monkeypatch):
+    calls = count(monkeypatch, "_on_readable")
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, CONFIG)
+    await turns()
+    with theirs:
+        stream.send(value(8 * MIB))
+        stream.close()
+        theirs.sendall(raw(Pulse(1)))
+        await turns()
+        before = len(calls)
+        await turns()
+        assert len(calls) == before
+        theirs.close()
+        assert isinstance(await box.closed(), ConnectionError)
+    assert box.messages == []
 
 
 @run
@@ -181,7 +242,7 @@ async def test_a_stream_may_be_paused_before_it_has_begun():
 
 @run
 async def test_close_sends_everything_first():
-    (a, box_a), (_, box_b) = stream_pair(CONFIG)
+    (a, box_a), (_, box_b) = stream_pair(Config(close_seconds=1000))
     for _ in range(4):
         a.send(value(4 * MIB))
     a.send(Refuse("goodbye"))
