@@ -359,6 +359,7 @@ class Client(ClusterFace):
             raise ValueError(f"errors must be 'raise' or 'skip', not {errors!r}")
         data = materialize(futures)
         wanted = futures_in(data)
+        self._own(wanted)
         if errors == "raise":
             values = dict(zip(map(id, wanted), self.values(wanted, None), strict=True))
         else:

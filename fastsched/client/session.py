@@ -120,7 +120,7 @@ class Session:
         self._replies: dict[int, Reply] = {}
         self._fetches: dict[int, list[Reply]] = {}
         self._callbacks = CallbackThread()
-        self.ended = False  # closed, or the scheduler is gone
+        self.ended = ""  # why nothing can be sent any more: closed, or the scheduler is gone
         self._dead = False  # closed: nothing is carried out any more
         self.forked = (
             False  # this is a child's copy of the parent's session: it is dead, and touches nothing of the parent's
@@ -150,7 +150,7 @@ class Session:
         if self.forked:
             raise ClosedError("this client belongs to the parent process: a forked child must make its own Client")
         if self.ended:
-            raise ClosedError("this client is closed")
+            raise ClosedError(self.ended)
 
     def call(
         self, verb: Verb, args: tuple[Any, ...] = (), frames: Frames | None = None, timeout: float | None = None
@@ -226,14 +226,14 @@ class Session:
     def _close(self) -> None:
         """The client was closed by its user."""
         if not self._dead:
-            self._end(ErrorItem(ErrorKind.CANCELLED, None, "", "", 0, "the client was closed"))
+            self._end(ErrorItem(ErrorKind.CANCELLED, None, "", "", 0, "this client is closed"))
             self._channel.close()
             self._data.close()
             self._callbacks.stop()
             self._dead = True
 
     def _end(self, error: ErrorItem) -> None:
-        self.ended = True
+        self.ended = error.text
         self._machine.lost(SCHEDULER, self._clock(), error)
         self._flush()
 
