@@ -162,20 +162,20 @@ class Executor:
 
     def _work(self, thread: _TaskThread) -> None:
         """Run jobs until there is nothing to do for too long."""
-        set_host(self._host)
-        name, page = self._host.name, self._page
+        host, page = self._host, self._page
+        set_host(host)
         job = thread.take_job()
         while job is not None:
             if thread.seat == NO_SEAT:
                 thread.seat = page.take()
             page.write(thread.seat, job.id)
-            set_current(CurrentTask(job, self._host, thread))
-            outcome = run_job(job, name)
+            set_current(CurrentTask(job, host, thread))
+            outcome = run_job(job, host.name, host.config)
             set_current(None)
             page.write(thread.seat, 0)
             job.function.note(outcome.micros)
             if outcome.pins:
-                self._host.flush_client()
+                host.flush_client()
             job = self._settle(thread, job, outcome)
             del outcome  # and the result in it: outside the lock, and not before it was reported
             if job is None:

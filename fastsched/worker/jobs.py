@@ -85,7 +85,7 @@ class Job:
     def __init__(self, item: RunItem, function: Function, inputs: Sequence[int]) -> None:
         self.id, self.attempt, self.key, _, self.args, _, self.priority, self.order = item
         self.function = function
-        self.inputs = inputs
+        self.inputs: Sequence[int] = inputs
         self.values: Sequence[Value] = ()
         self.row = 0
         self.run = 0
@@ -93,6 +93,11 @@ class Job:
         self.held = True
         self.seceded = False
         self.started = False
+
+    def release(self) -> None:
+        """It has ended: its result may live long, what it was made from shall not."""
+        self.args = ()
+        self.inputs = self.values = ()
 
     def __repr__(self) -> str:
         return f"Job({self.key!r}, id={self.id:#x}, attempt={self.attempt})"

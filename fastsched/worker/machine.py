@@ -355,7 +355,7 @@ class WorkerMachine:
         if not self._core.finish(job.row, job.run, self._me, value.nbytes):
             raise AssertionError(f"{job!r} finished, but did not run")
         self._store.put(job.row, value)
-        job.values = ()
+        job.release()
         if job.wanted:
             self._lent -= job.seceded
             self._announce(job, value, micros, pins)
@@ -373,7 +373,7 @@ class WorkerMachine:
         """The job's thread ended without a value."""
         if not self._core.fail(job.row, job.run, self._me):
             raise AssertionError(f"{job!r} failed, but did not run")
-        job.values = ()
+        job.release()
         job.started = False
         if job.wanted:
             self._news.erred.append(ErredItem(job.id, job.attempt, error))
@@ -474,6 +474,14 @@ class WorkerMachine:
     def next_deadline(self) -> float | None:
         """Nothing here waits for a time."""
         return None
+
+    def leave(self) -> None:
+        """The worker stops by plan: what has no outcome yet is given back, to be run by others. Nobody is to blame."""
+        for job in [*self.queued(), *self.started()]:
+            if job.wanted:
+                self._news.returned.append((job.id, job.attempt))
+                self._forsake(job)
+        self._settle()
 
     # -- questions --------------------------------------------------------------------------------------------------
 

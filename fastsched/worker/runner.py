@@ -14,12 +14,17 @@ from time import perf_counter_ns
 from types import CoroutineType
 from typing import Any
 
+from fastsched.config import Config
+from fastsched.errors import SerializationError
 from fastsched.wire import payload
-from fastsched.wire.messages import ErrorItem, ErrorKind, Frames
+from fastsched.wire.messages import Buffer, ErrorItem, ErrorKind, Frames
 from fastsched.worker.jobs import Function, Job
 from fastsched.worker.store import Value
 
 __all__ = ["Outcome", "could_not_start", "run_function", "run_job"]
+
+FRAME_OVERHEAD, MESSAGE_OVERHEAD = 5, 100
+"""Bytes that the wire adds to a frame inside a message, and to a message, at the most."""
 
 
 class Outcome:
@@ -47,8 +52,8 @@ class Outcome:
         self.result = result
 
 
-def run_job(job: Job, worker: str) -> Outcome:
-    """Run the task; returns in any case. `worker`: its name, for errors."""
+def run_job(job: Job, worker: str, config: Config) -> Outcome:
+    """Run the task; returns in any case. `worker`: its name, for errors; `config`: how large a result may be."""
     try:
         call = job.function.call or _load(job.function)
         inputs = [payload.loads(value.frames) for value in job.values] if job.values else ()
@@ -66,8 +71,10 @@ def run_job(job: Job, worker: str) -> Outcome:
     micros = (perf_counter_ns() - began) // 1000
     try:
         frames, futures = payload.dumps(result, "it")
+        value = Value(frames, payload.type_name(result))
+        _ensure_it_can_travel(value, config)
         pins = tuple([future.key for future in futures]) if futures else ()
-        return Outcome(Value(frames, payload.type_name(result)), micros, pins, result)
+        return Outcome(value, micros, pins, result)
     except BaseException as error:  # noqa: BLE001  pickling runs the user's code
         return _unusable(job, worker, f"the result (a {type(result).__qualname__}) of task", error)
 
@@ -76,6 +83,22 @@ def _load(function: Function) -> Any:
     """Unpickle a function once. It keeps its id: a task that submits it again meets the tasks of others."""
     call = function.call = payload.functions.load(function.fn, function.frames)
     return call
+
+
+def _ensure_it_can_travel(value: Value, config: Config) -> None:
+    """A value that no message can carry would be found out when somebody wants it: too late."""
+    frames = value.frames
+    if len(frames) == 1 and value.nbytes <= config.message_bytes:
+        return
+    buffers = sum([isinstance(frame, Buffer) for frame in frames])
+    inside = sum([len(frame) + FRAME_OVERHEAD for frame in frames if not isinstance(frame, Buffer)])
+    for name, size, most in (
+        ("message_bytes", value.nbytes, config.message_bytes),
+        ("message_buffers", buffers, config.message_buffers),
+        ("control_bytes", inside + MESSAGE_OVERHEAD, config.control_bytes),
+    ):
+        if size > most:
+            raise SerializationError(f"{size:,} is over the limit {name} of {most:,}")
 
 
 def _raised(job: Job, worker: str, error: BaseException, micros: int) -> Outcome:

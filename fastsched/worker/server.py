@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from fastsched._version import __version__
 from fastsched.config import Config
-from fastsched.errors import FastschedError
+from fastsched.errors import FastschedError, SerializationError
 from fastsched.net.address import Address, Scheme, unix_address
 from fastsched.net.channel import Channel
 from fastsched.net.connect import connect
@@ -37,7 +37,11 @@ from fastsched.page import Page
 from fastsched.wire.messages import (
     ALLOWED,
     DatumItem,
+    Done,
     Drop,
+    ErredItem,
+    ErrorItem,
+    ErrorKind,
     Frames,
     Free,
     Message,
@@ -68,11 +72,16 @@ log = logging.getLogger(__name__)
 FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put))
 """What the scheduler orders."""
 
+NO_NEWS = Done((), (), (), (), (), 0)
+
 GATHER_SECONDS = 0.0003
 """Reports of tasks that follow each other closely are gathered so long: a message costs as much as five no-ops."""
 
 BACKSTOP_SECONDS = 0.001
 """What was left for later leaves after this time at the latest, even if a task that was known to be short is not."""
+
+EXIT_SECONDS = 0.5
+"""From the end of a worker to the end of its process, whatever tasks have left running in it."""
 
 GC_THRESHOLDS = (20_000, 20, 20)
 """Young objects here are mostly records of tasks, which need no collector; the default of 700 costs 5 % of a no-op."""
@@ -211,6 +220,8 @@ class WorkerServer:
         log.debug("worker %s stops: %s", self.name, reason)
         self._ending = True
         self._page.clear()  # nobody is to blame for a planned stop
+        with self._lock:
+            self._machine.leave()
         if self._scheduler is not None:
             self.flush()
             self._scheduler.close()
@@ -289,8 +300,24 @@ class WorkerServer:
         if not isinstance(action, Send) or action.peer != SCHEDULER:
             return False
         if self._scheduler is not None:
-            self._scheduler.send(action.message)
+            try:
+                self._scheduler.send(action.message)
+            except SerializationError as error:
+                self._send_without(self._scheduler, action.message, error)
         return True
+
+    def _send_without(self, scheduler: Stream, done: Message, error: SerializationError) -> None:
+        """Some of this news is over a limit of the wire; but without an outcome a task would be waited for for ever."""
+        assert isinstance(done, Done)
+        for name, items in done._asdict().items():
+            for item in items if isinstance(items, tuple) else ():
+                try:
+                    scheduler.send(NO_NEWS._replace(lent=done.lent, **{name: (item,)}))
+                except SerializationError:
+                    id, attempt, *_ = item
+                    text = f"the outcome of a task cannot leave worker {self.name!r}: {error}"
+                    told = ErrorItem(ErrorKind.SERIALIZATION, None, "", self.name, attempt, text)
+                    scheduler.send(NO_NEWS._replace(lent=done.lent, erred=(ErredItem(id, attempt, told),)))
 
     def _carry_out(self, actions: list[Action]) -> None:
         starts: list[Start | Resume] = []
@@ -438,6 +465,14 @@ def main(settings: dict[str, Any]) -> None:
         sys.exit(1)
     finally:
         loop.close()
+        _end_soon()
+
+
+def _end_soon() -> None:
+    """The interpreter's end waits for threads that a task may have left behind; not longer than this."""
+    timer = threading.Timer(EXIT_SECONDS, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 async def _live(settings: Settings, loop: AbstractEventLoop) -> None:

@@ -232,3 +232,34 @@ def test_an_inline_input_that_is_to_be_computed_here_stays_with_who_has_it():
     assert (job.key, job.values[0].frames) == ("key-2", (b"inline",))
     bench.finish(job)
     assert bench.machine.frames_of(task_id(1)) == (b"computed",)
+
+
+# -- the end of the worker -----------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_leaves_gives_back_all_that_has_no_outcome():
+    bench = Bench(nthreads=3)
+    bench.run_all(*[(n, (), 1, 0, n) for n in (1, 2, 3, 4)])
+    bench.run(5, remote(6, A))
+    ended, running, seceded = bench.started
+    bench.finish(ended)
+    bench.secede(seceded)
+    bench.take_done()
+    bench.machine.leave()
+    bench.step()
+    done = bench.take_done()
+    assert sorted(id for id, _ in done.returned) == [task_id(n) for n in (2, 3, 4, 5)]
+    assert done.lent == 0
+    bench.finish(running)
+    bench.fail(seceded)
+    assert bench.done == []
+    assert bench.has(1)
+
+
+def test_a_worker_that_leaves_does_not_give_back_what_nobody_wants():
+    bench = Bench()
+    bench.run(1)
+    bench.drop(1)
+    bench.machine.leave()
+    bench.step()
+    assert bench.done == []

@@ -19,11 +19,9 @@ from fastsched.errors import ConnectError
 from fastsched.page import read_page
 from fastsched.wire import payload
 from fastsched.wire.messages import (
-    Buffer,
     Call,
-    Data,
-    DatumItem,
     Drop,
+    ErrorKind,
     Free,
     GetData,
     InputItem,
@@ -296,22 +294,55 @@ async def test_a_reader_that_does_not_read_is_not_read_from_and_harms_nobody(tmp
         await box.closed()
 
 
+@pytest.mark.parametrize(
+    ("limits", "call"),
+    [
+        ({"message_buffers": 3}, (20, MIB)),
+        ({"message_bytes": MIB}, (1, MIB)),
+        ({"control_bytes": MIB}, (200, 10_000)),
+    ],
+)
 @run
-async def test_a_value_that_is_too_much_for_the_wire_is_not_there(tmp_path, caplog):
-    async with world(tmp_path, message_buffers=3, control_bytes=MIB) as here:
-        worker, line = await here.worker()
-        line.run(1, list_of_arrays, 2, MIB)
-        line.run(2, list_of_arrays, 20, MIB)
+async def test_a_result_that_no_message_could_carry_is_an_error_that_names_the_limit(tmp_path, limits, call):
+    async with world(tmp_path, **limits) as here:
+        _, line = await here.worker()
+        line.run(1, list_of_arrays, *call)
+        line.run(2, add, 1, 2)
         await line.outcomes(2)
-        reader, box = await here.reader(worker.address)
-        reader.send(GetData(1, (task_id(2),)))
-        reader.send(GetData(2, (task_id(1),)))
-        first, second = await box.received(2)
-        assert first == Data(1, (DatumItem(task_id(2), None),))
-        assert isinstance(second.items[0][1][1], Buffer)
-        assert "cannot have a value" in caplog.text
-        reader.close()
-        await box.closed()
+        ((_, _, error),) = line.news().erred
+        assert error[0] == ErrorKind.SERIALIZATION
+        assert next(iter(limits)) in error[5]
+
+
+@run
+async def test_an_outcome_that_no_message_can_carry_is_an_error_and_the_others_arrive(tmp_path):
+    async with world(tmp_path, control_bytes=100_000) as here:
+        _, line = await here.worker()
+        line.run(1, pass_gate, "gate")
+        line.run(2, return_futures, 5000)
+        line.run(3, add, 1, 2)
+        gates["gate"].set()
+        assert await line.value(3) == 3
+        ((id, _, error),) = line.news().erred
+        assert (id, error[0]) == (task_id(2), ErrorKind.SERIALIZATION)
+        assert "100000 bytes" in error[5]
+
+
+class FakeFuture:
+    """Enough of a future for the payload."""
+
+    __fastsched_future__ = True
+
+    def __init__(self, key):
+        self.key = key
+
+    def __reduce__(self):
+        payload.note_future(self)
+        return FakeFuture, (self.key,)
+
+
+def return_futures(n):
+    return [FakeFuture(f"inc-{i:032x}") for i in range(n)]
 
 
 def list_of_arrays(n, size):
@@ -445,6 +476,7 @@ async def test_a_worker_process_ends_silently_when_it_is_told_to(tmp_path, numbe
         process.send_signal(number)
         assert await end_of(process) == (0, "")
         assert await line.box.closed() is None
+        assert line.news().returned == ((task_id(2), 1),)
         assert read_page(line.register.page) == []
 
 
@@ -455,6 +487,23 @@ async def test_a_worker_process_ends_silently_with_its_scheduler(tmp_path):
         line = await here.line()
         line.stream.close()
         assert await end_of(process) == (0, "")
+
+
+@run
+async def test_a_worker_process_does_not_wait_for_threads_that_a_task_has_left_behind(tmp_path):
+    async with world(tmp_path) as here:
+        process = start_process(here.settings())
+        line = await here.line()
+        line.run(1, leave_a_thread)
+        assert await line.value(1) is True
+        process.terminate()
+        assert await end_of(process) == (0, "")
+
+
+def leave_a_thread():
+    thread = threading.Thread(target=threading.Event().wait)
+    thread.start()
+    return thread.is_alive()
 
 
 @run
