@@ -84,8 +84,7 @@ class Effects:
         worker.outbox.add(_RUN, item, weight)
 
     def _input(self, record: TaskRecord, worker: WorkerRecord) -> InputItem:
-        """An input of a task, as a worker needs to know it: its value if that is small and not there, or where it
-        is."""
+        """An input of a task, as its worker must know it: the value if it is small and not there, or where it is."""
         books = self._books
         holders = books.core.holders(record.id)
         if worker.handle in holders:
@@ -128,6 +127,7 @@ class Effects:
             record.error = self._unexplained(record)
         if record.error.kind == ErrorKind.CANCELLED:
             books.unkey(record)
+        books.drop_value(record)  # of a scattered value that was on its way
         if books.core.state(task_id) == _ERRED:
             record.settled = True
             books.tell_erred(record, books.listeners(record))

@@ -150,8 +150,7 @@ class Futures:
         return record
 
     def _cancel_running(self, record: TaskRecord) -> None:
-        """A cancelled task had its value, and dependents run with it: they end too. (Those that wait were ended by the
-        core.)"""
+        """End what runs with the value of a cancelled task (the core has ended what waited for it)."""
         books, core = self._books, self._books.core
         todo = deque(core.dependents(record.id))
         while todo:

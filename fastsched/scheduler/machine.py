@@ -177,8 +177,10 @@ class SchedulerMachine:
             self._remove(worker)
 
     def suspect(self, peer: int, now: float) -> None:
-        """The connection of a worker ended; how it died will be known soon. It gets no tasks and is not named as a
-        source of values."""
+        """The connection of a worker ended; how it died will be known soon.
+
+        It gets no tasks, and is not named as a source of values.
+        """
         self._now = now
         worker = self.books.workers.get(peer)
         if worker is not None:
@@ -231,8 +233,7 @@ class SchedulerMachine:
         return actions
 
     def check(self) -> None:
-        """Recompute every invariant from scratch; AssertionError says which one does not hold. To be called after
-        `drain`."""
+        """Recompute every invariant from scratch, after a `drain`; AssertionError says which one does not hold."""
         invariants.check(self.books)
         self._scattering.check()
         self._calls.check()

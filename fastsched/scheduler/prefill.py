@@ -57,8 +57,7 @@ class Prefill:
         worker.asked = worker.patience = 0.0
 
     def look(self, now: float) -> None:
-        """End of the turn: if slots are idle and nothing is ready, ask the most loaded worker for some of what it has
-        not started."""
+        """End of the turn: if slots are idle and nothing is ready, ask the most loaded workers to give back tasks."""
         self._deadline = None
         core, crowded = self._books.core, self.crowded
         if not crowded or core.n_ready or core.idle_slots <= 0:

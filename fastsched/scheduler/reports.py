@@ -8,10 +8,11 @@ by `machine`.
 from __future__ import annotations
 
 from sys import intern
+from typing import NamedTuple
 
 from fastsched._core import State
 from fastsched.errors import ProtocolError
-from fastsched.scheduler.books import Books, weigh
+from fastsched.scheduler.books import ROW, Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.records import TaskRecord, WorkerRecord
@@ -19,9 +20,22 @@ from fastsched.wire.messages import Done, ErredItem, ErrorItem, ErrorKind, Missi
 
 __all__ = ["Reports"]
 
-MISSES_BEFORE_DOUBT = 4  # so often an input may be missing before its holders are believed not to have it
-MISSES = 16  # and so often before the task is given up
-FIRST_PAUSE = 0.005  # seconds that a task rests after its second miss, doubled by each further one
+# A task that cannot get its inputs is tried again, at first at once. After the second miss it rests for FIRST_PAUSE
+# seconds, after each further one for twice as long, up to 64 times that. After 8 misses (0.6 s) those who were said to
+# hold the inputs are believed not to: the inputs are computed again. After three rounds of this the task ends.
+FIRST_PAUSE = 0.005
+DOUBLINGS = 6
+MISSES_BEFORE_DOUBT = 8
+MISSES = 24
+
+
+class Resting(NamedTuple):
+    """An attempt that could not get its inputs and waits to be queued again; the core counts it as assigned."""
+
+    until: float
+    id: int
+    run: int
+    worker: int  # of the core
 
 
 class Reports:
@@ -38,9 +52,7 @@ class Reports:
     def __init__(self, books: Books, prefill: Prefill) -> None:
         self._books = books
         self._prefill = prefill
-        self._resting: list[
-            tuple[float, int, int, int]
-        ] = []  # (until, id, run, worker): attempts that wait to be queued again
+        self._resting: list[Resting] = []
 
     def done(self, worker: WorkerRecord, message: Done, now: float) -> None:
         """Take in the news of one turn of a worker.
@@ -73,25 +85,25 @@ class Reports:
 
     def tick(self, now: float) -> None:
         """Queue again what has rested long enough."""
-        if self._resting and min(self._resting)[0] <= now:
-            due = [entry for entry in self._resting if entry[0] <= now]
-            self._resting = [entry for entry in self._resting if entry[0] > now]
+        due = [entry for entry in self._resting if entry.until <= now]
+        if due:
+            self._resting = [entry for entry in self._resting if entry.until > now]
             for _, task_id, run, handle in due:
                 self._books.core.give_back(task_id, run, handle)
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
-        return min(self._resting)[0] if self._resting else None
+        return min(self._resting).until if self._resting else None
 
     def gone(self, worker: WorkerRecord) -> None:
         """A worker's connection ended: the core queues its tasks again."""
-        self._resting = [entry for entry in self._resting if entry[3] != worker.handle]
+        self._resting = [entry for entry in self._resting if entry.worker != worker.handle]
 
     def check(self) -> None:
         """Every resting attempt belongs to a worker that is there."""
-        for _, task_id, _, handle in self._resting:
-            if handle not in self._books.handles:
-                raise AssertionError(f"an attempt of task {task_id} rests on a worker that is gone")
+        for entry in self._resting:
+            if entry.worker not in self._books.handles:
+                raise AssertionError(f"{entry} is on a worker that is gone")
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -106,12 +118,13 @@ class Reports:
             if not finish(task_id, run, handle, nbytes):
                 self._stale(worker, task_id, run)
                 continue
-            record = records[task_id & 0xFFFFFFFF]
+            record = records[task_id & ROW]
             if record is None:
                 raise AssertionError(f"the core finished task {task_id}, which has no record")
             record.type_name = intern(type_name)
             record.nbytes = nbytes
             record.settled = False
+            record.misses = 0
             total += micros
             if frames is not None and weigh(frames) <= most:
                 keep(record, frames)
@@ -119,28 +132,30 @@ class Reports:
                 books.pin_value(record, [pin for key in pins if (pin := books.task_of(key)) is not None])
         return total * 1e-6
 
-    def _erred(self, worker: WorkerRecord, item: ErredItem) -> None:
+    def _erred(self, worker: WorkerRecord, report: ErredItem) -> None:
         """The task raised: again if it may, else it ends."""
-        task_id, run, error = item
+        task_id, run, error = report
         books, core = self._books, self._books.core
         if not core.known(task_id) or core.run(task_id) != run or core.worker(task_id) != worker.handle:
             self._stale(worker, task_id, run)
             return
+        item = ErrorItem(*error)
+        if item.kind not in _ERRORS_OF_TASKS:
+            raise ProtocolError(f"a task cannot end by error {item.kind}")
         record = books.record(task_id)
         if record.retries > 0:
             record.retries -= 1
             core.retry(task_id, run, worker.handle)
-            return
-        kind, frames, key, name, attempt, text = error
-        if kind not in _ERRORS_OF_TASKS:
-            raise ProtocolError(f"a task cannot end by error {kind}")
-        record.error = ErrorItem(kind, frames, key, name, attempt, text)
-        record.settled = False
-        core.fail(task_id, run, worker.handle)
+        else:
+            record.error = item
+            record.settled = False
+            core.fail(task_id, run, worker.handle)
 
     def _missing(self, worker: WorkerRecord, item: MissingItem, now: float) -> None:
-        """The task could not get its inputs. Their holder is probably dying and its end not known yet: try again, but
-        not in a tight loop."""
+        """The task could not get its inputs.
+
+        Their holder is probably dying, and its end not known yet: try again, but not in a tight loop.
+        """
         task_id, run, inputs = item
         books, core = self._books, self._books.core
         if not core.known(task_id) or core.run(task_id) != run or core.worker(task_id) != worker.handle:
@@ -161,8 +176,8 @@ class Reports:
         if record.misses == 1:
             core.give_back(task_id, run, worker.handle)
         else:
-            pause = FIRST_PAUSE * 2.0 ** min(record.misses - 2, 6)
-            self._resting.append((now + pause, task_id, run, worker.handle))
+            pause = FIRST_PAUSE * 2.0 ** min(record.misses - 2, DOUBLINGS)
+            self._resting.append(Resting(now + pause, task_id, run, worker.handle))
 
     def _disbelieve(self, record: TaskRecord, witness: WorkerRecord, everybody: bool) -> None:
         """A value was not where it was said to be: `witness` itself does not have it; often enough, nobody has it."""

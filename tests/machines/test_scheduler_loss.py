@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from fastsched.config import Config
@@ -226,10 +228,14 @@ def test_inputs_that_are_missing_again_and_again_are_asked_for_ever_more_slowly_
     client.submit("b", [a])
     times = []
     while client.news() != ["lost a"]:
-        world.advance(0 if "b" in other.tasks else 1.0)
+        while "b" not in other.tasks:
+            world.advance(0.005)
         times.append(world.now)
         other.miss("b", other.tasks["b"].inputs[0][0])
-    assert len(times) == 4
+    assert len(times) == 8
+    pauses = [later - before for before, later in itertools.pairwise(times)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] == 0 < pauses[-1]
     holder.finish("busy")
     world.advance(1.0)
     assert "run a" in holder.news() + other.news()
@@ -243,7 +249,7 @@ def test_a_task_whose_inputs_can_never_be_fetched_ends(world):
     holder.store("value")
     client.submit("busy")
     task = client.submit("b", [value])
-    for _ in range(20):
+    for _ in range(30):
         for worker in (holder, other):
             if "b" in worker.tasks:
                 worker.miss("b", worker.tasks["b"].inputs[0][0])
