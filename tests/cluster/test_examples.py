@@ -121,3 +121,8 @@ def test_the_demo_finds_source_files_when_the_library_is_an_archive(
     monkeypatch.setattr(launch_tasks.sysconfig, "get_path", lambda name: str(tmp_path / "python311.zip"))
     monkeypatch.setattr(launch_tasks.os, "__file__", str(tmp_path / "python311.zip" / "os.pyc"))
     assert "__init__.py" in launch_tasks.python_files(launch_tasks.source_tree())
+
+
+def test_a_download_that_fails_says_of_what(tmp_path: Path, launch_tasks: ModuleType) -> None:
+    with launch_tasks.serve(tmp_path) as index_uri, pytest.raises(OSError, match=r"gone\.py: 404"):
+        launch_tasks.download(urljoin(index_uri, "gone.py"))
