@@ -137,6 +137,12 @@ def test_encoding_is_safe_from_many_threads() -> None:
     assert wrong == []
 
 
+def test_a_text_may_hold_surrogates() -> None:
+    """A file name in a traceback does, if it is no UTF-8."""
+    message = Cancel((), "\udcff")
+    assert decode(wire(message)) == [message]
+
+
 # -- what is too large is split, or refused by the sender -------------------------------------------------------------
 
 
@@ -364,7 +370,7 @@ def test_the_worst_claim_that_is_not_looked_through_first_is_harmless() -> None:
         decode(raw(Answer, claim * (TRUSTED_BYTES // 3)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 8 * TRUSTED_BYTES**2
+    assert peak < 10_000_000
 
 
 @pytest.mark.parametrize("field", ["array_items", "map_items"])

@@ -125,6 +125,15 @@ def test_every_byte_of_the_proof_counts(byte: int) -> None:
     refused(theirs, bytes(proof))
 
 
+def test_there_is_one_try() -> None:
+    ours, theirs = client(), server()
+    proof = ours.receive(theirs.receive(ours.hello()))
+    refused(theirs, b"\x03" + bytes(32))
+    with pytest.raises(HandshakeError, match="over"):
+        theirs.receive(proof)
+    assert not theirs.done
+
+
 def test_a_role_that_is_not_let_in_is_refused() -> None:
     ours, theirs = client(Role.WORKER, WORKER_KEY), server({Role.CLIENT: CLIENT_KEY})
     assert "no peer of role 2" in refused(theirs, ours.hello())
@@ -275,7 +284,23 @@ def test_whoever_else_answers_is_named_as_such(data: bytes) -> None:
 def test_a_client_wants_the_challenge_first(kind: int) -> None:
     challenge = bytearray(server().receive(client().hello()))
     challenge[9] = kind
-    distrusted(client(), bytes(challenge) + bytes(40))
+    assert f"frame of kind {kind}" in distrusted(client(), bytes(challenge))
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2, 3, 255])
+def test_a_client_wants_the_welcome_next(kind: int) -> None:
+    ours, theirs = client(), server()
+    welcome = bytearray(theirs.receive(ours.receive(theirs.receive(ours.hello()))))
+    welcome[0] = kind
+    assert f"frame of kind {kind}" in distrusted(ours, bytes(welcome))
+
+
+def test_a_client_trusts_no_server_that_failed_before() -> None:
+    ours, theirs = client(), server()
+    welcome = theirs.receive(ours.receive(theirs.receive(ours.hello())))
+    distrusted(ours, b"\x04" + bytes(32))
+    with pytest.raises(HandshakeError, match="over"):
+        ours.receive(welcome)
 
 
 def test_a_refusal_may_arrive_byte_by_byte() -> None:
