@@ -31,9 +31,8 @@ FIRST_CODE, LAST_CODE = 1, 253  # kinds that are message codes: the end of the c
 PIECE = 254  # kind: more of this part follows
 BUFFER = 255  # kind: the end of a buffer
 
-COALESCE = (
-    32 << 10
-)  # control bytes up to here are copied behind their header: one piece of a write less, for less than the piece costs
+# Control bytes up to here are copied behind their header: a write of one piece less saves more than the copy costs.
+COALESCE = 32 << 10
 
 _pack = HEADER.pack
 _unpack_from = HEADER.unpack_from

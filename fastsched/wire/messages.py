@@ -435,7 +435,7 @@ class Done(NamedTuple):
     returned: Attempts  # retracted, or not startable here
     missing: tuple[MissingItem, ...]
     replicas: tuple[tuple[Natural, Natural], ...]  # (task id, nbytes): values that now are here too
-    lent: Natural  # assigned tasks that hold no slot at the moment (seceded)
+    lent: int  # assigned tasks that hold no slot (seceded), less the slots of dropped attempts that still run
 
 
 class RanFunction(NamedTuple):

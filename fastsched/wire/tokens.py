@@ -189,9 +189,10 @@ class _Writer:
         dtype = value.dtype
         known = dtype.kind in PLAIN_KINDS and dtype.metadata is None
         head = (dtype.str if known else dtype, value.shape)
+        self.alive.append(head)
         if dtype.hasobject:
             elements = value.tolist()
-            self.alive += (elements, head)
+            self.alive.append(elements)
             return _Open(b"o", (*head, elements))
         if not value.nbytes:
             return _Open(b"a", head)

@@ -312,6 +312,13 @@ def test_the_memory_layout_of_an_array_does_not_matter() -> None:
     assert key(changed) != expected
 
 
+def test_what_is_made_on_the_way_is_not_taken_for_something_else() -> None:
+    """A shape is a new tuple each time; the next one may come to lie in the same place."""
+    shapes = [(2, 3), (3, 2), (6, 1), (1, 6), (6,)]
+    calls = list(itertools.product(shapes, repeat=3))
+    assert len({key([np.zeros(shape) for shape in call]) for call in calls}) == len(calls)
+
+
 def test_tokens_of_different_kinds_are_not_taken_for_each_other() -> None:
     """Side by side in one container, where only their first bytes tell them apart."""
     values = [

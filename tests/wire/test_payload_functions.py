@@ -200,6 +200,12 @@ def test_a_redefined_called_function_is_seen(pickles: list[Any]) -> None:
     assert_seen(fn, lambda: exec("def g(): return 2", fn.__globals__), pickles, 1, 2)
 
 
+def test_a_called_function_that_is_gone_is_seen(pickles: list[Any]) -> None:
+    """Not taken for the None that stands in its place."""
+    fn = by_value("def g(): return 1\ndef f(): return g() if g else 2")
+    assert_seen(fn, lambda: fn.__globals__.update(g=None), pickles, 1, 2)
+
+
 def test_a_global_of_an_inner_function_is_seen(pickles: list[Any]) -> None:
     fn = by_value("x = 1\ndef f(): return (lambda: x)()")
     assert_seen(fn, lambda: fn.__globals__.update(x=2), pickles, 1, 2)

@@ -226,6 +226,21 @@ class Awkward:
         raise self.error
 
 
+class Unspeakable(Awkward):
+    """Cannot even be looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(RuntimeError("no"))
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__dict__":
+            raise RuntimeError("no")
+        return super().__getattribute__(name)
+
+
 @pytest.mark.parametrize(
     ("value", "path"),
     [
@@ -235,9 +250,21 @@ class Awkward:
         ({"k": [iter(lambda: 0, 1), threading.Lock()]}, r"\['k'\]\[1\] is a _thread.lock"),
         (functools.partial(print, threading.Lock()), r"functools.partial"),
         ((lambda lock: lambda: lock)(threading.Lock()), r"\.<closure lock> is a _thread.lock"),
-        ({(1, 2): {3: Awkward(ValueError("no"))}}, r"\[\(1, 2\)\]\[3\] is a .*Awkward"),
+        ({(1, 2): {3: Awkward(ValueError("no"))}}, r"\[<tuple>\]\[3\] is a .*Awkward"),
+        ({"k": Unspeakable()}, r"\['k'\] is a .*Unspeakable"),
+        ({Unspeakable(): 1}, r"\.keys\(\)\[<Unspeakable>\] is a .*Unspeakable"),
     ],
-    ids=["itself", "deep inside", "a generator", "the second of two", "in a partial", "in a closure", "raises"],
+    ids=[
+        "itself",
+        "deep inside",
+        "a generator",
+        "the second of two",
+        "in a partial",
+        "in a closure",
+        "raises",
+        "raises at everything",
+        "as a key",
+    ],
 )
 def test_what_cannot_be_pickled_is_named_with_its_place(value: Any, path: str) -> None:
     with pytest.raises(SerializationError, match=f"cannot pickle the parcel.*{path}") as caught:

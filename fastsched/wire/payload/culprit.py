@@ -7,8 +7,11 @@ error path only; called by `pickling` with a test to try parts with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from types import FunctionType
 from typing import Any
+
+from fastsched.wire.payload.futures import SCALARS
 
 __all__ = ["culprit"]
 
@@ -33,15 +36,14 @@ def culprit(obj: Any, fails: Callable[[Any], bool]) -> str:
     """
     path = ""
     for _ in range(DEPTH):
-        for count, (step, part) in enumerate(_parts(obj)):
-            if count == WIDTH:
-                return _described(path, obj)
-            if fails(part):
-                path += step
-                obj = part
-                break
-        else:
+        try:
+            found = next(((step, part) for step, part in islice(_parts(obj), WIDTH) if fails(part)), None)
+        except Exception:  # noqa: BLE001  looking at the user's objects runs their code
             break
+        if found is None:
+            break
+        path += found[0]
+        obj = found[1]
     return _described(path, obj)
 
 
@@ -55,16 +57,21 @@ def _parts(obj: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(obj, (list, tuple)):
         yield from ((f"[{index}]", part) for index, part in enumerate(obj))
     elif isinstance(obj, (set, frozenset)):
-        yield from ((f"{{{part!r:.40}}}", part) for part in obj)
+        yield from ((f"{{{_shown(part)}}}", part) for part in obj)
     elif isinstance(obj, dict):
         for key, part in obj.items():
-            yield f"[{key!r:.40}]", part
-            yield f".keys()[{key!r:.40}]", key
+            yield f"[{_shown(key)}]", part
+            yield f".keys()[{_shown(key)}]", key
     elif isinstance(obj, FunctionType):
         yield from _captured(obj)
     attributes = getattr(obj, "__dict__", None)
     if isinstance(attributes, dict):
         yield from ((f".{name}", part) for name, part in attributes.items())
+
+
+def _shown(key: Any) -> str:
+    """A key of a dict or an element of a set, in a few characters."""
+    return repr(key)[:40] if type(key) in SCALARS else f"<{type(key).__qualname__}>"
 
 
 def _captured(fn: FunctionType) -> Iterator[tuple[str, Any]]:
