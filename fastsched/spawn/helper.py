@@ -89,6 +89,8 @@ class _Forker:
         self._parent = parent
         self._parent_fd = _pidfd(parent)
         self._names: dict[int, str] = {}  # pid -> name of live workers
+        self._directories: set[str] = set()  # that the client made for its workers' sockets and pages
+        self._orphaned = False  # the client is gone, and cannot remove them
         self._deadline: float | None = None  # of the kind part of the end; set: we are ending
         self._killed = False
         self._alarm, self._alarm_in = socket.socketpair()
@@ -111,10 +113,15 @@ class _Forker:
             if self._alarm.fileno() in ready:
                 self._drain_alarm()
                 self._reap()
-            if self._terminated or os.getppid() != self._parent:
+            if os.getppid() != self._parent:
+                self._orphaned = True
+            if self._terminated or self._orphaned:
                 self._end(GRACE_SECONDS)
             self._kill_when_due()
         self._flush()
+        if self._orphaned:
+            for directory in self._directories:
+                _remove_directory(directory)
         return None
 
     def _wait(self) -> set[int]:
@@ -142,7 +149,7 @@ class _Forker:
         except ConnectionError:
             data = b""
         if not data:
-            self._end(GRACE_SECONDS)
+            self._orphaned = True
             return None
         for op, *fields in self._unpacker.feed(data):
             if op == Op.SPAWN:
@@ -184,6 +191,7 @@ class _Forker:
             return Job(name, settings)
         _own_group(pid)
         self._names[pid] = name
+        self._directories.add(settings.get("directory", ""))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self._send(pack(Op.SPAWNED, name, pid))
         return None
@@ -291,6 +299,18 @@ def _kill_group(pid: int, signum: int) -> None:
     try:
         os.killpg(pid, signum)
     except (ProcessLookupError, PermissionError):  # PermissionError: macOS, when only the corpse is left
+        return
+
+
+def _remove_directory(directory: str) -> None:
+    """Remove a flat directory of sockets and small files."""
+    if not directory:
+        return
+    try:
+        for entry in os.scandir(directory):
+            os.unlink(entry.path)  # noqa: PTH108  pathlib is not light
+        os.rmdir(directory)  # noqa: PTH106
+    except OSError:  # somebody else was there first
         return
 
 

@@ -56,8 +56,10 @@ class ClientProcess:
 def test_no_orphan_is_left_two_seconds_after_the_client_was_killed(tmp_path, options, entry):
     client = ClientProcess(tmp_path, *options, entry)
     try:
+        assert (tmp_path / "private").exists()
         client.process.kill()
         assert client.left_after(2.0) == []
+        assert not (tmp_path / "private").exists()  # what the client made for its workers went with them
     finally:
         client.clean_up()
 

@@ -142,11 +142,14 @@ def wait_for_end(pid: int, seconds: float = SECONDS) -> bool:
 def main() -> None:
     """A client in a process of its own: it spawns two workers, tells their pids, and waits to be killed."""
     directory, *options = sys.argv[1:]
+    private = Path(directory, "private")
+    private.mkdir()
+    (private / "worker.sock").touch()
     entries = [option for option in options if ":" in option]
     nursery = Nursery(Path(directory), *entries)
     pids = [nursery.helper.pid]
     for name in ("a", "b"):
-        worker = nursery.spawn(name, stubborn="stubborn" in options, child="child" in options)
+        worker = nursery.spawn(name, stubborn="stubborn" in options, child="child" in options, directory=str(private))
         pids += [worker.facts["pid"], *([worker.facts["child"]] if "child" in options else [])]
     if "forked" in options:
         fork = os.fork()
