@@ -83,6 +83,17 @@ def say_and_pass_gate(said, name):
     return pass_gate(name)
 
 
+def pass_gate_if_named(name):
+    return name and pass_gate(name)
+
+
+def secede_and_pass_gate(name):
+    task = context.current()
+    task.host.secede(task)
+    pass_gate(name)
+    task.host.rejoin(task)
+
+
 def host_name():
     return context.host().name
 
@@ -120,6 +131,28 @@ async def test_a_batch_of_tasks_is_reported_in_batches(tmp_path):
         outcomes = await line.outcomes(500)
         assert {item[0]: payload.loads(item[5]) for item in outcomes} == {task_id(n): 2 * n for n in range(1, 501)}
         assert len(line.box.messages) < 500
+
+
+@run
+async def test_news_does_not_wait_for_a_task_that_is_longer_than_its_function_usually_is(tmp_path):
+    async with world(tmp_path) as here:
+        _, line = await here.worker()
+        line.run_many(pass_gate_if_named, dict.fromkeys(range(1, 100), ("",)) | {100: ("gate",)})
+        assert len(await line.outcomes(99)) == 99
+        gates["gate"].set()
+        await line.outcomes(100)
+
+
+@run
+async def test_a_slot_is_reported_as_lent_although_its_task_says_nothing_more(tmp_path):
+    async with world(tmp_path) as here:
+        _, line = await here.worker()
+        line.run(1, secede_and_pass_gate, "gate")
+        await line.box.until(lambda _: line.news().lent == 1)
+        assert read_page(line.register.page) == []
+        gates["gate"].set()
+        await line.outcomes(1)
+        assert line.news().lent == 0
 
 
 @run

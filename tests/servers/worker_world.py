@@ -52,12 +52,20 @@ class Line:
 
     def run(self, n: int, fn: Any, *args: Any, inputs: tuple[InputItem, ...] = (), attempt: int = 1) -> None:
         """Order a task; where `args` hold an `Input`, the value of that input arrives."""
+        self.run_many(fn, {n: args}, inputs, attempt)
+
+    def run_many(
+        self, fn: Any, calls: dict[int, tuple[Any, ...]], inputs: tuple[InputItem, ...] = (), attempt: int = 1
+    ) -> None:
+        """Order one task for each entry, in one message."""
         fn_id, frames = payload.functions.pickle_function(fn)
-        packed, _, _ = payload.dumps_call(args, {}, "a test")
         functions = () if fn_id in self.functions else (FunctionItem(fn_id, frames),)
         self.functions.add(fn_id)
-        item = RunItem(task_id(n), attempt, f"key-{n}", fn_id, packed, inputs, 0, n)
-        self.stream.send(Run(functions, (item,)))
+        items = []
+        for n, args in calls.items():
+            packed, _, _ = payload.dumps_call(args, {}, "a test")
+            items.append(RunItem(task_id(n), attempt, f"key-{n}", fn_id, packed, inputs, 0, n))
+        self.stream.send(Run(functions, tuple(items)))
 
     def call(self, request: int, fn: Any, *args: Any) -> None:
         self.stream.send(RunFunction(request, payload.dumps_function_call(fn, args, {})))
