@@ -130,7 +130,7 @@ cdef struct Worker:
     # -- what the machine said
     int32_t slots
     int32_t limit
-    int32_t lent             # reported by set_lent
+    int32_t lent             # reported by set_lent; negative: slots taken by what is not assigned
     bint open
     bint alive
     # -- who is here
@@ -226,7 +226,7 @@ cdef class SchedulerCore:
     cpdef bint is_open(self, int worker) except -1
     cpdef int occupancy(self, int worker) except -1
     cpdef int free_slots(self, int worker) except? -1
-    cpdef int lent(self, int worker) except -1
+    cpdef int lent(self, int worker) except? -1
     cpdef int n_rejoining(self, int worker) except -1
     cpdef list replicas_of(self, int worker)
     cpdef list retractable(self, int worker, int n)

@@ -127,7 +127,10 @@ class SchedulerCore:
     def set_open(self, worker: int, open: bool) -> None:
         """A worker that is not open is sent no new task; rejoins and claims go on."""
     def set_lent(self, worker: int, n: int) -> None:
-        """The scheduler's view: the worker reports that `n` of its assigned tasks hold no slot now."""
+        """The scheduler's view: the worker reports that `n` of its assigned tasks hold no slot now.
+
+        Negative: slots that are taken by what is not assigned any more (dropped attempts that still run), at most all.
+        """
     def workers(self) -> list[int]: ...
     def assigned_to(self, worker: int) -> list[int]:
         """Ids assigned to it, the oldest assignment first, then those that wait in rejoin()."""
@@ -140,7 +143,7 @@ class SchedulerCore:
     def free_slots(self, worker: int) -> int:
         """slots - occupancy; negative while overdrawn or prefilled."""
     def lent(self, worker: int) -> int:
-        """Tasks of it that hold no slot: seceded here, plus what set_lent() reported."""
+        """Tasks of it that hold no slot: seceded here, plus what set_lent() reported (which may be negative)."""
     def n_rejoining(self, worker: int) -> int:
         """Tasks that wait in rejoin() for a slot."""
     def replicas_of(self, worker: int) -> list[int]:

@@ -133,8 +133,8 @@ cdef class SchedulerCore:
 
     cpdef int set_lent(self, int worker, int n) except -1:
         cdef Worker *record = self.worker_of(worker)
-        if n < 0:
-            raise ValueError(f"lent must be >= 0, not {n}")
+        if n < -record.slots:
+            raise ValueError(f"lent must be at least -slots, not {n}")
         record.lent = n
         return worker_changed(&self.core, worker)
 
@@ -165,7 +165,7 @@ cdef class SchedulerCore:
         cdef Worker *record = self.worker_of(worker)
         return record.slots - occupancy_of(record)
 
-    cpdef int lent(self, int worker) except -1:
+    cpdef int lent(self, int worker) except? -1:
         cdef Worker *record = self.worker_of(worker)
         return record.lent + record.seceded
 

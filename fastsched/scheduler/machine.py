@@ -277,7 +277,7 @@ class SchedulerMachine:
         books, core = self.books, self.books.core
         if executing is None:
             # Tasks that hold no slot wait for others: they are not blamed. They were the first to start.
-            lent = core.lent(worker.handle)
+            lent = max(0, core.lent(worker.handle))
             executing = core.assigned_to(worker.handle)[lent : lent + worker.slots]
         for task_id in dict.fromkeys(executing):
             if (

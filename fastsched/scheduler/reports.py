@@ -75,8 +75,8 @@ class Reports:
             self._missing(worker, miss, now)
         for task_id, nbytes in message.replicas:
             self._replica(worker, task_id, nbytes)
-        if message.lent < 0:
-            raise ProtocolError("a negative number of lent slots")
+        if message.lent < -worker.slots:
+            raise ProtocolError("dropped attempts cannot hold more slots than there are")
         if message.lent != worker.lent:
             worker.lent = message.lent
             core.set_lent(handle, message.lent)

@@ -96,7 +96,7 @@ class WorkerMachine:
         self._store = Store()
         self._functions: dict[bytes, Function] = {}
         self._fetches = Fetches(seed)
-        self._lent = 0  # wanted jobs without a slot
+        self._lent = 0  # the sum of `_lends` over the running jobs
         self._starts: list[Start | Resume] = []
         self._answers: list[Action] = []
         self._news = News(config.batch_items)
@@ -294,7 +294,7 @@ class WorkerMachine:
         self._unmap(job)
         if job.wanted:
             job.wanted = False
-            self._lent -= job.seceded
+            self._lent -= job.started
         if not job.started:
             self._let_go(job)
 
@@ -356,8 +356,8 @@ class WorkerMachine:
             raise AssertionError(f"{job!r} finished, but did not run")
         self._store.put(job.row, value)
         job.release()
+        self._lent -= _lends(job)
         if job.wanted:
-            self._lent -= job.seceded
             self._announce(job, value, micros, pins)
         else:
             self._let_go(job)
@@ -374,6 +374,7 @@ class WorkerMachine:
         if not self._core.fail(job.row, job.run, self._me):
             raise AssertionError(f"{job!r} failed, but did not run")
         job.release()
+        self._lent -= _lends(job)
         job.started = False
         if job.wanted:
             self._news.erred.append(ErredItem(job.id, job.attempt, error))
@@ -386,7 +387,7 @@ class WorkerMachine:
         if job.seceded or not self._core.secede(job.row):
             return False
         job.seceded = True
-        self._lent += job.wanted
+        self._lent += 1
         self._settle()
         return True
 
@@ -402,7 +403,7 @@ class WorkerMachine:
 
     def _resumed(self, job: Job) -> None:
         job.seceded = False
-        self._lent -= job.wanted
+        self._lent -= 1
 
     # -- what the turn brought --------------------------------------------------------------------------------------
 
@@ -507,7 +508,7 @@ class WorkerMachine:
 
     @property
     def lent(self) -> int:
-        """Wanted tasks that hold no slot at the moment."""
+        """Wanted tasks that hold no slot at the moment, less the slots of running ones that nobody wants."""
         return self._lent
 
     def started(self) -> list[Job]:
@@ -543,8 +544,8 @@ class WorkerMachine:
             found = row in in_memory or (row in current) == (entry.id in waiting)
             _expect(found, f"{entry!r}: is current while it is waited for")
         self._fetches.check(waiting)
-        lent = sum(job.seceded and job.wanted for job in self._jobs.values())
-        _expect(lent == self._lent, f"{self._lent} tasks are said to hold no slot, but {lent} do")
+        lent = sum(map(_lends, self.started()))
+        _expect(lent == self._lent, f"{self._lent} slots are said to be lent, but {lent} are")
 
     def _check_job(self, job: Job, state: int, current: bool) -> None:
         _expect(self._core.wants(job.row) == job.held, f"{job!r}: the core's reference is the scheduler's")
@@ -557,6 +558,15 @@ class WorkerMachine:
         _expect(job.started or job.wanted, f"{job!r}: is not in the queue once nobody wants it")
         _expect(job.wanted == current, f"{job!r}: is current as long as it is wanted")
         _expect(not job.started or len(job.values) == len(job.inputs), f"{job!r}: runs with all its inputs")
+
+
+def _lends(job: Job) -> int:
+    """What a running job adds to the number of lent slots.
+
+    The scheduler counts a slot for each attempt that it wants, and none for one that it dropped: 1 for a wanted job
+    that seceded, -1 for a dropped one whose thread still holds a slot.
+    """
+    return job.seceded - (not job.wanted)
 
 
 def _expect(holds: bool, what: str) -> None:

@@ -502,3 +502,13 @@ def test_unknown_arguments_are_named() -> None:
 def test_a_client_cannot_be_pickled(client: Client) -> None:
     with pytest.raises(SerializationError, match="worker_client"):
         client.submit(inc, client)
+
+
+def test_a_slot_that_a_cancelled_task_still_holds_is_not_taken_for_free(client: Client) -> None:
+    client.wait_for_workers(2)
+    running = client.submit(slow_inc, 1, 5.0)
+    while client.scheduler_info()["tasks"].get("assigned", 0) == 0:
+        pass
+    running.cancel()
+    assert client.gather(client.map(inc, range(10)), errors="raise") == list(range(1, 11))
+    client.submit(slow_inc, 2, 0.0).result(timeout=4)  # sooner than the five seconds

@@ -182,7 +182,7 @@ def test_an_unknown_worker_raises(call: object) -> None:
         lambda core: core.add_worker(2, 1),
         lambda core: core.set_slots(0, -1),
         lambda core: core.set_limit(0, 0),
-        lambda core: core.set_lent(0, -1),
+        lambda core: core.set_lent(0, -core.slots(0) - 1),
         lambda core: core.add_task(wants=-1),
         lambda core: core.add_external(wants=-1),
         lambda core: core.count(7),

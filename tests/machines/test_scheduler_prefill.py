@@ -149,3 +149,24 @@ def test_lent_slots_are_filled(world):
     submit(client, 4)
     worker.lend(2)
     assert keys(worker) == ["t0", "t1", "t2", "t3"]
+
+
+def test_a_worker_whose_slot_is_held_by_a_dropped_attempt_is_not_taken_for_idle(world):
+    """Its thread runs on for nobody; what was sent there meanwhile is asked back for the worker that is idle."""
+    client, busy = world.client(), world.worker("busy")
+    fid = client.submit("long")
+    client.cancel(fid)
+    client.news()
+    assert busy.news() == ["run long", "drop long"]
+    client.submit("early")
+    assert busy.news() == ["run early"]
+    busy.lend(-1)
+    idle = world.worker("idle")
+    world.settle()
+    assert busy.news() == ["retract early"]
+    busy.give_back("early")
+    assert idle.news() == ["run early"]
+    idle.finish("early")
+    assert client.news() == ["finished early"]
+    client.submit("late")
+    assert (busy.news(), idle.news()) == ([], ["run late"])
