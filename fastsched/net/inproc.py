@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 from fastsched.net.channel import Channel, OnClosed, OnLevel, OnMessages
 from fastsched.wire.messages import Message
@@ -83,12 +85,15 @@ class InprocEnd:
         self._paused = False
         self._soon(self._deliver)
 
-    def _soon(self, function: object, *args: object) -> None:
+    def _soon(self, function: Callable[..., object], *args: Any) -> None:
         """In the loop's thread this is a mere append; elsewhere it also wakes the loop."""
-        if self._loop_thread == threading.get_ident():
-            self._loop.call_soon(function, *args)  # type: ignore[arg-type]
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function, *args)  # type: ignore[arg-type]
+        try:
+            if self._loop_thread == threading.get_ident():
+                self._loop.call_soon(function, *args)
+            else:
+                self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:  # the loop was closed: nobody is left to tell
+            return
 
     def _deliver(self) -> None:
         self._loop_thread = threading.get_ident()

@@ -163,8 +163,10 @@ class Stream:
             self._soon(self._finish, None)
 
     def _soon(self, function: Any, *args: Any) -> None:
-        if not self._loop.is_closed():
+        try:
             self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:  # the loop was closed: nobody is left to tell
+            return
 
     # -- sending: the loop's thread
     # ----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from fastsched.net.stream import Connection, Stream
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.framing import LAST_CODE
 from fastsched.wire.messages import CODES, Buffer, Data, Pulse, Refuse, Role
-from tests.servers.net import EVERYTHING, Mailbox, raw_pair, run, stream_of, stream_pair, turn
+from tests.servers.net import EVERYTHING, SECONDS, Mailbox, raw_pair, run, stream_of, stream_pair, turn
 from tests.servers.spawned import open_fds
 
 CONFIG = Config()
@@ -127,6 +127,52 @@ async def test_sends_from_many_threads_stay_whole_and_in_each_threads_order():
     a.close()
     b.close()
     await box.closed()
+
+
+class Halting:
+    """A socket that takes half of its first message, and then lets another thread try to send."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.half_sent = threading.Event()
+        self.others_tried = threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+    def send(self, data) -> int:
+        if self.half_sent.is_set():
+            return self.sock.send(data)
+        sent = self.sock.send(data[: len(data) // 2])
+        self.half_sent.set()
+        self.others_tried.wait(0.1)  # with a lock around all this they never come so far
+        return sent
+
+
+@run
+async def test_a_message_that_left_in_part_is_not_broken_by_another_threads():
+    ours, theirs = raw_pair()
+    sock = Halting(ours)
+    stream, box = stream_of(Connection(sock, Role.CLIENT, b"", "a test"), CONFIG)
+
+    def second() -> None:
+        sock.half_sent.wait(SECONDS)
+        stream.send(Refuse("second"))
+        sock.others_tried.set()
+
+    threads = [threading.Thread(target=stream.send, args=(Refuse("first"),)), threading.Thread(target=second)]
+    for thread in threads:
+        thread.start()
+    decoder, got = Decoder(CONFIG, EVERYTHING), []
+    with theirs:
+        theirs.setblocking(False)
+        while len(got) < 2:
+            got += decoder.feed(await asyncio.get_running_loop().sock_recv(theirs, MIB))
+        for thread in threads:
+            thread.join()
+        stream.close()
+        await box.closed()
+    assert got == [Refuse("first"), Refuse("second")]
 
 
 @run
