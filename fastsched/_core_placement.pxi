@@ -72,7 +72,7 @@ cdef inline int32_t choose_worker(Core *core, int32_t row) noexcept nogil:
     home = biggest_holder(core, row, &nbytes)
     if home == NONE or home == least or not has_room(core.workers + home):
         return least
-    if nbytes >= core.locality_bytes or has_free_slot(core.workers + home) or not less_loaded(core, least, home):
+    if nbytes >= core.locality_bytes or has_free_slot(core.workers + home) or excess_load(core, home, least) <= 0:
         return home
     return least
 

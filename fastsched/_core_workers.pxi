@@ -12,13 +12,17 @@ cdef inline bint has_room(Worker *worker) noexcept nogil:
     return worker.alive and worker.open and worker.slots > 0 and occupancy_of(worker) < worker.limit
 
 
-cdef inline bint less_loaded(Core *core, int32_t a, int32_t b) noexcept nogil:
-    """Compared as fractions, without dividing; equal loads go by row."""
+cdef inline int64_t excess_load(Core *core, int32_t a, int32_t b) noexcept nogil:
+    """Below, at or above 0, as the load of `a` is to that of `b`. Compared as fractions, without dividing."""
     cdef Worker *first = core.workers + a
     cdef Worker *second = core.workers + b
-    cdef int64_t left = <int64_t> occupancy_of(first) * second.slots
-    cdef int64_t right = <int64_t> occupancy_of(second) * first.slots
-    return left < right or (left == right and a < b)
+    return <int64_t> occupancy_of(first) * second.slots - <int64_t> occupancy_of(second) * first.slots
+
+
+cdef inline bint less_loaded(Core *core, int32_t a, int32_t b) noexcept nogil:
+    """A total order: equal loads go by row."""
+    cdef int64_t excess = excess_load(core, a, b)
+    return excess < 0 or (excess == 0 and a < b)
 
 
 cdef inline void put_load(Core *core, int32_t at, int32_t w) noexcept nogil:

@@ -19,9 +19,20 @@ if TYPE_CHECKING:
     from fastsched.client.client import Client
     from fastsched.client.remote import RemoteLink
     from fastsched.config import Config
+    from fastsched.embedded import Embedding
     from fastsched.local import LocalCluster
+    from fastsched.net.loop import Waker
 
-__all__ = ["close_at_exit", "cloudpickle", "local_cluster", "public_name", "remote_link"]
+__all__ = [
+    "asyncio",
+    "close_at_exit",
+    "cloudpickle",
+    "embedding",
+    "local_cluster",
+    "public_name",
+    "remote_link",
+    "waker",
+]
 
 _HOMES = {
     "fastsched.client.client": ("Client",),
@@ -54,6 +65,25 @@ def local_cluster() -> type[LocalCluster]:
 def cloudpickle() -> ModuleType:
     """`cloudpickle`: needed for what plain pickle cannot send."""
     return importlib.import_module("cloudpickle")
+
+
+def embedding() -> type[Embedding]:
+    """`fastsched.embedded.Embedding`: the scheduler's server and the I/O thread."""
+    from fastsched.embedded import Embedding
+
+    return Embedding
+
+
+def waker() -> type[Waker]:
+    """`fastsched.net.loop.Waker`, and with it asyncio and uvloop."""
+    from fastsched.net.loop import Waker
+
+    return Waker
+
+
+def asyncio() -> ModuleType:
+    """`asyncio`: somebody awaits a future, so it is loaded already."""
+    return importlib.import_module("asyncio")
 
 
 def remote_link() -> Callable[[str, Config, float | None, str], RemoteLink]:

@@ -1,7 +1,7 @@
 """Every default of fastsched, with its unit and its reason.
 
-Imports nothing of fastsched. A `Config` is built once where a server or client is made and handed down; nothing reads the environment
-later. Each field can be set by an environment variable: ``FASTSCHED_`` + the field's name in capitals
+Imports nothing of fastsched. A `Config` is built once where a server or client is made and handed down; nothing reads
+the environment later. Each field can be set by an environment variable: ``FASTSCHED_`` + the field's name in capitals
 (``FASTSCHED_INLINE_BYTES=1024``).
 """
 

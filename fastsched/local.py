@@ -1,45 +1,28 @@
 """`LocalCluster`: a scheduler in this process and workers beside it, on this machine.
 
-One concern: bring the pieces up in the right order, keep the workers alive, and leave nothing behind. The fork helper
-starts first, because it imports the worker's modules on another core while this process starts its I/O thread and its
-scheduler. Everything that belongs to the scheduler runs in the I/O thread; the user's threads hand it commands
-through a `Session`.
-
-Sees scheduler and client: it is one of the few files that join roles.
+One concern: from the user's arguments to a running cluster, in the right order: the fork helper starts first, then
+the heavy modules are imported (`embedded`, by way of `_late`), so that the helper imports the worker's share on
+another core meanwhile.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-import shutil
-import sys
-import threading
-from collections.abc import Coroutine
-from pathlib import Path
-from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastsched import _late
-from fastsched._version import __version__
 from fastsched.client.client import Client
-from fastsched.client.session import Session
 from fastsched.config import Config
 from fastsched.errors import ClosedError
-from fastsched.net.address import fresh_keys, private_directory, unix_address
-from fastsched.net.data import DataPeers
-from fastsched.net.inproc import channel_pair
-from fastsched.net.loop import LoopThread
 from fastsched.phase import Phase
-from fastsched.scheduler.server import SchedulerServer
-from fastsched.spawn.supervisor import Died, Helper, HelperDied
+from fastsched.spawn.supervisor import Helper
 from fastsched.timing import Timeout, seconds
-from fastsched.wire.messages import Register, Role
+
+if TYPE_CHECKING:
+    from fastsched.embedded import EmbeddedLink
 
 __all__ = ["LocalCluster"]
-
-logger = logging.getLogger("fastsched.local")
 
 
 class LocalCluster:
@@ -97,64 +80,33 @@ class LocalCluster:
         self.name = name or f"local-{os.getpid()}"
         self.status = Phase.STARTING
         self._owner = os.getpid()
-        self._supervisor = _Supervisor(self, Helper.start())
+        helper = Helper.start()
         try:
-            self._directory = private_directory()
-            self._keys = fresh_keys()
-            self._io = LoopThread("fastsched-io")
-            self._io.start()
-            self._address = unix_address(Path(self._directory, "scheduler.sock"))
-            self._io.run(self._start(count))
+            self._embedding = _late.embedding()(self.name, self.config, helper, count, self._nthreads)
         except BaseException:
-            self._supervisor.helper.close()
+            helper.close()
             raise
         self.status = Phase.RUNNING
         _late.close_at_exit(self)
 
-    async def _start(self, count: int) -> None:
-        loop = self._io.loop
-        self.scheduler = SchedulerServer(self.config, loop, self.name)
-        await self.scheduler.start(self._address, self._keys)
-        self._supervisor.start(loop, self.scheduler, count)
+    @property
+    def scheduler_address(self) -> str:
+        """Where the scheduler listens for its workers."""
+        return self._embedding.address
+
+    def get_client(self) -> Client:
+        """A new client of this cluster."""
+        return Client(self)
 
     def link(self, name: str) -> EmbeddedLink:
-        """A client's link to the embedded scheduler; called by `Client`."""
+        """A client's link to the scheduler; called by `Client`."""
         self._ensure_open()
-        return self._io.run(self._attach(name))
-
-    async def _attach(self, name: str) -> EmbeddedLink:
-        loop = self._io.loop
-        ours, theirs = channel_pair(loop, name)
-        data = DataPeers(loop, Role.CLIENT, self._keys[Role.CLIENT], self.config)
-        session = Session(loop, self.config, ours, data, monotonic)
-        ours.on_message = lambda _, messages: session.received(messages)
-        ours.on_closed = lambda _, reason: session.closed(f"the cluster {self.name!r} is closed")
-        self.scheduler.attach(theirs, Register(name, __version__, os.getpid(), 0, "", 0, ""))
-        return EmbeddedLink(session, self.scheduler_address, self._supervisor.settled)
-
-    def settings(self, name: str) -> dict[str, Any]:
-        """What a worker process of this cluster is told at its start."""
-        return {
-            "name": name,
-            "address": str(self._address),
-            "worker_key": self._keys[Role.WORKER].hex(),
-            "client_key": self._keys[Role.CLIENT].hex(),
-            "nthreads": self._nthreads,
-            "memory_limit": 0,
-            "directory": self._directory,
-            "sys_path": [entry or str(Path.cwd()) for entry in sys.path],
-            "cwd": str(Path.cwd()),
-            "environ": dict(os.environ),
-            "config": self.config.as_dict(),
-        }
+        return self._embedding.link(name)
 
     def check(self) -> None:
-        """Recompute every invariant of the embedded scheduler; AssertionError says which does not hold."""
+        """Recompute every invariant of the scheduler; AssertionError says which does not hold."""
         self._ensure_open()
-        self._io.run(self._check())
-
-    async def _check(self) -> None:
-        self.scheduler.check()
+        self._embedding.check()
 
     def close(self, timeout: Timeout = None) -> None:
         """Stop workers and scheduler; open futures end with SchedulerLost or CancelledError. Twice is fine.
@@ -164,34 +116,12 @@ class LocalCluster:
         timeout : float or str, optional
             Seconds from asking the workers to stop to killing them.
         """
+        limit = seconds(timeout)
         if self.status is Phase.CLOSED:
             return
         self.status = Phase.CLOSED
-        if os.getpid() != self._owner:  # a forked child: nothing here is its own
-            return
-        limit = seconds(timeout)
-        limit = self.config.close_seconds if limit is None else limit
-        # Workers first: one that is about to sign on would find its scheduler gone, and complain.
-        self._run_if_alive(self._supervisor.stop(), limit)
-        self._supervisor.helper.close(limit)
-        self._run_if_alive(self.scheduler.close(), limit)
-        self._io.stop(limit)
-        shutil.rmtree(self._directory, ignore_errors=True)
-
-    def _run_if_alive(self, coroutine: Coroutine[Any, Any, None], timeout: float) -> None:
-        try:
-            self._io.run(coroutine, timeout)
-        except TimeoutError:
-            logger.warning("the scheduler did not close in %s s", timeout)
-
-    @property
-    def scheduler_address(self) -> str:
-        """Where the scheduler listens for its workers."""
-        return str(self._address)
-
-    def get_client(self) -> Client:
-        """A new client of this cluster."""
-        return Client(self)
+        if os.getpid() == self._owner:  # in a forked child nothing here is its own
+            self._embedding.close(self.config.close_seconds if limit is None else limit)
 
     def __enter__(self) -> LocalCluster:
         return self
@@ -205,117 +135,6 @@ class LocalCluster:
     def _ensure_open(self) -> None:
         if self.status is Phase.CLOSED:
             raise ClosedError(f"the cluster {self.name!r} is closed")
-
-
-class EmbeddedLink:
-    """A session on the in-process channel; the I/O thread is the cluster's."""
-
-    def __init__(self, session: Session, scheduler: str, settled: threading.Event) -> None:
-        self.session = session
-        self.scheduler = scheduler
-        self._settled = settled
-
-    def wait_ready(self, timeout: float | None) -> None:
-        """Wait until the workers that the cluster was started with have come (or were given up)."""
-        self._settled.wait(timeout)
-
-    def close(self, timeout: float | None) -> None:
-        """End the session; the cluster stays."""
-        self.session.close(timeout)
-
-
-class _Supervisor:
-    """Keeps as many worker processes alive as were asked for. Everything but `settled` belongs to the I/O thread.
-
-    A worker that dies is replaced at once. One that dies before it has registered counts as a failed start; after
-    ``Config.start_failures`` of them in a row it gives up, and the scheduler ends what waits with NoWorkers if no
-    worker is left.
-    """
-
-    def __init__(self, cluster: LocalCluster, helper: Helper) -> None:
-        self.helper = helper
-        self.settled = threading.Event()
-        self._cluster = cluster
-        self._starting: set[str] = set()
-        self._alive: set[str] = set()
-        self._first: set[str] = set()  # the workers of the start that have not come yet
-        self._failures = 0
-        self._number = 0
-        self._stopped = False
-
-    def start(self, loop: Any, scheduler: SchedulerServer, count: int) -> None:
-        """Ask for the first workers, and listen to the helper."""
-        self._loop = loop
-        self._scheduler = scheduler
-        scheduler.on_worker = self._on_worker
-        loop.add_reader(self.helper.fileno(), self._on_events)
-        for _ in range(count):
-            self._first.add(self._spawn())
-        if count == 0:
-            self.settled.set()
-
-    async def stop(self) -> None:
-        """Replace nobody any more."""
-        self._stopped = True
-        self._loop.remove_reader(self.helper.fileno())
-        self.settled.set()
-
-    def _spawn(self) -> str:
-        name = f"worker-{self._number}"
-        self._number += 1
-        self._starting.add(name)
-        self._scheduler.expect(name)
-        self.helper.spawn(name, self._cluster.settings(name))
-        return name
-
-    def _on_worker(self, name: str) -> None:
-        """The scheduler says that a worker has registered."""
-        if name in self._starting:
-            self._starting.discard(name)
-            self._alive.add(name)
-            self._failures = 0
-            self._arrived(name)
-
-    def _arrived(self, name: str) -> None:
-        self._first.discard(name)
-        if not self._first:
-            self.settled.set()
-
-    def _on_events(self) -> None:
-        for event in self.helper.read_events():
-            if isinstance(event, Died):
-                self._died(event)
-            elif isinstance(event, HelperDied):
-                self._loop.remove_reader(self.helper.fileno())
-                self._give_up(f"the fork helper of the cluster died ({event.how}): no worker can be started any more")
-
-    def _died(self, event: Died) -> None:
-        started = event.name in self._alive
-        self._alive.discard(event.name)
-        self._starting.discard(event.name)
-        self._scheduler.worker_died(event.name, event.how)
-        if self._stopped or not self.helper.alive:
-            return
-        if not started:
-            self._failures += 1
-            logger.warning("worker process %s ended at its start: %s", event.name, event.how)
-            if self._failures >= self._cluster.config.start_failures:
-                self._arrived(event.name)
-                self._give_up(
-                    f"{self._failures} worker processes in a row ended at their start, the last with {event.how}"
-                )
-                return
-        replacement = self._spawn()
-        if event.name in self._first:
-            self._first.discard(event.name)
-            self._first.add(replacement)
-
-    def _give_up(self, text: str) -> None:
-        if not self._stopped:
-            self._stopped = True
-            self._first.clear()
-            self.settled.set()
-            self._scheduler.give_up(text)
 
 
 def _shape(n_workers: int | None, threads: int | None) -> tuple[int, int]:

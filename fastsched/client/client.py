@@ -7,8 +7,7 @@ then leaves a command for the I/O thread (`session`). It never touches the machi
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -93,7 +92,7 @@ class Client(ClusterFace):
             raise NotImplementedError("asynchronous=True: the asyncio face is not there yet; futures can be awaited")
         limit = seconds(timeout)
         config = Config.from_environment()
-        name = name or f"client-{uuid.uuid4().hex[:8]}"
+        name = name or f"client-{os.urandom(4).hex()}"
         cluster: Any = None
         owned: Any = None  # the cluster, if it was started by this client
         if address is None:
@@ -541,7 +540,7 @@ class Client(ClusterFace):
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _task(
-        self, key: str, fn: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any], priority: int, retries: int
+        self, key: str, fn: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], priority: int, retries: int
     ) -> tuple[TaskItem, FutureRecord]:
         frames, dependencies, pins = payload.dumps_call(args, kwargs, key)
         record = self._session.new_record(key)

@@ -7,19 +7,21 @@ any moment, in any thread).
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Generator
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from fastsched import _late
 from fastsched.client.record import CountDown, FutureRecord, Status
 from fastsched.errors import CancelledError
 from fastsched.timing import Timeout, seconds
 from fastsched.wire import payload
 
 if TYPE_CHECKING:
+    import asyncio
+
     from fastsched.client.client import Client
 
 __all__ = ["Future"]
@@ -157,7 +159,7 @@ class Future(Generic[T]):
         return self._wait_async().__await__()
 
     async def _wait_async(self) -> T:
-        loop = asyncio.get_running_loop()
+        loop = _late.asyncio().get_running_loop()
         done = loop.create_future()
 
         def wake(_: Future[T]) -> None:
@@ -167,7 +169,8 @@ class Future(Generic[T]):
         await done
         # a large value is fetched by a blocking call: not in the loop's thread
         if self.record.status is Status.FINISHED and self.record.frames is None:
-            return await loop.run_in_executor(None, partial(self.result))
+            value: T = await loop.run_in_executor(None, partial(self.result))
+            return value
         return self.result()
 
     def __repr__(self) -> str:

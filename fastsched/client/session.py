@@ -17,17 +17,19 @@ import os
 import queue
 import threading
 import weakref
-from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from fastsched import _late
 from fastsched.client.machine import Answered, ClientMachine, Fetched, GetFrom, Send, Settled
 from fastsched.client.record import FutureRecord
 from fastsched.config import Config
 from fastsched.errors import ClosedError
-from fastsched.net.loop import Waker
 from fastsched.wire.messages import ErrorItem, ErrorKind, Frames, Message, Verb
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 __all__ = ["Callback", "Channel", "DataSource", "Reply", "Session"]
 
@@ -114,7 +116,7 @@ class Session:
         self._data = data
         self._clock = clock
         self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._waker = Waker(loop, self._turn)
+        self._waker = _late.waker()(loop, self._turn)
         self._requests = itertools.count(1)
         self._fids = itertools.count(1)
         self._replies: dict[int, Reply] = {}

@@ -24,6 +24,7 @@ FLOORS = (
     ("__init__.py", Floor.FACE),
     ("nested.py", Floor.FACE),
     ("entry.py", Floor.FACE),
+    ("embedded.py", Floor.FACE),
     ("local.py", Floor.FACE),
     ("cli/*", Floor.FACE),
     ("_late.py", Floor.FACE),
@@ -53,7 +54,7 @@ FLOORS = (
 
 # Roles do not know each other; messages join them. Only these files see a role from outside.
 ROLES = ("scheduler", "worker", "client")
-SEES_ROLES = ("__init__.py", "entry.py", "nested.py", "local.py", "cli/*", "_late.py")
+SEES_ROLES = ("__init__.py", "embedded.py", "entry.py", "nested.py", "local.py", "cli/*", "_late.py")
 
 # May be imported by everybody although it stands on top, and may import inside functions, to save start-up time.
 LATE = "_late.py"
