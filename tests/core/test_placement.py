@@ -109,6 +109,15 @@ def test_a_task_follows_many_bytes_to_a_loaded_worker_but_not_a_few() -> None:
         assert placed(core) == [(task, worker)]
 
 
+def test_a_task_goes_where_its_inputs_are_if_that_worker_is_no_more_loaded() -> None:
+    core = core_with(1, 1, ahead=1)
+    for _ in range(2):
+        core.add_task()
+    assert sorted(worker for _, worker in placed(core)) == [0, 1]
+    tasks = [core.add_task([in_memory(core, worker)]) for worker in (1, 0)]
+    assert placed(core) == [(tasks[0], 1), (tasks[1], 0)]
+
+
 def test_a_task_goes_elsewhere_when_the_holder_is_full_or_closed() -> None:
     for close in (True, False):
         core = core_with(1, 1, locality_bytes=1)

@@ -385,7 +385,7 @@ class Twin:
         if not homes:
             return least
         home = min(homes, key=lambda w: (-nbytes[w], self.load(w)))
-        lighter = self.occupancy(home) < self.workers[home].slots or self.load(home) <= self.load(least)
+        lighter = self.occupancy(home) < self.workers[home].slots or self.load(home)[0] <= self.load(least)[0]
         return home if self.has_room(home) and (lighter or nbytes[home] >= self.locality_bytes) else least
 
     def drain(self) -> list[tuple[int, int, int, int]]:
