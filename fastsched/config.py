@@ -25,7 +25,7 @@ class Config:
     Raises
     ------
     ValueError
-        From `from_environment`, if a variable does not hold a number, or names no field.
+        From `from_environment`, if a variable does not hold a number.
     """
 
     # -- wire: what a peer may make us hold -------------------------------------------------------------------------

@@ -49,8 +49,7 @@ class Client(ClusterFace):
     Parameters
     ----------
     address : str, os.PathLike or LocalCluster, optional
-        A scheduler (``tcp://host:port``, ``unix:///path``), the path of the access file that ``fastsched-scheduler``
-        wrote, or a cluster.
+        The path of the access file that ``fastsched-scheduler`` wrote, or a cluster; by default a new `LocalCluster`.
     timeout : float or str, optional
         Seconds to connect, and to wait for calls that wait for the scheduler.
     set_as_default : bool
