@@ -153,8 +153,7 @@ class Helper:
         poll.register(self._sock.fileno(), select.POLLIN)
         while self.alive:
             left = deadline - time.monotonic()
-            if left <= 0:
-                self._kill_workers()
+            if left <= 0:  # its end is read as EOF below, and its workers go with it
                 os.kill(self.pid, signal.SIGKILL)
             poll.poll(max(left, 0.1) * 1000)
             self.read_events()

@@ -212,7 +212,7 @@ def count(monkeypatch, name: str) -> list:
 async def turns(number: int = 10) -> None:
     """Let the loop go round."""
     for _ in range(number):
-        await asyncio.sleep(0)
+        await turn()
 
 
 @run

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import signal
 import socket
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fastsched.spawn.supervisor import Died, Helper, HelperDied, Spawned
-from tests.servers.spawned import Nursery, open_fds, wait_for_end
+from tests.servers.spawned import SECONDS, Nursery, open_fds, wait_for_end
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -166,6 +167,14 @@ def test_a_helper_told_to_terminate_ends_its_workers_first(nursery):
     assert nursery.next_event() == HelperDied(nursery.helper.pid, "exit 0", 0)
 
 
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
+def test_a_helper_survives_what_a_terminal_may_send(nursery, signum):
+    nursery.spawn("w0")
+    os.kill(nursery.helper.pid, signum)
+    nursery.spawn("w1")
+    assert [nursery.next_event().name for _ in range(2)] == ["w0", "w1"]
+
+
 def test_a_worker_module_that_cannot_be_imported_ends_the_helper_with_a_traceback(tmp_path, capfd):
     nursery = Nursery(tmp_path, entry="tests.servers.no_such_module:main")
     nursery.helper.spawn("w0", {})
@@ -224,6 +233,8 @@ def test_starting_and_closing_leaves_no_descriptor(tmp_path):
 def test_a_fork_of_the_client_cannot_close_the_helper(nursery):
     worker = nursery.spawn("w0")
     assert nursery.next_event() == Spawned("w0", worker.facts["pid"])
+    worker.go()
+    assert select.select([nursery.helper], [], [], SECONDS)[0]  # there is news, and it is ours
     fork = os.fork()
     if fork == 0:
         nursery.helper.spawn("evil", {})
@@ -231,5 +242,6 @@ def test_a_fork_of_the_client_cannot_close_the_helper(nursery):
         nursery.helper.close()
         os._exit(0 if quiet else 1)
     assert os.waitpid(fork, 0)[1] == 0
-    worker.go()
     assert nursery.next_event() == Died("w0", worker.facts["pid"], "exit 0", 0)
+    second = nursery.spawn("w1")
+    assert nursery.next_event() == Spawned("w1", second.facts["pid"])
