@@ -327,6 +327,27 @@ async def test_a_reader_that_does_not_read_is_not_read_from_and_harms_nobody(tmp
         await box.closed()
 
 
+@run
+async def test_a_reader_that_pauses_gets_all_answers_in_the_end(tmp_path):
+    async with world(tmp_path, high_water_bytes=4 * MIB, low_water_bytes=MIB) as here:
+        worker, line = await here.worker()
+        line.run(1, ones, 2 * MIB)
+        await line.outcomes(1)
+        reader, box = await here.reader(worker.address)
+        reader.pause_reading()
+        for request in range(30):
+            reader.send(GetData(request, (task_id(1),)))
+        other, other_box = await here.reader(worker.address)
+        other.send(GetData(1, (task_id(1),)))
+        await other_box.received(1)  # by now the worker has taken some of the questions
+        reader.resume_reading()
+        assert [data.request for data in await box.received(30)] == list(range(30))
+        for stream in (reader, other):
+            stream.close()
+        await box.closed()
+        await other_box.closed()
+
+
 @pytest.mark.parametrize(
     ("limits", "call"),
     [
@@ -534,7 +555,7 @@ async def test_a_worker_process_does_not_wait_for_threads_that_a_task_has_left_b
 
 
 def leave_a_thread():
-    thread = threading.Thread(target=threading.Event().wait)
+    thread = threading.Thread(target=threading.Event().wait, daemon=False)
     thread.start()
     return thread.is_alive()
 
