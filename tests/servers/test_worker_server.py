@@ -38,7 +38,7 @@ from fastsched.wire.messages import (
 from fastsched.worker import context
 from fastsched.worker.server import Settings, WorkerServer
 from tests.servers.net import SECONDS, run
-from tests.servers.worker_world import SIGKILLED, end_of, settings_of, start_process, task_id, world
+from tests.servers.worker_world import SIGKILLED, end_of, task_id, world
 
 MIB = 1 << 20
 gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
@@ -521,7 +521,7 @@ def spin(path):
 @run
 async def test_a_worker_process_ends_silently_when_it_is_told_to(tmp_path, number):
     async with world(tmp_path) as here:
-        process = start_process(here.settings())
+        process = here.process()
         line = await here.line()
         line.run(1, process_facts)
         pid, interval, in_main = await line.value(1)
@@ -537,7 +537,7 @@ async def test_a_worker_process_ends_silently_when_it_is_told_to(tmp_path, numbe
 @run
 async def test_a_worker_process_ends_silently_with_its_scheduler(tmp_path):
     async with world(tmp_path) as here:
-        process = start_process(here.settings())
+        process = here.process()
         line = await here.line()
         line.stream.close()
         assert await end_of(process) == (0, "")
@@ -546,7 +546,7 @@ async def test_a_worker_process_ends_silently_with_its_scheduler(tmp_path):
 @run
 async def test_a_worker_process_does_not_wait_for_threads_that_a_task_has_left_behind(tmp_path):
     async with world(tmp_path) as here:
-        process = start_process(here.settings())
+        process = here.process()
         line = await here.line()
         line.run(1, leave_a_thread)
         assert await line.value(1) is True
@@ -563,7 +563,7 @@ def leave_a_thread():
 @run
 async def test_the_page_outlives_a_killed_worker(tmp_path):
     async with world(tmp_path) as here:
-        process = start_process(here.settings())
+        process = here.process()
         line = await here.line()
         line.run(1, kill_me)
         assert (await end_of(process))[0] == SIGKILLED
@@ -578,8 +578,7 @@ def kill_me():
 @run
 async def test_a_worker_process_without_a_scheduler_fails_with_one_line(tmp_path):
     async with world(tmp_path) as here:
-        settings = settings_of(tmp_path / "nowhere", "w1", here.config) | {"directory": str(tmp_path)}
-        code, output = await end_of(start_process(settings))
+        code, output = await end_of(here.process(address=f"unix://{tmp_path}/nowhere"))
         assert code == 1
         assert "nowhere" in output
         assert output.count("\n") == 1

@@ -96,6 +96,7 @@ class World:
         self.config = config
         self.workers: list[WorkerServer] = []
         self.lines: list[Line] = []
+        self.processes: list[subprocess.Popen] = []
         self._let_in = let_in
         self._names = itertools.count(1)
 
@@ -110,6 +111,12 @@ class World:
         await started
         self.workers.append(worker)
         return worker, line
+
+    def process(self, **changes: Any) -> subprocess.Popen:
+        """A worker in a process of its own; it does not outlive the test."""
+        process = start_process(self.settings() | changes)
+        self.processes.append(process)
+        return process
 
     async def line(self) -> Line:
         """The scheduler's side of the next worker that comes; it is registered and welcome."""
@@ -128,6 +135,7 @@ class World:
 
 
 def settings_of(directory: Path, name: str, config: Config, nthreads: int = 1) -> dict[str, Any]:
+    """As a local cluster tells its workers."""
     return {
         "name": name,
         "address": str(unix_address(directory / "socket")),
@@ -149,6 +157,10 @@ async def world(directory: Path, **limits: Any):
         try:
             yield here
         finally:
+            for process in here.processes:
+                process.kill()
+                process.wait()
+                process.stdout.close()
             for line in here.lines:
                 line.stream.close()
             for worker in here.workers:
@@ -172,7 +184,6 @@ def start_process(settings: dict[str, Any]) -> subprocess.Popen:
 async def end_of(process: subprocess.Popen) -> tuple[int, str]:
     """How it ended, and all that it printed."""
     output = await asyncio.to_thread(process.stdout.read)
-    process.stdout.close()
     return await asyncio.to_thread(process.wait), output.decode()
 
 
