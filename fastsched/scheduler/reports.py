@@ -69,8 +69,7 @@ class Reports:
         for task_id, run in message.returned:
             if not core.give_back(task_id, run, handle):
                 self._check_claim(worker, task_id, run)
-        if message.returned:
-            self._prefill.returned(worker)
+            self._prefill.returned(worker, task_id)
         for miss in message.missing:
             self._missing(worker, miss, now)
         for task_id, nbytes in message.replicas:

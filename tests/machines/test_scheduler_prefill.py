@@ -130,6 +130,25 @@ def test_nothing_is_asked_back_while_tasks_are_ready(world):
     assert first.news() == []
 
 
+def test_a_task_that_stays_with_its_large_inputs_is_asked_back_ever_more_rarely():
+    world = World(Config(locality_bytes=100))
+    client, first = world.client(), world.worker("first")
+    big = client.submit("big")
+    first.finish("big", nbytes=1000, micros=1000)
+    client.submit("long", [big])
+    client.submit("next", [big])
+    world.worker("second")
+    first.news()
+    asked = 0
+    for _ in range(100):
+        world.advance(0.01)
+        back = [line.split()[1] for line in first.news() if line.startswith("retract")]
+        asked += len(back)
+        first.give_back(*dict.fromkeys(back))
+    assert 1 <= asked <= 10
+    client.news()
+
+
 def test_tasks_do_not_go_to_and_fro(world):
     client, first, second = world.client(), world.worker("first"), world.worker("second")
     submit(client, 3)
