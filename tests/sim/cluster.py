@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
+from fastsched._core import State
 from fastsched.client.machine import ClientMachine
 from fastsched.client.record import Status
 from fastsched.config import Config
@@ -25,7 +26,7 @@ from tests.sim.world import World
 
 __all__ = ["ClientNode", "Cluster", "Machines"]
 
-MOST_STEPS = 150_000
+MOST_STEPS = 80_000
 """A run that goes on after so many steps goes on for ever."""
 
 
@@ -197,7 +198,9 @@ class Cluster:
         self._expect_outcomes()
         if not self.scheduler.alive:
             return
+        self._expect_agreement()
         self._fetch_values()
+        self._expect_agreement()
         self._expect_scripts_over()
         for client in self.clients:
             client.site.release(list(client.site.handles.values()))
@@ -215,14 +218,32 @@ class Cluster:
         ]
         assert not pending, f"nothing happens any more, and these futures are pending: {pending}"
 
+    def _expect_agreement(self) -> None:
+        """What clients believe of their futures is what the scheduler knows."""
+        books = self.scheduler.machine.books
+        known = {client.name: client for client in books.clients.values()}
+        for client in self.clients:
+            futures = known[client.name].futures
+            assert futures.keys() == client.site.handles.keys(), f"{client.name} and the scheduler know other futures"
+            for fid, handle in client.site.handles.items():
+                state = books.core.state(futures[fid].id)
+                status = handle.record.status
+                if status is not Status.FINISHED:
+                    right = state == State.ERRED
+                else:
+                    right = state == State.MEMORY or (state == State.ERRED and handle.record.frames is not None)
+                assert right, f"{client.name}: {handle} is {status}, the scheduler says {State(state).name}"
+
     def _fetch_values(self) -> None:
-        """Every value is there, also those that nobody has asked for yet."""
+        """Every value is there, also those that nobody has asked for yet, and also if now another worker dies."""
         waiting: set[tuple[str, int]] = set()
         for client in self.clients:
             for fid, handle in client.site.handles.items():
                 which = (client.name, fid)
                 waiting.add(which)
                 client.site.obtain(handle, lambda _, which=which: waiting.discard(which))
+        if self.respawns is not None and self.workers:
+            self.world.clock.after(self.world.rng.random() * 5e-3, lambda: self.kill(self.workers[0]))
         self.run()
         assert not waiting, f"the values of these futures never came: {sorted(waiting)}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fastsched.wire.messages import Buffer
+from fastsched.wire.messages import Buffer, Message
 from tests.sim.clock import Clock
 
 __all__ = ["Journal", "describe"]
@@ -35,6 +35,10 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def messages(self) -> Iterator[Message]:
+        """All messages that were sent."""
+        return (about for _, _, _, what, about in self._entries if what == "sends")
 
     def lines(self) -> Iterator[str]:
         """The entries as text."""

@@ -34,7 +34,14 @@ class Weather(NamedTuple):
     def by(cls, rng: random.Random) -> Weather:
         """The weather of a seed."""
         latency = rng.choice((0.0, 20e-6, 100e-6, 2e-3))
-        return cls(latency, rng.choice((0.0, 50e-6, 1e-3, 10e-3)), rng.choice((0.0, 0.02)), 0.05, rng.choice((0.0, 0.2, 0.8)), rng.choice((0.0, 0.0, 0.3)))
+        return cls(
+            latency,
+            rng.choice((0.0, 50e-6, 1e-3, 10e-3)),
+            rng.choice((0.0, 0.02)),
+            0.05,
+            rng.choice((0.0, 0.2, 0.8)),
+            rng.choice((0.0, 0.0, 0.3)),
+        )
 
 
 class End:
@@ -133,9 +140,7 @@ class Network:
         Notes each message.
     """
 
-    def __init__(
-        self, clock: Clock, rng: random.Random, config: Config, weather: Weather, journal: Journal
-    ) -> None:
+    def __init__(self, clock: Clock, rng: random.Random, config: Config, weather: Weather, journal: Journal) -> None:
         self.clock = clock
         self.rng = rng
         self.config = config

@@ -72,9 +72,7 @@ def workers(cluster: Cluster, rng: random.Random, least: int = 1, most: int = 3)
         cluster.add_worker(rng.choice((1, 1, 2, 4)))
 
 
-def users(
-    cluster: Cluster, rng: random.Random, most: int, habits: Habits, makers: Sequence[Maker]
-) -> None:
+def users(cluster: Cluster, rng: random.Random, most: int, habits: Habits, makers: Sequence[Maker]) -> None:
     """Some clients, each with one or two scripts."""
     for _ in range(rng.randint(1, most)):
         client = cluster.add_client()
@@ -106,7 +104,7 @@ def kill_one(cluster: Cluster, rng: random.Random, spare: int = 0) -> Callable[[
 def graphs(cluster: Cluster, rng: random.Random) -> Check:
     """Random graphs; everything is held to the end, so no task begins twice."""
     workers(cluster, rng)
-    users(cluster, rng, 2, Habits(actions=40), (leaf,))
+    users(cluster, rng, 2, Habits(actions=40, crowd=30), (leaf,))
     return cluster.world.ledger.check_executions
 
 
@@ -158,7 +156,7 @@ def balance(cluster: Cluster, rng: random.Random) -> Check:
         micros = int(rng.choice((1e-4, 1e-3, long)) * 1e6)
         return Call("leaf", (rng.randrange(10**9), micros, 0))
 
-    users(cluster, rng, 1, Habits(actions=4, submit=0.0, burst=1.0, sleep=1.0, gather=0.0), (mixed,))
+    users(cluster, rng, 1, Habits(actions=4, submit=0.0, burst=1.0, crowd=40, sleep=1.0, gather=0.0), (mixed,))
     slots = sum(worker.nthreads for worker in cluster.workers)
     return lambda: cluster.world.ledger.check_balance(slots, long)
 

@@ -43,6 +43,7 @@ class Habits(NamedTuple):
     put: float = 0.0
     sleep: float = 3.0
     actions: int = 30
+    crowd: int = 12  # submits in a burst, at most
     pause: float = 2e-3  # seconds, at most
 
 
@@ -69,7 +70,7 @@ def _submit(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: l
 def _burst(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
     make = rng.choice(makers)
     before = list(held)
-    for _ in range(rng.randint(5, 30)):
+    for _ in range(rng.randint(3, habits.crowd)):
         held.append((yield Submit(make(rng, before))))
 
 

@@ -116,7 +116,8 @@ class WorkerNode:
         self._fetcher.stop(dead=True)
 
     def stop(self) -> None:
-        """A planned end: what was found out is sent, what runs is abandoned."""
+        """A planned end: what was found out is sent, what runs is given back."""
+        self.machine.leave()
         self.flush()
         self._leave()
         self._end.close()

@@ -1,0 +1,160 @@
+"""Machines with a bug each: proof that the simulation can fail.
+
+One concern: small, believable mistakes. Each class breaks one rule of one machine, in the way in which it would be broken by an edit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastsched.client.machine import ClientMachine
+from fastsched.scheduler.machine import SchedulerMachine, Send
+from fastsched.wire.messages import Cancel, Done, ErrorItem, Free, Message, Release, Report, Retract
+from fastsched.worker.jobs import Job
+from fastsched.worker.machine import WorkerMachine
+from fastsched.worker.store import Value
+from tests.sim.cluster import Machines
+
+__all__ = ["PLANTED"]
+
+
+class NeverFrees(WorkerMachine):
+    """The worker does not listen when it is told to free a value."""
+
+    def receive(self, peer: int, message: Message, now: float) -> None:
+        if not isinstance(message, Free):
+            super().receive(peer, message, now)
+
+
+class NeverFreesAnything(SchedulerMachine):
+    """The scheduler forgets to tell workers that a value may go."""
+
+    def drain(self) -> list[Any]:
+        return [action for action in super().drain() if not _sends(action, Free)]
+
+
+class IgnoresReturns(SchedulerMachine):
+    """The scheduler asks for tasks back, and does not look at the answer."""
+
+    def receive(self, peer: int, message: Message, now: float) -> None:
+        super().receive(peer, message._replace(returned=()) if isinstance(message, Done) else message, now)
+
+
+class NeverAsksBack(SchedulerMachine):
+    """What was sent ahead to a busy worker stays there."""
+
+    def drain(self) -> list[Any]:
+        return [action for action in super().drain() if not _sends(action, Retract)]
+
+
+class ForgetsReplicas(SchedulerMachine):
+    """The scheduler does not note who got a copy of a value."""
+
+    def receive(self, peer: int, message: Message, now: float) -> None:
+        super().receive(peer, message._replace(replicas=()) if isinstance(message, Done) else message, now)
+
+
+class BlamesNobody(SchedulerMachine):
+    """Workers die under a task again and again, and it is tried for ever."""
+
+    def lost(self, peer: int, now: float, cause: str | None = None, executing: Any = None) -> None:
+        super().lost(peer, now, cause, ())
+
+
+class BlamesEverybody(SchedulerMachine):
+    """Tasks that only waited on a worker are blamed for its death."""
+
+    def lost(self, peer: int, now: float, cause: str | None = None, executing: Any = None) -> None:
+        worker = self.books.workers.get(peer)
+        everything = () if worker is None else tuple(self.books.core.assigned_to(worker.handle))
+        super().lost(peer, now, cause, everything if executing is None or executing else executing)
+
+
+class KeepsLosses(SchedulerMachine):
+    """Clients are not told that a value was lost."""
+
+    def drain(self) -> list[Any]:
+        return [_without_losses(action) for action in super().drain()]
+
+
+class MixesResults(WorkerMachine):
+    """The worker reports a value under the task that finished before."""
+
+    _last: Value | None = None
+
+    def finished(self, job: Job, value: Value, micros: int, pins: tuple[str, ...]) -> None:
+        last, self._last = self._last, value
+        super().finished(job, last if last is not None and last.nbytes == value.nbytes else value, micros, pins)
+
+
+class LosesErrors(WorkerMachine):
+    """The worker forgets to report that a task raised."""
+
+    def failed(self, job: Job, error: ErrorItem) -> None:
+        super().failed(job, error)
+        self._news.erred.clear()
+
+
+class KeepsSlots(WorkerMachine):
+    """A task that waits for its children keeps its slot."""
+
+    def secede(self, job: Job) -> bool:
+        return False
+
+
+class ForgetsPins(WorkerMachine):
+    """The worker does not say which futures are inside a value."""
+
+    def finished(self, job: Job, value: Value, micros: int, pins: tuple[str, ...]) -> None:
+        super().finished(job, value, micros, ())
+
+
+class NeverReleases(ClientMachine):
+    """The client keeps to itself that a future is gone."""
+
+    def drain(self) -> list[Any]:
+        return [action for action in super().drain() if not isinstance(getattr(action, "message", None), Release)]
+
+
+class CancelsForItself(ClientMachine):
+    """The client tells nobody what it cancelled."""
+
+    def drain(self) -> list[Any]:
+        return [action for action in super().drain() if not isinstance(getattr(action, "message", None), Cancel)]
+
+
+class AsksOnce(ClientMachine):
+    """The client does not ask again when a worker does not have a value."""
+
+    def fetch_failed(self, fid: int) -> None:
+        """Somebody else will know."""
+
+
+PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
+    "a worker never frees": (Machines(worker=NeverFrees), ("shared",)),
+    "the scheduler never frees": (Machines(scheduler=NeverFreesAnything), ("shared",)),
+    "returned tasks are ignored": (Machines(scheduler=IgnoresReturns), ("balance",)),
+    "nothing is asked back": (Machines(scheduler=NeverAsksBack), ("balance",)),
+    "copies are not noted": (Machines(scheduler=ForgetsReplicas), ("large",)),
+    "nobody is blamed": (Machines(scheduler=BlamesNobody), ("murder",)),
+    "those that wait are blamed": (Machines(scheduler=BlamesEverybody), ("deaths",)),
+    "losses are not told": (Machines(scheduler=KeepsLosses), ("deaths", "lineage")),
+    "values are mixed up": (Machines(worker=MixesResults), ("graphs",)),
+    "errors are lost": (Machines(worker=LosesErrors), ("errors",)),
+    "waiting tasks keep their slot": (Machines(worker=KeepsSlots), ("one_slot",)),
+    "futures in values are not pinned": (Machines(worker=ForgetsPins), ("one_slot", "forest")),
+    "a client never releases": (Machines(client=NeverReleases), ("shared",)),
+    "a client cancels for itself": (Machines(client=CancelsForItself), ("cancelling",)),
+    "a client asks once for a value": (Machines(client=AsksOnce), ("deaths", "large")),
+}
+"""By what is wrong: the machines, and the scenarios that must find it."""
+
+
+def _sends(action: Any, kind: type) -> bool:
+    return isinstance(action, Send) and isinstance(action.message, kind)
+
+
+def _without_losses(action: Any) -> Any:
+    if _sends(action, Report):
+        return Send(action.peer, action.message._replace(lost=()))
+    return action
