@@ -63,11 +63,10 @@ class Books:
         record.id = task_id
         row = task_id & ROW
         records = self.records
-        if row < len(records):
-            records[row] = record
-        else:
-            records.extend([None] * (row - len(records)))
+        if row == len(records):  # the core takes new rows one after the other
             records.append(record)
+        else:
+            records[row] = record
         if record.keyed:
             self.keys[record.key] = record
         for pin in record.pins:
@@ -97,9 +96,6 @@ class Books:
         self.unkey(record)
         for pin in record.pins:
             self.core.unwant(pin.id)
-        record.pins = record.dependencies = ()
-        record.function = None
-        record.wants.clear()
         self.records[record.id & ROW] = None
 
     def unkey(self, record: TaskRecord) -> None:

@@ -166,19 +166,29 @@ def test_lineage_is_computed_again_when_it_is_wanted_again(world):
     assert client.news() == ["finished b", "finished a"]
 
 
-def test_many_futures_of_one_task_come_and_go_without_a_trace(world):
-    clients, worker = [world.client(str(n)) for n in range(3)], world.worker()
-    fids = [[client.submit("a") for client in clients] for _ in range(40)]
-    (record,) = world.machine.books.keys.values()
-    for round in fids[:39]:
-        for client, fid in zip(clients, round, strict=True):
-            client.release(fid)
-    for client in clients:
-        client.submit("a")
-    assert len(record.wants) <= 128
+def test_lineage_that_erred_is_computed_again_when_it_is_wanted_again(world):
+    client, worker = world.client(), world.worker()
+    a = client.submit("a")
+    client.submit("b", [a])
+    worker.fail("a")
+    client.release(a)
+    client.submit("a")
     worker.finish("a")
-    for client in clients:
-        assert client.news() == ["finished a"] * 2
+    assert worker.news() == ["run a", "run a"]
+    assert client.news() == ["erred a TASK", "erred b TASK", "finished a"]
+
+
+def test_many_futures_of_one_task_come_and_go_without_a_trace(world):
+    client, worker = world.client(), world.worker()
+    client.submit("a")
+    (record,) = world.machine.books.keys.values()
+    for _ in range(200):
+        client.release(client.submit("a"))
+        assert len(record.wants) <= 16
+    held = [client.submit("a") for _ in range(40)]
+    worker.finish("a")
+    assert client.news() == ["finished a"] * 41
+    client.release(*held)
     assert worker.news() == ["run a"]
 
 

@@ -234,6 +234,41 @@ def test_values_beyond_the_budget_of_the_scheduler_travel_once_and_stay_on_the_w
     world.end()
 
 
+def test_a_value_beyond_the_budget_may_be_released_in_the_turn_in_which_it_comes():
+    world = World(Config(retain_budget=3))
+    client, worker = world.client(), world.worker()
+    fid = client.submit("a")
+    with world.one_turn():
+        worker.finish("a", value=(b"12345",))
+        client.release(fid)
+    assert worker.news() == ["run a", "free a"]
+    assert world.empty()
+
+
+def test_a_value_that_was_lost_and_computed_again_counts_once_against_the_budget_of_its_client():
+    world = World(Config(inline_budget=9))
+    client, first, second = world.client(), world.worker("first"), world.worker("second")
+    fid = client.submit("a")
+    first.finish("a", value=(b"12345",))
+    first.die(executing=[])
+    second.finish("a", value=(b"12345",))
+    assert client.values[fid] == (b"12345",)
+    assert client.news() == ["finished a", "lost a", "finished a"]
+    assert first.news() == second.news() == ["run a"]
+
+
+def test_a_few_holders_of_a_value_are_enough_to_name():
+    world = World()
+    client, workers = world.client(), [world.worker(str(n)) for n in range(6)]
+    fid = client.scatter("value", (b"x" * 100_000,), broadcast=True)
+    for worker in workers:
+        worker.store("value")
+        worker.news()
+    _, addresses = client.locate(fid)
+    assert len(set(addresses)) == 4
+    client.news()
+
+
 def test_scattered_values_count_against_the_budget_of_the_scheduler_once_they_arrived():
     world = World(Config(retain_budget=10))
     client, worker = world.client(), world.worker()
