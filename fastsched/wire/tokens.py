@@ -187,7 +187,7 @@ class _Writer:
     def array(self, numpy: Any, value: Any) -> _Open:
         """Dtype, shape, and the elements in C order."""
         dtype = value.dtype
-        known = dtype.kind in PLAIN_KINDS and dtype.metadata is None
+        known = dtype.kind in PLAIN_KINDS and not dtype.metadata
         head = (dtype.str if known else dtype, value.shape)
         self.alive.append(head)
         if dtype.hasobject:
