@@ -114,7 +114,7 @@ class Prefill:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _look_at_returns(self, now: float) -> None:
-        """A worker whose tasks went elsewhere may be asked again at once; one that got them back (for the sake of their inputs) may not."""
+        """A worker whose tasks went elsewhere may be asked again at once, not one that got them back."""
         core = self._books.core
         returns, self._returns = self._returns, []
         for worker, _ in returns:
