@@ -1,7 +1,7 @@
 """Whole clusters in one process, under a virtual clock, from one seed.
 
-Real machines (scheduler, workers, clients, the client inside each worker) talk over a fake network, each message through the real codec.
-Threads, sockets, clocks and pickles are played by the modules here, each with one concern:
+Real machines (scheduler, workers, clients, the client inside each worker) talk over a fake network, each message
+through the real codec. Threads, sockets, clocks and pickles are played by the modules here, each with one concern:
 
 ==============  =====================================================================================================
 `clock`         virtual time: it jumps to whatever is due next

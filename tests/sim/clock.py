@@ -1,7 +1,7 @@
 """Virtual time: nothing waits, the clock jumps to what is due next.
 
-One concern: events by time, and of those due at the same time in the order in which they were planned. So a run is decided by its seed
-alone.
+One concern: events by time, and of those due at the same time in the order in which they were planned. So a run is
+decided by its seed alone.
 """
 
 from __future__ import annotations

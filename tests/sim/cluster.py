@@ -1,7 +1,7 @@
 """A simulated cluster: its nodes, the faults that befall them, and the end of a run.
 
-One concern: bring nodes up and down, let the world run until nothing happens any more, and then see that it is right: each future that is held
-has its one outcome, and when all are released nothing is left anywhere.
+One concern: bring nodes up and down, let the world run until nothing happens any more, and then see that it is right:
+each future that is held has its one outcome, and when all are released nothing is left anywhere.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Cluster:
         self._directory: Directory = {}
         self._names = 0
 
-    # -- coming and going -----------------------------------------------------------------------------------------------
+    # -- coming and going ----------------------------------------------------------------------------------------------
 
     def add_worker(self, nthreads: int) -> WorkerNode:
         """A worker starts."""
@@ -181,7 +181,7 @@ class Cluster:
         self.workers.remove(worker)
         self.scheduler.obituaries[worker.name] = obituary
 
-    # -- the end ----------------------------------------------------------------------------------------------------------
+    # -- the end -------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Let things happen until nothing is left to happen: no message under way, no deadline ahead."""

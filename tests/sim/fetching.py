@@ -54,7 +54,10 @@ class Fetcher:
         self._alive = True
 
     def ask(self, address: str, ids: Sequence[int], answer: Answer) -> None:
-        """Ask the worker at `address` for values; None: it cannot be reached, or left before it answered. Never answered from inside."""
+        """Ask the worker at `address` for values; None: it cannot be reached, or left before it answered.
+
+        Never answered from inside.
+        """
         peer = self._peers.get(address)
         if peer is None:
             server = self._directory.get(address)

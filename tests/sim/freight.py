@@ -1,7 +1,7 @@
 """Values, arguments, functions and exceptions as frames.
 
-One concern: play the pickle. Plain JSON and ballast whose every byte is known, so that a frame that was cut, mixed up or delivered to the
-wrong place is seen.
+One concern: play the pickle. Plain JSON and ballast whose every byte is known, so that a frame that was cut, mixed up
+or delivered to the wrong place is seen.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What tasks and users of a simulated cluster can say.
 
-One concern: the vocabulary of programs. A program is a generator that yields operations and is sent their answers; it ends by returning a
-`Value` or by raising. The same generator is driven by `oracle` (at once, in plain Python) and by `threads` (in virtual time, on the cluster),
-so it must not look at the clock, at chance or at anything but its arguments.
+One concern: the vocabulary of programs. A program is a generator that yields operations and is sent their answers; it
+ends by returning a `Value` or by raising. The same generator is driven by `oracle` (at once, in plain Python) and by
+`threads` (in virtual time, on the cluster), so it must not look at the clock, at chance or at anything but its
+arguments.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Failed(Exception):
         self.text = text
 
 
-# -- operations: what is sent back stands behind the arrow --------------------------------------------------------------
+# -- operations: what is sent back stands behind the arrow -------------------------------------------------------------
 
 
 class Sleep(NamedTuple):

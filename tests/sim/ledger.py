@@ -1,8 +1,9 @@
 """Which faults a run had, and so which failures are excused.
 
-One concern: without a fault every future ends as the oracle says. With faults it may end otherwise, but only for a reason that is written down
-here, and only if the reason lies upstream of the future: a task that may have been executing when too many workers died, a key that somebody
-cancelled, a scattered value whose workers are gone, a cluster that was given up.
+One concern: without a fault every future ends as the oracle says. With faults it may end otherwise, but only for a
+reason that is written down here, and only if the reason lies upstream of the future: a task that may have been
+executing when too many workers died, a key that somebody cancelled, a scattered value whose workers are gone, a cluster
+that was given up.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Ledger:
             raise Verdict(f"tasks were executed more than once: {twice}")
 
     def check_balance(self, slots: int, longest: float) -> None:
-        """Tasks did not lie on a busy worker while another one had nothing to do, for longer than it takes to find out."""
+        """No task lay on a busy worker while another one had nothing to do, for longer than it takes to find out."""
         most = self.worked / slots + longest + PATIENCE
         if self.last_end > most:
             raise Verdict(f"{self.worked} s of work on {slots} slots took until {self.last_end} s")

@@ -1,12 +1,14 @@
 """Connections between the nodes of a simulated cluster.
 
-One concern: bytes from one end to the other. Within one direction of one connection they keep their order, as on a socket; everything else is
-left to the seed: how long they travel, in which pieces they arrive, whether a direction stands still for a while, and how much of what a dying
-process had written still arrives. Each message is encoded and decoded by the real codec.
+One concern: bytes from one end to the other. Within one direction of one connection they keep their order, as on a
+socket; everything else is left to the seed: how long they travel, in which pieces they arrive, whether a direction
+stands still for a while, and how much of what a dying process had written still arrives. Each message is encoded and
+decoded by the real codec.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from typing import NamedTuple
@@ -92,7 +94,7 @@ class End:
             self._other._lose_tail()
             self._other._carry(None)
 
-    # -- at the receiving end -------------------------------------------------------------------------------------------
+    # -- at the receiving end ------------------------------------------------------------------------------------------
 
     def _carry(self, data: bytes | None) -> None:
         """Plan the arrival of bytes, or of the end (None)."""
@@ -177,7 +179,7 @@ class Network:
             return [data]
         cuts = sorted(self.rng.randrange(len(data)) for _ in range(self.rng.randint(1, 4)))
         bounds = [0, *cuts, len(data)]
-        return [data[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False) if start < stop]
+        return [data[start:stop] for start, stop in itertools.pairwise(bounds) if start < stop]
 
 
 def _nothing(*_: object) -> None:

@@ -1,7 +1,8 @@
 """What each call must give.
 
-One concern: run the programs one after the other, children where they are submitted, in plain Python: no cluster, no time, no faults. The
-outcome of a call depends on its arguments and on the outcomes of its inputs alone, so each is computed once.
+One concern: run the programs one after the other, children where they are submitted, in plain Python: no cluster, no
+time, no faults. The outcome of a call depends on its arguments and on the outcomes of its inputs alone, so each is
+computed once.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class Good:
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """It ends with one of these exceptions of tasks (several if several inputs may be the first to fail); none: it kills its worker."""
+    """It ends with one of these exceptions of tasks: several if several inputs may be the first to fail.
+
+    None at all: it kills its worker.
+    """
 
     texts: frozenset[str]
 

@@ -1,6 +1,7 @@
 """Machines with a bug each: proof that the simulation can fail.
 
-One concern: small, believable mistakes. Each class breaks one rule of one machine, in the way in which it would be broken by an edit.
+One concern: small, believable mistakes. Each class breaks one rule of one machine, in the way in which it would be
+broken by an edit.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """The tasks of simulated clusters.
 
-One concern: what tasks do. Each program is a generator over `language`, called with its plain arguments, the values of its inputs and its
-pinned futures. Recursive ones decide by numbers in their arguments, so the same call is always the same tree.
+One concern: what tasks do. Each program is a generator over `language`, called with its plain arguments, the values of
+its inputs and its pinned futures. Recursive ones decide by numbers in their arguments, so the same call is always the
+same tree.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeAlias
 
 from tests.sim.language import (
@@ -30,7 +31,7 @@ from tests.sim.language import (
     mix,
 )
 
-__all__ = ["Program", "Thoughts", "call_leaf", "program_of"]
+__all__ = ["Program", "Thoughts", "call_leaf", "program_of", "submit_all"]
 
 Thoughts: TypeAlias = Generator[Any, Any, Value]
 Program: TypeAlias = Callable[..., Thoughts]
@@ -57,7 +58,16 @@ def call_leaf(rng: random.Random, inputs: tuple[Handle, ...] = (), **options: An
     return Call(name, (rng.randrange(1000), micros, size), inputs, **options)
 
 
-# -- without children ---------------------------------------------------------------------------------------------------
+def submit_all(calls: Iterable[Call]) -> Generator[Submit, Handle, tuple[Handle, ...]]:
+    """Submit one after the other."""
+    handles: list[Handle] = []
+    for call in calls:
+        handle = yield Submit(call)
+        handles.append(handle)
+    return tuple(handles)
+
+
+# -- without children --------------------------------------------------------------------------------------------------
 
 
 @program
@@ -108,7 +118,7 @@ def stay_out(inputs: list[Value], pins: list[Handle], salt: int, micros: int) ->
     return Value(mix(salt, *(value.n for value in inputs)))
 
 
-# -- with children --------------------------------------------------------------------------------------------------------
+# -- with children -----------------------------------------------------------------------------------------------------
 
 
 @program
@@ -117,8 +127,8 @@ def fib(inputs: list[Value], pins: list[Handle], n: int) -> Thoughts:
     if n < 2:
         return Value(n)
     yield Secede()
-    children = [(yield Submit(Call("fib", (n - 1,)))), (yield Submit(Call("fib", (n - 2,))))]
-    one, two = yield Gather(tuple(children))
+    children = yield from submit_all([Call("fib", (n - 1,)), Call("fib", (n - 2,))])
+    one, two = yield Gather(children)
     yield Rejoin()
     return Value(one.n + two.n)
 
@@ -127,10 +137,9 @@ def fib(inputs: list[Value], pins: list[Handle], n: int) -> Thoughts:
 def fan(inputs: list[Value], pins: list[Handle], salt: int, width: int, micros: int, size: int) -> Thoughts:
     """Map children, gather them, return a number."""
     yield Secede()
-    children = []
-    for index in range(width):
-        children.append((yield Submit(Call("leaf", (mix(salt, index) % 50, micros, size), pure=index % 2 == 0))))
-    values = yield Gather(tuple(children))
+    calls = [Call("leaf", (mix(salt, index) % 50, micros, size), pure=index % 2 == 0) for index in range(width)]
+    children = yield from submit_all(calls)
+    values = yield Gather(children)
     yield Rejoin()
     return Value(mix(salt, *(value.n for value in (*inputs, *values))))
 
@@ -234,10 +243,8 @@ def scatterer(inputs: list[Value], pins: list[Handle], salt: int, size: int) -> 
 @program
 def launcher(inputs: list[Value], pins: list[Handle], salt: int, width: int) -> Thoughts:
     """Fire and forget."""
-    children = []
-    for index in range(width):
-        children.append((yield Submit(Call("leaf", (salt + index, 500, 0), pure=False))))
-    yield Keep(tuple(children))
+    children = yield from submit_all([Call("leaf", (salt + index, 500, 0), pure=False) for index in range(width)])
+    yield Keep(children)
     return Value(salt)
 
 

@@ -1,7 +1,7 @@
 """What happens in a run: one function for each kind of trouble.
 
-One concern: set up a cluster with users and faults by a seed. A scenario plans; `Cluster.finish` runs and judges. Kinds take turns: seed modulo
-the number of kinds decides which one it is.
+One concern: set up a cluster with users and faults by a seed. A scenario plans; `Cluster.finish` runs and judges. Kinds
+take turns: seed modulo the number of kinds decides which one it is.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def cluster_of(seed: int, machines: Machines = Machines()) -> Cluster:  # noqa: 
     return cluster
 
 
-# -- pieces ---------------------------------------------------------------------------------------------------------------
+# -- pieces ------------------------------------------------------------------------------------------------------------
 
 
 def workers(cluster: Cluster, rng: random.Random, least: int = 1, most: int = 3) -> None:
@@ -97,7 +97,7 @@ def kill_one(cluster: Cluster, rng: random.Random, spare: int = 0) -> Callable[[
     return kill
 
 
-# -- without faults ---------------------------------------------------------------------------------------------------------
+# -- without faults ----------------------------------------------------------------------------------------------------
 
 
 @scenario()
@@ -161,7 +161,7 @@ def balance(cluster: Cluster, rng: random.Random) -> Check:
     return lambda: cluster.world.ledger.check_balance(slots, long)
 
 
-# -- users who change their minds ---------------------------------------------------------------------------------------------
+# -- users who change their minds --------------------------------------------------------------------------------------
 
 
 @scenario()
@@ -212,7 +212,7 @@ def vanishing(cluster: Cluster, rng: random.Random) -> None:
     sometimes(cluster, rng, 3, leave)
 
 
-# -- workers that die -----------------------------------------------------------------------------------------------------------
+# -- workers that die --------------------------------------------------------------------------------------------------
 
 
 @scenario()

@@ -104,7 +104,7 @@ class SchedulerNode:
         for peer in self._peers.values():
             peer.end.die()
 
-    # -- inside -----------------------------------------------------------------------------------------------------------
+    # -- inside --------------------------------------------------------------------------------------------------------
 
     def _received(self, peer: Peer, messages: list[Message]) -> None:
         now = self.world.clock.now

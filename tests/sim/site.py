@@ -1,7 +1,7 @@
 """The shell of a client's machine: what `client.session` is in a real process.
 
-One concern: hand operations of threads to the machine, carry out what it decides, and see that every outcome is the right one. Used by
-clients, and by the client inside each worker.
+One concern: hand operations of threads to the machine, carry out what it decides, and see that every outcome is the
+right one. Used by clients, and by the client inside each worker.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fastsched.wire.messages import (
 from tests.sim import freight
 from tests.sim.fetching import Fetcher
 from tests.sim.freight import Packed
-from tests.sim.language import Ask, Call, Failed, Put, Value
+from tests.sim.language import Ask, Call, Failed, Put
 from tests.sim.ledger import Verdict
 from tests.sim.oracle import Good
 from tests.sim.world import World
@@ -104,7 +104,7 @@ class Site:
         self._fids = 0
         self._turn_due = False
 
-    # -- operations -------------------------------------------------------------------------------------------------------
+    # -- operations ----------------------------------------------------------------------------------------------------
 
     def submit(self, call: Call, parent: int = 0) -> Handle:
         """Submit a task; `parent` is the id of the task that does so."""
@@ -187,12 +187,7 @@ class Site:
         self.machine.fetch(record.fid)
         self.turn_soon()
 
-    def unpack(self, frames: Frames, what: str) -> Value:
-        """A value in this process: futures inside it are bound here."""
-        packed = freight.unpack_value(frames)
-        return Value(packed.n, packed.size, tuple(self.adopt(key) for key in packed.keys))
-
-    # -- turns ------------------------------------------------------------------------------------------------------------
+    # -- turns ---------------------------------------------------------------------------------------------------------
 
     def receive(self, messages: Iterable[Message]) -> None:
         """The scheduler says something."""
@@ -240,7 +235,7 @@ class Site:
         """Whether nothing is held, asked for or under way."""
         return not (self.machine.records or self.handles or self._fetches or self._questions)
 
-    # -- inside -----------------------------------------------------------------------------------------------------------
+    # -- inside --------------------------------------------------------------------------------------------------------
 
     def _new(self, key: str) -> Handle:
         self._fids += 1
@@ -269,11 +264,11 @@ class Site:
         """There is an outcome: is it right, and the only one?"""
         record = handle.record
         if record.status is not Status.FINISHED:
-            self._judge_only(handle, freight.failure_of(record.error))
+            self._judge_first(handle, freight.failure_of(record.error))
         elif record.frames is not None:
             if record.type_name != freight.TYPE_NAME or record.nbytes != freight.weigh(record.frames):
                 raise Verdict(f"{self.name}: {record} is said to be a {record.type_name} of {record.nbytes} bytes")
-            self._judge_only(handle, freight.unpack_value(record.frames))
+            self._judge_first(handle, freight.unpack_value(record.frames))
 
     def judge(self, key: str, end: End) -> Good | Failed:
         """See that this outcome is the right one."""
@@ -286,11 +281,15 @@ class Site:
         """Some failures are judged elsewhere, or not at all."""
         if isinstance(seen, Good) or seen.kind != ErrorKind.CANCELLED:
             return False
-        # A task that nobody wants any more runs on, and what it was given may be forgotten. If it is wanted, its client will see the failure.
+        # A task that nobody wants any more runs on, and what it was given may be forgotten. If it is wanted, its client
+        # will see the failure.
         return self.closing or (self._inside and seen.text.startswith("unknown key"))
 
-    def _judge_only(self, handle: Handle, end: End) -> None:
-        """See that this is the right outcome, and no second one. (A value that has to be fetched is no outcome yet: it can be lost.)"""
+    def _judge_first(self, handle: Handle, end: End) -> None:
+        """See that this is the right outcome, and no second one.
+
+        A value that has to be fetched is no outcome yet: it can be lost.
+        """
         before, key = handle.end, handle.key
         seen = handle.end = self.judge(key, end)
         if before is None or before == seen:

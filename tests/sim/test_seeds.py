@@ -1,6 +1,7 @@
 """Whole clusters, seed by seed.
 
-A failing seed is replayed by ``SIM_SEED=<seed> python -m pytest tests/sim -k seeds``; the journal of everything that happened is printed.
+A failing seed is replayed by ``SIM_SEED=<seed> python -m pytest tests/sim -k seeds``; the journal of everything that
+happened is printed.
 """
 
 from __future__ import annotations

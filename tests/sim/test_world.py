@@ -1,4 +1,4 @@
-"""The simulated world itself: time, connections, determinism, the oracle, and that runs meet what they are meant to meet."""
+"""The simulated world itself: time, connections, determinism, the oracle; and that runs meet what they are to meet."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(clock: Clock) -> None:
         pass
 
 
-# -- time -----------------------------------------------------------------------------------------------------------------
+# -- time --------------------------------------------------------------------------------------------------------------
 
 
 def test_the_clock_jumps_from_event_to_event_in_order() -> None:
@@ -62,7 +62,7 @@ def test_the_clock_jumps_from_event_to_event_in_order() -> None:
     assert not clock.step()
 
 
-# -- connections ------------------------------------------------------------------------------------------------------------
+# -- connections -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -110,7 +110,7 @@ def test_nobody_hears_from_an_end_that_has_closed() -> None:
     assert not one.open
 
 
-# -- runs -------------------------------------------------------------------------------------------------------------------
+# -- runs --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_seed_decides_the_run_whatever_the_process() -> None:
@@ -152,7 +152,7 @@ def test_runs_meet_every_message_and_all_kinds_of_news() -> None:
     pytest.fail(f"{4 * len(KINDS)} seeds never met {missing}")
 
 
-# -- oracle and ledger ----------------------------------------------------------------------------------------------------------
+# -- oracle and ledger -------------------------------------------------------------------------------------------------
 
 
 def test_the_oracle_knows_what_programs_give() -> None:

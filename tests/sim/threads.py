@@ -1,7 +1,7 @@
 """Threads in virtual time: each drives one generator over `language`.
 
-One concern: carry out operations one after the other, and go on when their answers are there. `Thread` is a user's script; tasks, which also
-have a slot to lend, are in `worker`.
+One concern: carry out operations one after the other, and go on when their answers are there. `Thread` is a user's
+script; tasks, which also have a slot to lend, are in `worker`.
 """
 
 from __future__ import annotations
@@ -196,8 +196,10 @@ class _Waiting:
             self._wake()
 
     def _wake(self) -> None:
+        world = self._thread.world
+        world.clock.after(world.lateness(), self._woken)
+
+    def _woken(self) -> None:
         thread = self._thread
-        thread.world.clock.after(
-            thread.world.lateness(),
-            lambda: thread.alive and thread.woken(lambda: self._give(self._ends, thread.bind)),  # type: ignore[arg-type]
-        )
+        if thread.alive:
+            thread.woken(lambda: self._give([end for end in self._ends if end is not None], thread.bind))

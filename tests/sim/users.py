@@ -1,7 +1,7 @@
 """What users of simulated clusters do.
 
-One concern: scripts. A user submits, waits, releases, cancels at random, by the habits that a scenario gives; which tasks a user likes is a list of
-makers of calls.
+One concern: scripts. A user submits, waits, releases, cancels at random, by the habits that a scenario gives; which
+tasks a user likes is a list of makers of calls.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.sim.language import (
     Submit,
     Value,
 )
-from tests.sim.programs import call_leaf
+from tests.sim.programs import call_leaf, submit_all
 
 __all__ = ["CHILDREN", "Habits", "Maker", "leaf", "pick", "user"]
 
@@ -70,8 +70,7 @@ def _submit(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: l
 def _burst(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
     make = rng.choice(makers)
     before = list(held)
-    for _ in range(rng.randint(3, habits.crowd)):
-        held.append((yield Submit(make(rng, before))))
+    held.extend((yield from submit_all([make(rng, before) for _ in range(rng.randint(3, habits.crowd))])))
 
 
 def _gather(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
@@ -128,7 +127,7 @@ _ACTIONS: dict[str, Callable[..., Script]] = {
 }
 
 
-# -- calls that users like --------------------------------------------------------------------------------------------------
+# -- calls that users like ---------------------------------------------------------------------------------------------
 
 
 def leaf(rng: random.Random, held: Sequence[Handle]) -> Call:

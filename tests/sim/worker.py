@@ -1,8 +1,9 @@
 """The shell of a worker's machine: what `worker.server` and `worker.executor` are in a real process.
 
-One concern: one worker process. Its threads run programs in virtual time, as many with a slot as the machine allows; its page says which tasks
-execute; the client inside shares its connection. The order in which things leave is that of the real shell: what the machine has to say goes
-before any message of the client inside, futures in a result are submitted before the result is reported, and released after it.
+One concern: one worker process. Its threads run programs in virtual time, as many with a slot as the machine allows;
+its page says which tasks execute; the client inside shares its connection. The order in which things leave is that of
+the real shell: what the machine has to say goes before any message of the client inside, futures in a result are
+submitted before the result is reported, and released after it.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class WorkerNode:
         directory[machine.address] = self
         end.send(Register(name, "", 0, self.nthreads, machine.address, 0, ""))
 
-    # -- the process ------------------------------------------------------------------------------------------------------
+    # -- the process ---------------------------------------------------------------------------------------------------
 
     @property
     def executing(self) -> tuple[int, ...]:
@@ -150,7 +151,7 @@ class WorkerNode:
             self._leave()
             self._fetcher.stop(dead=False)
 
-    # -- messages ---------------------------------------------------------------------------------------------------------
+    # -- messages ------------------------------------------------------------------------------------------------------
 
     def _received(self, messages: list[Message]) -> None:
         now = self.world.clock.now
@@ -216,7 +217,7 @@ class WorkerNode:
             self.machine.fetched(address, [(id, found.get(id)) for id in ids], self.world.clock.now)
             self.flush()
 
-    # -- threads ----------------------------------------------------------------------------------------------------------
+    # -- threads -------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Give started jobs their threads."""
@@ -324,7 +325,7 @@ class TaskThread(Thread):
 
         return script()
 
-    # -- operations -------------------------------------------------------------------------------------------------------
+    # -- operations ----------------------------------------------------------------------------------------------------
 
     def submit(self, call: Call) -> Handle:
         handle = self._own(self.site.submit(call, self.job.id))
@@ -389,7 +390,7 @@ class TaskThread(Thread):
         self._keeps_slot_back = False
         super().woken(make)
 
-    # -- ends -------------------------------------------------------------------------------------------------------------
+    # -- ends ----------------------------------------------------------------------------------------------------------
 
     def returned(self, value: Value) -> None:
         keys = tuple(handle.key for handle in value.handles)

@@ -1,6 +1,7 @@
 """What all nodes of a simulated cluster share.
 
-One concern: time, chance, network, configuration, the journal, and what is known about every key: the call behind it and what it must give.
+One concern: time, chance, network, configuration, the journal, and what is known about every key: the call behind it
+and what it must give.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ __all__ = ["Checks", "Spec", "World", "config_by"]
 
 
 class Checks:
-    """When a machine recomputes its invariants: after each step, or each k-th by the seed, and less often the more there is to look at."""
+    """When a machine recomputes its invariants.
+
+    After each step, or each k-th by the seed; less often the more there is to look at.
+    """
 
     def __init__(self, rng: random.Random) -> None:
         self._every = rng.choice((1, 1, 3, 10))
