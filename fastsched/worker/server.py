@@ -458,26 +458,42 @@ def main(settings: dict[str, Any]) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
+    code = 0
     try:
         loop.run_until_complete(_live(told, loop))
     except (FastschedError, OSError) as error:
         log.error("worker %s cannot start: %s", told.name, error)
-        sys.exit(1)
-    finally:
-        loop.close()
-        _end_soon()
-
-
-def _end_soon() -> None:
-    """The interpreter's end waits for threads that a task may have left behind; not longer than this."""
-    timer = threading.Timer(EXIT_SECONDS, os._exit, (0,))
-    timer.daemon = True
-    timer.start()
+        code = 1
+    loop.close()
+    _end_soon(code)
+    sys.exit(code)
 
 
 async def _live(settings: Settings, loop: AbstractEventLoop) -> None:
     server = WorkerServer(settings, loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop, signal.Signals(number).name)
-    await server.start()
-    await server.closed.wait()
+    start, end = loop.create_task(server.start()), loop.create_task(server.closed.wait())
+    await asyncio.wait((start, end), return_when=asyncio.FIRST_COMPLETED)
+    if end.done():  # told to stop while the scheduler had not answered yet
+        start.cancel()
+        await asyncio.wait((start,))
+        return
+    try:
+        start.result()
+    except BaseException:
+        end.cancel()
+        raise
+    await end
+
+
+def _end_soon(code: int) -> None:
+    """The interpreter's end waits for threads that a task may have left behind; it shall not for long."""
+    for file in (sys.stdout, sys.stderr):
+        try:
+            file.flush()
+        except (OSError, ValueError):  # nobody reads it any more, or a task has closed it
+            continue
+    timer = threading.Timer(EXIT_SECONDS, os._exit, (code,))
+    timer.daemon = True
+    timer.start()

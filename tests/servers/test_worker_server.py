@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections import defaultdict
@@ -551,10 +552,11 @@ async def test_a_worker_process_does_not_wait_for_threads_that_a_task_has_left_b
         line.run(1, leave_a_thread)
         assert await line.value(1) is True
         process.terminate()
-        assert await end_of(process) == (0, "")
+        assert await end_of(process) == (0, "last words")
 
 
 def leave_a_thread():
+    print("last words", end="")
     thread = threading.Thread(target=threading.Event().wait, daemon=False)
     thread.start()
     return thread.is_alive()
@@ -573,6 +575,19 @@ async def test_the_page_outlives_a_killed_worker(tmp_path):
 
 def kill_me():
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@run
+async def test_a_worker_process_can_be_stopped_before_the_scheduler_has_answered(tmp_path):
+    async with world(tmp_path) as here:
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(f"{tmp_path}/mute")
+            mute.listen()
+            process = here.process(address=f"unix://{tmp_path}/mute")
+            connection, _ = await asyncio.to_thread(mute.accept)
+            process.terminate()
+            assert await end_of(process) == (0, "")
+            connection.close()
 
 
 @run
