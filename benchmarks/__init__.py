@@ -1,0 +1,9 @@
+"""Benchmarks.
+
+``bench_*.py``   suites for pytest-benchmark, one per floor of the house (`make bench`): does something get slower?
+``compare.py``   ratios to yardsticks, measured in turn in fresh processes: how fast is it?
+``floors.py``    what the same round trips cost without a scheduler: how fast could it be?
+``wakeups.py``   wake-ups, time and system calls of one round trip, by thread: where does the rest go?
+
+`workloads` are the programs that are measured, `comparing` is the machinery around them.
+"""

@@ -1,0 +1,119 @@
+"""Compare fastsched with yardsticks, in fresh processes that take turns.
+
+    python benchmarks/compare.py                          # everything: about twenty minutes on two cores
+    python benchmarks/compare.py --only sync,map --pairs 5
+    python benchmarks/compare.py --peers                  # dask.distributed and loky too: pip install .[peers]
+    python benchmarks/compare.py --load FILE --markdown docs/performance.md
+
+Figures of a machine that does something else meanwhile say nothing, except that it works. Every raw sample is saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
+
+from benchmarks.comparing import machine, tables
+from benchmarks.comparing.rounds import Runner, subjects_of, take_rounds
+from benchmarks.comparing.run import Conditions, Result, Run
+from benchmarks.workloads.catalogue import SUBJECTS, WORKLOADS, Workload, workload
+from benchmarks.workloads.placing import can_pin
+
+__all__ = ["main"]
+
+SAVED = Path(".benchmarks/compare.json")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the samples under way end with us
+    try:
+        run = Run.read(options.load) if options.load else _measure(options)
+        print(tables.as_text(run))
+        if options.markdown:
+            tables.replace_between_marks(options.markdown, tables.as_markdown(run))
+    except (machine.WrongBuildError, ValueError, OSError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted")
+
+
+def _parser() -> argparse.ArgumentParser:
+    names = ", ".join(entry.name for entry in WORKLOADS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--only", metavar="NAMES", help=f"workloads, with commas between: {names}")
+    add("--pairs", type=_positive, default=9, help="rounds of fresh processes (default: 9)")
+    add("--free-only", action="store_true", help="leave out the variant with pinned processes")
+    add("--peers", action="store_true", help="measure other schedulers, too")
+    add("--peer-python", metavar="PATH", default=sys.executable, help="the interpreter that has them, if not this one")
+    add("--json", type=Path, metavar="FILE", default=SAVED, help=f"where to save all samples (default: {SAVED})")
+    add("--load", type=Path, metavar="FILE", help="do not measure: show what a run has saved")
+    add("--markdown", type=Path, metavar="FILE", help="put the table into this page, between its marks")
+    add("--smoke", action="store_true", help="everything as small as can be: does it work?")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _measure(options: argparse.Namespace) -> Run:
+    machine.refuse_a_debug_build()
+    chosen = _chosen(options.only)
+    runner = Runner(sys.executable, options.peer_python, options.smoke)
+    peers = _peers(runner) if options.peers else []
+    run = Run(
+        Conditions(machine.now(), machine.load(), options.pairs, options.smoke), machine.describe(options.peer_python)
+    )
+    for entry in chosen:
+        for pinned in _variants(entry, options.free_only):
+            result = Result(entry.name, pinned)
+            run.results.append(result)
+            result.rounds.extend(take_rounds(runner, entry, subjects_of(entry, peers), pinned, options.pairs, say=_say))
+    run.conditions.ended, run.conditions.load_after = machine.now(), machine.load()
+    run.save(options.json)
+    _say(f"all samples are in {options.json}")
+    return run
+
+
+def _chosen(names: str | None) -> Sequence[Workload]:
+    return WORKLOADS if names is None else [workload(name.strip()) for name in names.split(",")]
+
+
+def _peers(runner: Runner) -> list[str]:
+    """Which of the optional subjects are there."""
+    there = []
+    for name, subject in SUBJECTS.items():
+        if subject.package and runner.has(subject.package):
+            there.append(name)
+        elif subject.package:
+            _say(f"{subject.title} is not installed for {runner.peer_python}: left out")
+    return there
+
+
+def _variants(entry: Workload, free_only: bool) -> Sequence[bool]:
+    """Free, and pinned where that makes sense and is possible."""
+    return (False, True) if entry.pinned and can_pin() and not free_only else (False,)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _fail(text: str) -> NoReturn:
+    print(f"compare: {text}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""A run as a table, for a terminal or for the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.comparing.figures import Cost, Figures, figures_of
+from benchmarks.comparing.run import Run
+from benchmarks.workloads.catalogue import OURS, SUBJECTS, Unit, Workload, workload
+
+__all__ = ["as_markdown", "as_text", "duration", "replace_between_marks"]
+
+HEAD = ("workload", "processes", OURS, "p99", "required", "yardstick", "its cost", "ratio", "quartiles", "goal")
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+QUIET = 0.25  # load per core below which we call a machine quiet
+
+Row = Sequence[str]
+
+
+def as_text(run: Run) -> str:
+    """For a terminal."""
+    rows = [HEAD, *_rows(run, plain=True)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([*_about(run), "", *lines, "", *_notes(run)])
+
+
+def as_markdown(run: Run) -> str:
+    """For the documentation."""
+    rows = [HEAD, ["---"] * len(HEAD), *_rows(run, plain=False)]
+    table = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(
+        [*(line + "\\" for line in _about(run)[:-1]), _about(run)[-1], "", *table, "", *_list(_notes(run))]
+    )
+
+
+def replace_between_marks(path: Path, text: str) -> None:
+    """Put the text where the file has the marks for it; ValueError if it has none."""
+    content = path.read_text()
+    before, begin, rest = content.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path} has no lines {BEGIN!r} and {END!r} to put the table between")
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+
+
+# -- what was measured, on what ---------------------------------------------------------------------------------------
+
+
+def _about(run: Run) -> list[str]:
+    machine, conditions = run.machine, run.conditions
+    packages = ", ".join(f"{name} {version}" for name, version in {**machine["packages"], **machine["peers"]}.items())
+    limit = QUIET * machine["cores"]
+    quiet = "quiet" if conditions.load_before[0] <= limit else "NOT quiet: other work ran on it"
+    smoke = ["a smoke run: tiny workloads, the figures say nothing"] if conditions.smoke else []
+    return [
+        *smoke,
+        f"fastsched {machine['fastsched']} ({machine['commit']}), Python {machine['python']}, {packages}",
+        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}",
+        f"{conditions.begun} to {conditions.ended}, {conditions.pairs} pairs of fresh processes each",
+        f"load average {conditions.load_before[0]:g} before, {conditions.load_after[0]:g} after "
+        f"(the benchmarks' own work included): {quiet}",
+    ]
+
+
+# -- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _figures(run: Run) -> Iterator[tuple[Workload, bool, Figures]]:
+    for result in run.results:
+        entry = workload(result.workload)
+        yield entry, result.pinned, figures_of(entry, result.rounds)
+
+
+def _rows(run: Run, plain: bool) -> Iterator[Row]:
+    """A row per yardstick; what is ours stands in the first of them."""
+    name_of: Callable[[Workload], str] = (lambda w: w.name) if plain else (lambda w: f"[{w.name}](#{w.name})")
+    for entry, pinned, figures in _figures(run):
+        ours = [name_of(entry), "pinned" if pinned else "free", *_our_cells(entry, figures, pinned)]
+        theirs = list(_their_cells(entry, figures)) or [["none", "", "", "", ""]]
+        for index, cells in enumerate(theirs):
+            yield [*(ours if index == 0 else [""] * len(ours)), *cells]
+
+
+def _our_cells(entry: Workload, figures: Figures, pinned: bool) -> Row:
+    cost = figures.costs.get(entry.ours)
+    if cost is None:
+        return ["failed", "", "MISSED" if figures.met is False else ""]
+    p99 = "" if cost.p99 is None else _quantity(entry, cost.p99)
+    return [_cost(entry, cost), p99, "" if pinned else _verdict(entry, figures)]
+
+
+def _their_cells(entry: Workload, figures: Figures) -> Iterator[Row]:
+    for yardstick in entry.yardsticks:
+        title, goal = SUBJECTS[yardstick.subject].title, "" if yardstick.goal is None else f"≤ {yardstick.goal:.2g}"
+        if yardstick.subject in figures.ratios:
+            ratio = figures.ratios[yardstick.subject]
+            cost = _cost(entry, figures.costs[yardstick.subject])
+            yield [title, cost, _number(ratio.median), f"{_number(ratio.low)} to {_number(ratio.high)}", goal]
+        elif yardstick.subject in figures.failures:
+            yield [title, "failed", "", "", goal]
+        elif yardstick.subject in figures.costs:
+            yield [title, _cost(entry, figures.costs[yardstick.subject]), "", "", goal]
+
+
+def _verdict(entry: Workload, figures: Figures) -> str:
+    if entry.required is None:
+        return ""
+    limit = f"≥ {_rate(1 / entry.required)}" if entry.rate else f"≤ {_quantity(entry, entry.required)}"
+    return f"{limit}: {'met' if figures.met else 'MISSED'}"
+
+
+def _notes(run: Run) -> list[str]:
+    """What does not fit into a row: side figures and failures."""
+    notes = ["ratio: our cost divided by the yardstick's, median of the pairs; below 1 fastsched is faster"]
+    for entry, pinned, figures in _figures(run):
+        where = f"{entry.name}, {'pinned' if pinned else 'free'}"
+        for subject, cost in figures.costs.items():
+            notes += [f"{where}: {name}, {SUBJECTS[subject].title}: {duration(c)}" for name, c in cost.details.items()]
+        notes += [f"{where}: {SUBJECTS[name].title} failed: {why}" for name, why in figures.failures.items()]
+    return notes
+
+
+def _list(lines: Sequence[str]) -> list[str]:
+    return [f"- {line}" for line in lines]
+
+
+# -- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def _cost(entry: Workload, cost: Cost) -> str:
+    rate = f" ({_rate(1 / cost.p50)})" if entry.rate else ""
+    return _quantity(entry, cost.p50) + rate
+
+
+def _quantity(entry: Workload, value: float) -> str:
+    return duration(value) if entry.unit is Unit.SECONDS else f"{value:,.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """With three digits and a fitting unit.
+
+    Examples
+    --------
+    >>> duration(0.000482), duration(1.5e-7), duration(2.5)
+    ('482 µs', '0.15 µs', '2.5 s')
+    """
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
+        if seconds < limit:
+            return f"{_number(seconds * factor)} {unit}"
+    return f"{_number(seconds)} s"
+
+
+def _rate(per_second: float) -> str:
+    for limit, factor, unit in ((1e6, 1e6, "M/s"), (1e3, 1e3, "k/s")):
+        if per_second >= limit:
+            return f"{_number(per_second / factor)} {unit}"
+    return f"{_number(per_second)} /s"
+
+
+def _number(value: float) -> str:
+    """Three digits, never in scientific notation."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

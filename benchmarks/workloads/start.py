@@ -1,0 +1,69 @@
+"""The workload `start`: a fresh interpreter, from the import to the first result, and then to the end of closing.
+
+Each program is what a user would write, as a text for ``python -c``; its function is one of ``__main__``, as a user's
+are.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from benchmarks.workloads.measuring import Sample
+from benchmarks.workloads.placing import Placing
+
+__all__ = ["measure"]
+
+ROUNDS = 3
+SECONDS = 60.0  # for a program to come to its end
+
+PROGRAM = """
+from time import perf_counter
+began = perf_counter()
+{open}
+def inc(x):
+    return x + 1
+assert {call} == 2
+first = perf_counter()
+{close}
+closed = perf_counter()
+import json
+print(json.dumps([first - began, closed - first]))
+"""
+
+PROGRAMS = {
+    "fastsched": PROGRAM.format(
+        open="from fastsched import Client; client = Client()",
+        call="client.submit(inc, 1).result()",
+        close="client.close()",
+    ),
+    "dask": PROGRAM.format(
+        open="from distributed import Client; client = Client(dashboard_address=None)",
+        call="client.submit(inc, 1).result()",
+        close="client.close(); client.cluster.close()",
+    ),
+    "executor": PROGRAM.format(
+        open="from concurrent.futures import ProcessPoolExecutor; pool = ProcessPoolExecutor()",
+        call="pool.submit(inc, 1).result()",
+        close="pool.shutdown()",
+    ),
+    "loky": PROGRAM.format(
+        open="from loky import get_reusable_executor; pool = get_reusable_executor()",
+        call="pool.submit(inc, 1).result()",
+        close="pool.shutdown()",
+    ),
+}
+
+
+def measure(subject: str, workload: str, size: int, placing: Placing) -> Sample:
+    """Seconds to the first result; those to close beside them."""
+    times, closing = [], []
+    for _ in range(ROUNDS):
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAMS[subject]], capture_output=True, text=True, check=True, timeout=SECONDS
+        )
+        first, close = json.loads(done.stdout.splitlines()[-1])
+        times.append(first)
+        closing.append(close)
+    return Sample(times, {"close": sorted(closing)[ROUNDS // 2]})
