@@ -282,6 +282,23 @@ def test_pinned_tasks_stay_while_a_task_may_need_their_futures(world):
     assert world.empty()
 
 
+def test_a_pinned_task_may_be_given_up_in_the_turn_in_which_it_is_placed(world):
+    client, worker = world.client(), world.worker()
+    first, second = client.submit("first"), client.submit("second")  # one runs, one lies ahead
+    pinned = client.submit("pinned")
+    holder = client.submit("holder", pins=[pinned])
+    client.release(pinned)
+    assert worker.news() == ["run first", "run second"]
+    with world.one_turn():
+        worker.finish("first", "second")
+        client.release(holder)
+    assert "pinned" not in worker.tasks
+    client.release(first, second)
+    assert client.news() == ["finished first", "finished second"]
+    worker.news()
+    assert world.empty()
+
+
 def test_a_value_that_contains_futures_pins_their_tasks(world):
     client, worker = world.client(), world.worker(nthreads=2)
     parent = client.submit("parent")

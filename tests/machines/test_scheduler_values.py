@@ -175,6 +175,7 @@ def test_a_scattered_value_can_be_cancelled(world):
     client, worker = world.client(), world.worker()
     fid = client.scatter("value")
     client.cancel(fid)
+    assert world.machine.books.retained == 0
     worker.store("value")
     assert client.news() == ["erred value CANCELLED"]
     assert worker.news() == ["put value", "free value"]
