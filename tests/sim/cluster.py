@@ -27,7 +27,8 @@ from tests.sim.world import World
 __all__ = ["ClientNode", "Cluster", "Machines"]
 
 MOST_STEPS = 80_000
-"""A run that goes on after so many steps goes on for ever."""
+MOST_SECONDS = 2000.0
+"""A run that goes on after so many steps, or for so long, goes on for ever."""
 
 
 class Machines(NamedTuple):
@@ -187,7 +188,7 @@ class Cluster:
         """Let things happen until nothing is left to happen: no message under way, no deadline ahead."""
         clock = self.world.clock
         while clock.step():
-            if clock.steps > MOST_STEPS:
+            if clock.steps > MOST_STEPS or clock.now > MOST_SECONDS:
                 raise AssertionError(f"not quiet after {clock.steps} steps and {clock.now} s")
 
     def finish(self) -> None:
@@ -242,7 +243,7 @@ class Cluster:
                 which = (client.name, fid)
                 waiting.add(which)
                 client.site.obtain(handle, lambda _, which=which: waiting.discard(which))
-        if self.respawns is not None and self.workers:
+        if self.respawns is not None and self.workers and self.world.config.allowed_failures:
             self.world.clock.after(self.world.rng.random() * 5e-3, lambda: self.kill(self.workers[0]))
         self.run()
         assert not waiting, f"the values of these futures never came: {sorted(waiting)}"

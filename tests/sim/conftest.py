@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-DEFAULT_SEEDS = 320
+DEFAULT_SEEDS = 17 * 12
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

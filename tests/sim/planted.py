@@ -10,7 +10,7 @@ from typing import Any
 
 from fastsched.client.machine import ClientMachine
 from fastsched.scheduler.machine import SchedulerMachine, Send
-from fastsched.wire.messages import Cancel, Done, ErrorItem, Free, Message, Release, Report, Retract
+from fastsched.wire.messages import Cancel, Done, ErrorItem, Free, Message, Release, Retract
 from fastsched.worker.jobs import Job
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.store import Value
@@ -68,14 +68,7 @@ class BlamesEverybody(SchedulerMachine):
     def lost(self, peer: int, now: float, cause: str | None = None, executing: Any = None) -> None:
         worker = self.books.workers.get(peer)
         everything = () if worker is None else tuple(self.books.core.assigned_to(worker.handle))
-        super().lost(peer, now, cause, everything if executing is None or executing else executing)
-
-
-class KeepsLosses(SchedulerMachine):
-    """Clients are not told that a value was lost."""
-
-    def drain(self) -> list[Any]:
-        return [_without_losses(action) for action in super().drain()]
+        super().lost(peer, now, cause, everything)
 
 
 class MixesResults(WorkerMachine):
@@ -138,8 +131,7 @@ PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
     "nothing is asked back": (Machines(scheduler=NeverAsksBack), ("balance",)),
     "copies are not noted": (Machines(scheduler=ForgetsReplicas), ("large",)),
     "nobody is blamed": (Machines(scheduler=BlamesNobody), ("murder",)),
-    "those that wait are blamed": (Machines(scheduler=BlamesEverybody), ("deaths",)),
-    "losses are not told": (Machines(scheduler=KeepsLosses), ("deaths", "lineage")),
+    "those that wait are blamed": (Machines(scheduler=BlamesEverybody), ("innocence",)),
     "values are mixed up": (Machines(worker=MixesResults), ("graphs",)),
     "errors are lost": (Machines(worker=LosesErrors), ("errors",)),
     "waiting tasks keep their slot": (Machines(worker=KeepsSlots), ("one_slot",)),
@@ -153,9 +145,3 @@ PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
 
 def _sends(action: Any, kind: type) -> bool:
     return isinstance(action, Send) and isinstance(action.message, kind)
-
-
-def _without_losses(action: Any) -> Any:
-    if _sends(action, Report):
-        return Send(action.peer, action.message._replace(lost=()))
-    return action

@@ -145,12 +145,12 @@ def large(cluster: Cluster, rng: random.Random) -> None:
     users(cluster, rng, 2, Habits(put=3.0, gather=4.0, release=2.0), (heavy, heavy, *CHILDREN[:1]))
 
 
-@scenario(prefill_seconds=0.005)
+@scenario(prefill_seconds=0.005, prefill_unknown=8, prefill_most=64)
 def balance(cluster: Cluster, rng: random.Random) -> Check:
     """Short and long tasks: what was sent ahead to a busy worker is asked back for an idle one."""
     for _ in range(rng.randint(2, 4)):
         cluster.add_worker(rng.choice((1, 2)))
-    long = rng.choice((0.02, 0.5, 4.0))
+    long = rng.choice((0.05, 1.0, 4.0))
 
     def mixed(rng: random.Random, held: Any) -> Call:
         micros = int(rng.choice((1e-4, 1e-3, long)) * 1e6)
@@ -248,6 +248,29 @@ def murder(cluster: Cluster, rng: random.Random) -> None:
     workers(cluster, rng, 1, 3)
     cluster.respawns = rng.choice((0.0, 5e-3))
     users(cluster, rng, 2, Habits(actions=20, burst=0.2), (leaf, leaf, leaf, killer))
+
+
+@scenario(allowed_failures=0)
+def innocence(cluster: Cluster, rng: random.Random) -> None:
+    """Workers die while their tasks only wait, in the queue or for their children: nobody is blamed."""
+    workers(cluster, rng, 2, 3)
+    cluster.respawns = rng.choice((1e-3, 0.02))
+    cluster.scheduler.detection = cluster.scheduler.detection._replace(reads_page=True)
+    users(cluster, rng, 2, Habits(actions=10), CHILDREN)
+    deaths = rng.randint(1, 4)
+
+    def look() -> None:
+        nonlocal deaths
+        if not deaths:
+            return
+        waiting = [worker for worker in cluster.workers if worker.threads and not worker.executing]
+        if waiting and rng.random() < 0.3:
+            deaths -= 1
+            cluster.kill(rng.choice(waiting))
+        if cluster.world.clock.now < 5 * HORIZON:
+            cluster.world.clock.after(rng.random() * 1e-3, look)
+
+    look()
 
 
 @scenario(allowed_failures=0)

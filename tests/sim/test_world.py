@@ -115,9 +115,7 @@ def test_nobody_hears_from_an_end_that_has_closed() -> None:
 
 def test_a_seed_decides_the_run_whatever_the_process() -> None:
     """Also the order of sets and the addresses of objects must not matter to any machine."""
-    program = (
-        f"from tests.sim.test_world import digest\nprint(*[digest(seed) for seed in {tuple(range(0, len(KINDS), 2))}])"
-    )
+    program = f"from tests.sim.test_world import digest\nprint(*[digest(seed) for seed in {(1, 6, 9, 16)}])"
     digests = set()
     for hash_seed in ("1", "2"):
         environ = {**os.environ, "PYTHONHASHSEED": hash_seed}
