@@ -192,7 +192,7 @@ def test_many_futures_of_one_task_come_and_go_without_a_trace(world):
     assert worker.news() == ["run a"]
 
 
-def test_a_task_waits_for_its_inputs_and_gets_their_values(world):
+def test_a_task_waits_for_its_inputs_and_names_them_in_the_order_of_its_arguments(world):
     client, worker = world.client(), world.worker("w1", nthreads=2)
     a, b = client.submit("a"), client.submit("b")
     client.submit("c", [b, a, b])
@@ -201,6 +201,7 @@ def test_a_task_waits_for_its_inputs_and_gets_their_values(world):
     worker.finish("b", value=(b"B",))
     assert worker.news() == ["run c"]
     assert [entry[1] for entry in worker.tasks["c"].inputs] == ["b", "a", "b"]
+    assert [entry[3:] for entry in worker.tasks["c"].inputs] == [(None, ())] * 3  # they are there already
     worker.finish("c")
     assert client.news() == ["finished a", "finished b", "finished c"]
 
