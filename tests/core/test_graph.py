@@ -322,6 +322,16 @@ def test_a_replica_that_nobody_wants_is_refused_and_counted() -> None:
     assert core.stale == 2
 
 
+def test_a_replica_that_is_reported_twice_is_held_once() -> None:
+    core = core_with(1)
+    a = in_memory(core, 0)
+    assert core.replica(a, 0, 8)
+    assert core.holders(a) == [0]
+    drained(core)
+    assert core.drop_replica(a, 0)
+    assert core.state(a) == READY
+
+
 def test_a_replica_from_a_worker_that_is_gone_is_refused() -> None:
     core = core_with(1, 1)
     a = in_memory(core, 0)

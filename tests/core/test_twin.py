@@ -177,6 +177,11 @@ class CoreAndTwin(RuleBasedStateMachine):
     def replica(self, pick: int, worker: int, nbytes: int) -> None:
         self.same("replica", self.any_id(pick), worker, nbytes)
 
+    @precondition(lambda self: self.has(State.MEMORY) and self.twin.workers)
+    @rule(pick=picks, worker=picks)
+    def replica_of_a_value(self, pick: int, worker: int) -> None:
+        self.same("replica", self.live(pick, State.MEMORY).id, self.any_worker(worker), 8)
+
     @precondition(lambda self: self.has(State.MEMORY))
     @rule(pick=picks, worker=st.integers(-1, 4))
     def drop_replica(self, pick: int, worker: int) -> None:
