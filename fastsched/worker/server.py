@@ -186,6 +186,10 @@ class WorkerServer:
         except BaseException:
             connection.sock.close()
             raise
+        if self._ending:  # told to stop meanwhile
+            connection.sock.close()
+            await self._listener.close()
+            return
         self.address = self._machine.address = str(self._listener.address)
         allowed = ALLOWED[Role.SCHEDULER]
         stream = Stream(connection, self.loop, self.config, allowed, self._received, self._scheduler_gone)
@@ -475,9 +479,10 @@ async def _live(settings: Settings, loop: AbstractEventLoop) -> None:
         loop.add_signal_handler(number, server.stop, signal.Signals(number).name)
     start, end = loop.create_task(server.start()), loop.create_task(server.closed.wait())
     await asyncio.wait((start, end), return_when=asyncio.FIRST_COMPLETED)
-    if end.done():  # told to stop while the scheduler had not answered yet
+    if end.done():  # told to stop before the scheduler has answered; breaking a handshake off would be noted there
+        await asyncio.wait((start,), timeout=EXIT_SECONDS)
         start.cancel()
-        await asyncio.wait((start,))
+        await asyncio.gather(start, return_exceptions=True)
         return
     try:
         start.result()
