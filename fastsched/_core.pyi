@@ -149,7 +149,10 @@ class SchedulerCore:
     def replicas_of(self, worker: int) -> list[int]:
         """Ids whose value it holds."""
     def retractable(self, worker: int, n: int) -> list[tuple[int, int]]:
-        """Up to `n` (id, run) of its unseceded tasks beyond its slots, the latest first: to be asked back."""
+        """Up to `n` (id, run) of its unseceded tasks beyond its slots, the latest first: to be asked back.
+
+        Tasks that are there because of `locality_bytes` of inputs are left: they would be placed there again.
+        """
 
     # ---- tasks -----------------------------------------------------------------------------------------------------
     def add_task(self, deps: Ids = (), priority: int = 0, order: int = -1, wants: int = 1, only: int = -1) -> int:

@@ -176,7 +176,8 @@ cdef class SchedulerCore:
         return ids_held_by(&self.core, self.worker_of(worker))
 
     cpdef list retractable(self, int worker, int n):
-        return latest_beyond_slots(&self.core, self.worker_of(worker), n)
+        self.worker_of(worker)  # KeyError if there is none
+        return latest_beyond_slots(&self.core, worker, n)
 
     # ---- adding tasks ----------------------------------------------------------------------------------------------
 

@@ -45,15 +45,21 @@ cdef list dependents_of(Core *core, int32_t row):
     return ids
 
 
-cdef list latest_beyond_slots(Core *core, Worker *worker, int n):
-    """(id, run) of at most `n` tasks that hold no slot yet, the latest assignment first."""
+cdef list latest_beyond_slots(Core *core, int32_t w, int n):
+    """(id, run) of at most `n` tasks that hold no slot yet, the latest assignment first.
+
+    Not those that follow their inputs: they would be placed there again at once, and so on without an end.
+    """
     cdef list found = []
+    cdef Worker *worker = core.workers + w
     cdef int32_t row = worker.assigned.last
-    n = min(n, occupancy_of(worker) - worker.slots)
-    while row != NONE and n > 0:
+    cdef int beyond = occupancy_of(worker) - worker.slots
+    while row != NONE and beyond > 0 and n > 0:
         if not core.tasks[row].flags & F_SECEDED:
-            found.append((id_of(core, row), core.tasks[row].run))
-            n -= 1
+            beyond -= 1
+            if not follows_inputs_to(core, row, w):
+                found.append((id_of(core, row), core.tasks[row].run))
+                n -= 1
         row = core.tasks[row].prev
     return found
 

@@ -59,6 +59,13 @@ cdef int32_t biggest_holder(Core *core, int32_t row, int64_t *most) noexcept nog
     return holders[best]
 
 
+cdef inline bint follows_inputs_to(Core *core, int32_t row, int32_t w) noexcept nogil:
+    """Is so much of its inputs there that it goes there however loaded the worker is, if there is room?"""
+    cdef int64_t nbytes = 0
+    return (core.tasks[row].dependencies != NONE and biggest_holder(core, row, &nbytes) == w
+            and nbytes >= core.locality_bytes)
+
+
 cdef inline int32_t choose_worker(Core *core, int32_t row) noexcept nogil:
     """Where its inputs are, if that costs no waiting or saves much copying; else the least loaded.
 

@@ -258,3 +258,15 @@ def test_the_queue_stays_small_and_sorted_while_tasks_come_and_go() -> None:
     core.set_open(0, True)
     assert placed(core) == [(first, 0)]
     core.check()
+
+
+def test_a_task_that_follows_its_inputs_is_not_asked_back() -> None:
+    """It would be placed there again, and asked back again, without an end."""
+    core = core_with(1, 1, ahead=3, locality_bytes=1000)
+    source = core.add_task()
+    ((_, home),) = placed(core)
+    finish(core, source, nbytes=1000)
+    followers = [core.add_task([source]) for _ in range(3)]
+    free = core.add_task()
+    assert placed(core) == [*((id, home) for id in followers), (free, 1 - home)]
+    assert core.retractable(home, 9) == []
