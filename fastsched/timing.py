@@ -5,11 +5,15 @@ Ground: imports nothing of fastsched.
 
 from __future__ import annotations
 
+import math
+import numbers
 import re
+import threading
+from datetime import timedelta
 
 __all__ = ["Timeout", "seconds"]
 
-Timeout = float | int | str | None
+Timeout = float | int | str | timedelta | None
 
 _UNITS = {
     "us": 1e-6, "ms": 1e-3, "": 1.0, "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "m": 60.0, "min": 60.0,
@@ -19,9 +23,9 @@ _DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)\s*", r
 
 
 def seconds(value: Timeout) -> float | None:
-    """Seconds of a duration given as a number, a text with a unit, or None.
+    """Seconds of a duration given as a number, a text with a unit, a timedelta, or None.
 
-    The texts are those of ``dask.utils.parse_timedelta``.
+    The texts are those of ``dask.utils.parse_timedelta``. Longer than a lock can wait (infinity) is None: no limit.
 
     Raises
     ------
@@ -39,7 +43,15 @@ def seconds(value: Timeout) -> float | None:
         match = _DURATION.fullmatch(value)
         if match is None or match[2].lower() not in _UNITS:
             raise ValueError(f"a timeout is a number of seconds or a text such as '500 ms', not {value!r}")
-        return float(match[1]) * _UNITS[match[2].lower()]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _limited(float(match[1]) * _UNITS[match[2].lower()])
+    if isinstance(value, timedelta):
+        return _limited(value.total_seconds())
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"a timeout is a number of seconds or a text such as '500 ms', not {value!r}")
-    return float(value)
+    if math.isnan(value):
+        raise ValueError("a timeout is a number of seconds, not nan")
+    return _limited(float(value))
+
+
+def _limited(value: float) -> float | None:
+    return value if value < threading.TIMEOUT_MAX else None
