@@ -138,8 +138,13 @@ class ClientMachine:
 
     def release(self, fid: int) -> None:
         """Hold this future no longer. One that was never entered (its submit was interrupted) is ignored."""
-        if self.records.pop(fid, None) is not None:
-            self._fetching.pop(fid, None)
+        record = self.records.pop(fid, None)
+        if record is not None:
+            if not record.settled:  # another thread may wait for it
+                text = f"the future {record.key!r} was released"
+                self._end(record, Status.CANCELLED, ErrorItem(ErrorKind.CANCELLED, None, record.key, "", 0, text))
+            elif self._fetching.pop(fid, None) is not None:
+                self._actions.append(Fetched(record, None))
             self._kept.discard(fid)
             if self._ended is None:
                 self._out.append((Release, fid))

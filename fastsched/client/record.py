@@ -3,7 +3,8 @@
 One concern: the state that both sides share, and the order in which it may be touched without a lock.
 
 The I/O thread alone writes `status` and the outcome, and it writes `status` last. User threads read, and leave an
-*observer* in `observers` when they want to be told. The race between "settled" and "started to look" is closed by
+*observer* in `observers` when they want to be told; they take it away when they look no longer, so that a loop of
+short waits leaves nothing behind. The race between "settled" and "started to look" is closed by
 order, not by a lock: the watcher appends itself first and looks at `status` second; the I/O thread sets `status`
 first and walks the observers second. So an observer is told at least once, may be told twice, and must not mind. Each
 step is one bytecode-atomic operation: an exception raised by a signal handler between two of them leaves nothing half
@@ -59,7 +60,7 @@ class FutureRecord:
         self.nbytes = 0
         self.frames: Frames | None = None  # the pickled value, if it was small enough to travel with the report
         self.error: ErrorItem | None = None
-        self.observers: list[Observer] = []
+        self.observers: dict[int, Observer] = {}  # by id, in the order of coming
         self.released = False  # written by whoever releases first; nothing is sent about a released record
 
     @property
@@ -73,15 +74,21 @@ class FutureRecord:
         One that is appended while this runs is told here or, since `status` is set, by its own thread.
         """
         observers = self.observers
-        for observer in observers:
+        # A copy in one step: user threads add and take away meanwhile. (Of `items` it would not be: tuples are made,
+        # and so the garbage collector may run finalizers in between.)
+        for observer in list(observers.values()):
+            observers.pop(id(observer), None)
             observer.notify(self)
-        observers.clear()
 
     def watch(self, observer: Observer) -> None:
         """Have `observer` told when the record settles, at once if it has."""
-        self.observers.append(observer)
+        self.observers[id(observer)] = observer
         if self.settled:
             observer.notify(self)
+
+    def unwatch(self, observer: Observer) -> None:
+        """`observer` looks no longer; it may be told once more."""
+        self.observers.pop(id(observer), None)
 
     def __repr__(self) -> str:
         return f"<FutureRecord {self.fid} {self.key} {self.status}>"
@@ -113,6 +120,11 @@ class CountDown:
             self._open()
         for record in records:
             record.watch(self)
+
+    def leave(self, records: Iterable[FutureRecord]) -> None:
+        """Watch these records no longer: nobody waits here any more."""
+        for record in records:
+            record.unwatch(self)
 
     def notify(self, record: FutureRecord) -> None:
         """See `Observer`."""

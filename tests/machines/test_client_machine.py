@@ -163,7 +163,25 @@ def test_reports_about_released_futures_are_ignored(pair):
     pair.machine.release(record.fid)
     pair.sent()
     pair.finished((record.fid, "int", 5, (b"1",)))
-    assert record.status is Status.PENDING
+    assert record.status is Status.CANCELLED
+
+
+def test_whoever_waits_for_a_future_that_another_thread_releases_is_told(pair):
+    record = pair.submit()
+    pair.sent()
+    pair.machine.release(record.fid)
+    assert pair.drain() == [Send(Release((record.fid,))), Settled(record)]
+    assert record.status is Status.CANCELLED
+    assert "released" in record.error.text
+
+
+def test_a_fetch_ends_when_the_future_is_released_meanwhile(pair):
+    record = pair.submit()
+    pair.finished((record.fid, "bytes", 10**6, None))
+    pair.machine.fetch(record.fid)
+    pair.drain()
+    pair.machine.release(record.fid)
+    assert pair.drain() == [Send(Release((record.fid,))), Fetched(record, None)]
 
 
 def test_release_of_a_future_that_was_never_submitted_is_ignored(pair):
