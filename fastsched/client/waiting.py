@@ -9,7 +9,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -127,9 +128,11 @@ class as_completed:  # noqa: N801  dask's name
         self.raise_errors = raise_errors
         limit = seconds(timeout)
         self._deadline = None if limit is None else monotonic() + limit
-        self._arrivals = _Arrivals()
-        self._waiting: dict[int, deque[Future[Any]]] = {}  # id of the record -> futures not yielded yet
-        self._lock = threading.Lock()
+        self._open: dict[_Entry, Future[Any]] = {}  # not yielded yet
+        self._ended: deque[_Entry] = deque()  # in the order of the ends; may hold what is not open any more
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()  # rung at each end: whoever waits looks again
+        self._lock = threading.Lock()  # between threads that iterate; the I/O thread never takes it
+        self._surroundings: Callable[[], AbstractContextManager[None]] = nullcontext  # of a wait
         if futures is not None:
             self.update(futures)
 
@@ -137,9 +140,10 @@ class as_completed:  # noqa: N801  dask's name
         """One more future; a future added twice is yielded twice."""
         if not isinstance(future, Future):
             raise TypeError(f"as_completed takes futures, not {type(future).__name__}")
-        with self._lock:
-            self._waiting.setdefault(id(future.record), deque()).append(future)
-        future.record.watch(_Once(self._arrivals))
+        entry = _Entry(self._ended, self._bell)
+        self._open[entry] = future
+        self._surroundings = future.client.blocking
+        future.record.watch(entry)
 
     def update(self, futures: Iterable[Future[Any]]) -> None:
         """More futures."""
@@ -148,46 +152,46 @@ class as_completed:  # noqa: N801  dask's name
 
     def count(self) -> int:
         """How many have not been yielded yet."""
-        with self._lock:
-            return sum(map(len, self._waiting.values()))
+        return len(self._open)
 
     def is_empty(self) -> bool:
         """True if all have been yielded."""
-        return self.count() == 0
+        return not self._open
 
     def has_ready(self) -> bool:
         """True if `next` would not wait."""
-        return not self._arrivals.empty()
+        with self._lock:
+            self._skip()
+            return bool(self._ended)
 
     def clear(self) -> None:
         """Forget all futures."""
         with self._lock:
-            self._waiting.clear()
-            self._arrivals = _Arrivals()
+            for entry, future in list(self._open.items()):
+                future.record.unwatch(entry)
+                self._open.pop(entry, None)
+        self._bell.put(None)
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        while not self.is_empty():
-            record = self._next_record()
-            with self._lock:
-                futures = self._waiting.get(id(record))
-                if not futures:  # cleared meanwhile
-                    continue
-                future = futures.popleft()
-                if not futures:
-                    del self._waiting[id(record)]
-            return self._yielded(future)
-        raise StopIteration
+        while True:
+            future = self._take()
+            if future is not None:
+                return self._yielded(future)
+            if self.is_empty():
+                self._bell.put(None)  # another thread may wait for the last that this one took
+                raise StopIteration
+            self._wait()
 
     next = __next__
 
     def next_batch(self, block: bool = True) -> list[Any]:
         """All that have ended and were not yielded yet; at least one if `block`."""
         batch = [next(self)] if block else []
-        while self.has_ready() and not self.is_empty():
-            batch.append(next(self))
+        while (future := self._take()) is not None:
+            batch.append(self._yielded(future))
         return batch
 
     def batches(self) -> Iterator[list[Any]]:
@@ -195,15 +199,30 @@ class as_completed:  # noqa: N801  dask's name
         while not self.is_empty():
             yield self.next_batch(block=True)
 
-    def _next_record(self) -> FutureRecord:
-        if not self._arrivals.empty():
-            return self._arrivals.get(None)
+    def _skip(self) -> None:
+        """Drop what has ended but is not open any more: cleared, or told twice."""
+        while self._ended and self._ended[0] not in self._open:
+            self._ended.popleft()
+
+    def _take(self) -> Future[Any] | None:
+        """The next that has ended, which counts as yielded from here on; None if there is none yet.
+
+        Closed first, dropped second: where a signal handler raises in between, the other calls go on.
+        """
         with self._lock:
-            client = next(iter(self._waiting.values()))[0].client
-        remaining = None if self._deadline is None else self._deadline - monotonic()
-        with client.blocking():
+            self._skip()
+            if not self._ended:
+                return None
+            future = self._open.pop(self._ended[0])
+            self._ended.popleft()
+            return future
+
+    def _wait(self) -> None:
+        """Until the bell rings."""
+        remaining = None if self._deadline is None else max(self._deadline - monotonic(), 0.0)
+        with self._surroundings():
             try:
-                return self._arrivals.get(remaining)
+                self._bell.get(timeout=remaining)
             except queue.Empty:
                 raise TimeoutError(f"{self.count()} futures are not done") from None
 
@@ -215,37 +234,19 @@ class as_completed:  # noqa: N801  dask's name
         return future, future.client.exception_of(future.record)
 
 
-class _Arrivals:
-    """Records in the order in which they ended."""
+class _Entry:
+    """Watches the record of one future that was added. It holds no future: the record must not keep its own alive."""
 
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[FutureRecord] = queue.SimpleQueue()
+    __slots__ = ("_bell", "_ended")
 
-    def put(self, record: FutureRecord) -> None:
-        self._queue.put(record)
-
-    def empty(self) -> bool:
-        return self._queue.empty()
-
-    def get(self, timeout: float | None) -> FutureRecord:
-        """The next; queue.Empty after `timeout` seconds."""
-        return self._queue.get(timeout=None if timeout is None else max(timeout, 0.0))
-
-
-class _Once:
-    """Passes a record on to the arrivals the first time that it is told."""
-
-    __slots__ = ("_targets",)
-
-    def __init__(self, arrivals: _Arrivals) -> None:
-        self._targets = [arrivals]
+    def __init__(self, ended: deque[_Entry], bell: queue.SimpleQueue[None]) -> None:
+        self._ended = ended
+        self._bell = bell
 
     def notify(self, record: FutureRecord) -> None:
-        try:
-            target = self._targets.pop()
-        except IndexError:  # told twice
-            return
-        target.put(record)
+        """See `record.Observer`."""
+        self._ended.append(self)
+        self._bell.put(None)
 
 
 def _futures(data: Any, caller: str) -> list[Future[Any]]:
