@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -49,8 +50,8 @@ class Future(Generic[T]):
     __slots__ = ("__weakref__", "client", "record")
 
     def __init__(self, record: FutureRecord, client: Client) -> None:
-        self.record = record
         self.client = client
+        self.record = record  # last: `__del__` looks for it first
 
     @property
     def key(self) -> str:
@@ -162,11 +163,12 @@ class Future(Generic[T]):
         loop = _late.asyncio().get_running_loop()
         done = loop.create_future()
 
-        def wake(_: Future[T]) -> None:
-            loop.call_soon_threadsafe(_set_if_waiting, done)
-
-        self.add_done_callback(wake)
-        await done
+        awaiter = _Awaiter(loop, done)
+        self.record.watch(awaiter)
+        try:
+            await done
+        finally:
+            self.record.unwatch(awaiter)
         # a large value is fetched by a blocking call: not in the loop's thread
         if self.record.status is Status.FINISHED and self.record.frames is None:
             value: T = await loop.run_in_executor(None, partial(self.result))
@@ -177,6 +179,21 @@ class Future(Generic[T]):
         record = self.record
         kind = f" type: {record.type_name}," if record.type_name else ""
         return f"<Future: status: {record.status.value},{kind} key: {record.key}>"
+
+
+class _Awaiter:
+    """Wakes a coroutine straight from the I/O thread: not behind user's callbacks."""
+
+    __slots__ = ("_done", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
+        self._loop = loop
+        self._done = done
+
+    def notify(self, record: FutureRecord) -> None:
+        """See `record.Observer`."""
+        with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+            self._loop.call_soon_threadsafe(_set_if_waiting, self._done)
 
 
 def _set_if_waiting(done: asyncio.Future[None]) -> None:
