@@ -1,12 +1,14 @@
 """Futures inside containers: find them, and put values in their places.
 
 One concern: the walk that `gather`, `wait` and `fire_and_forget` share. Lists, tuples, sets, frozensets and dicts are
-walked, at any depth; everything else is a leaf.
+walked, at any depth; everything else is a leaf. At the top an iterator, a deque or a view of a dict is as good as a
+list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterator, KeysView, ValuesView
 from typing import Any
 
 from fastsched.client.future import Future
@@ -18,12 +20,8 @@ _SEQUENCES = (list, tuple, set, frozenset)
 
 
 def materialize(data: Any) -> Any:
-    """`data`, or the list of its items if it is an iterator."""
-    if (
-        isinstance(data, Iterable)
-        and not isinstance(data, (*_SEQUENCES, dict, str, bytes))
-        and hasattr(data, "__next__")
-    ):
+    """`data`, or the list of its items if it is an iterator, a deque or a view of a dict."""
+    if isinstance(data, (Iterator, KeysView, ValuesView, deque)):
         return list(data)
     return data
 
@@ -31,28 +29,36 @@ def materialize(data: Any) -> Any:
 def futures_in(data: Any) -> list[Future[Any]]:
     """The futures in `data`, in order, each object once."""
     found: dict[int, Future[Any]] = {}
+    walked: set[int] = set()  # a container may hold itself
     stack = [data]
     while stack:
         item = stack.pop()
         if isinstance(item, Future):
             found.setdefault(id(item), item)
-        elif isinstance(item, _SEQUENCES):
-            stack.extend(reversed(list(item)))
-        elif isinstance(item, dict):
-            stack.extend(reversed(list(item.values())))
+        elif isinstance(item, (*_SEQUENCES, dict)) and id(item) not in walked:
+            walked.add(id(item))
+            stack.extend(reversed(list(item.values() if isinstance(item, dict) else item)))
     return list(found.values())
 
 
 def fill(data: Any, value_of: Callable[[Future[Any]], Any]) -> Any:
-    """A copy of `data` with each future replaced by ``value_of(future)``, or left out where that is `SKIP`."""
+    """A copy of `data` with each future replaced by ``value_of(future)``, or left out where that is `SKIP`.
+
+    What cannot be left out, a field of a named tuple or `data` itself, becomes None, as in dask.
+    """
+    filled = _fill(data, value_of)
+    return None if filled is SKIP else filled
+
+
+def _fill(data: Any, value_of: Callable[[Future[Any]], Any]) -> Any:
     if isinstance(data, Future):
         return value_of(data)
     if isinstance(data, dict):
-        pairs = ((key, fill(item, value_of)) for key, item in data.items())
+        pairs = ((key, _fill(item, value_of)) for key, item in data.items())
         return {key: item for key, item in pairs if item is not SKIP}
     if isinstance(data, _SEQUENCES):
-        items = [item for item in (fill(item, value_of) for item in data) if item is not SKIP]
         if isinstance(data, tuple) and hasattr(data, "_fields"):
-            return type(data)(*items)
+            return type(data)(*(fill(item, value_of) for item in data))
+        items = [item for item in (_fill(item, value_of) for item in data) if item is not SKIP]
         return items if type(data) is list else type(data)(items)
     return data
