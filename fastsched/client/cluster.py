@@ -48,7 +48,7 @@ class ClusterFace:
         function : callable
             Runs as ``function(*args, **kwargs)`` in each worker process.
         workers : str or list of str, optional
-            Names or addresses; by default all.
+            Names or addresses; by default all. An empty list is nobody.
         wait : bool
             False: do not wait for the results; returns {}.
         on_error : {"raise", "return", "ignore"}
@@ -74,6 +74,8 @@ class ClusterFace:
             raise TypeError(f"the first argument of run must be callable, not {type(function).__name__}")
         frames = payload.dumps_function_call(function, args, kwargs)
         targets = self.names_of(workers)
+        if not targets:
+            return {}
         if not wait:
             self._session.ensure_open()
             self._session.post(self._session.machine.call, 0, Verb.RUN, tuple(targets), frames)
