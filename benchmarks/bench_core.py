@@ -11,6 +11,7 @@ shows.
 
 from __future__ import annotations
 
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 from fastsched._core import Effect, SchedulerCore, build
 
 FLOOR = 2_000_000
+pytestmark = pytest.mark.benchmark(timer=process_time)  # what others do on this machine meanwhile does not count
 
 
 def core_with(workers: int) -> SchedulerCore:

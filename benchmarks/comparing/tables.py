@@ -11,7 +11,7 @@ from benchmarks.workloads.catalogue import OURS, SUBJECTS, Unit, Workload, workl
 
 __all__ = ["as_markdown", "as_text", "duration", "replace_between_marks"]
 
-HEAD = ("workload", "processes", OURS, "p99", "required", "yardstick", "its cost", "ratio", "quartiles", "goal")
+HEAD = ("workload", "processes", OURS, "p99", "required", "goal", "yardstick", "its cost", "ratio", "goal")
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 QUIET = 0.25  # load per core below which we call a machine quiet
 
@@ -79,7 +79,7 @@ def _rows(run: Run, plain: bool) -> Iterator[Row]:
     name_of: Callable[[Workload], str] = (lambda w: w.name) if plain else (lambda w: f"[{w.name}](#{w.name})")
     for entry, pinned, figures in _figures(run):
         ours = [name_of(entry), "pinned" if pinned else "free", *_our_cells(entry, figures, pinned)]
-        theirs = list(_their_cells(entry, figures)) or [["none", "", "", "", ""]]
+        theirs = list(_their_cells(entry, figures)) or [["none", "", "", ""]]
         for index, cells in enumerate(theirs):
             yield [*(ours if index == 0 else [""] * len(ours)), *cells]
 
@@ -87,34 +87,40 @@ def _rows(run: Run, plain: bool) -> Iterator[Row]:
 def _our_cells(entry: Workload, figures: Figures, pinned: bool) -> Row:
     cost = figures.costs.get(entry.ours)
     if cost is None:
-        return ["failed", "", "MISSED" if figures.met is False else ""]
+        return ["failed", "", "MISSED" if figures.met is False else "", ""]
     p99 = "" if cost.p99 is None else _quantity(entry, cost.p99)
-    return [_cost(entry, cost), p99, "" if pinned else _verdict(entry, figures)]
+    return [_cost(entry, cost), p99, *(["", ""] if pinned else [_verdict(entry, figures), _limit(entry, entry.goal)])]
 
 
 def _their_cells(entry: Workload, figures: Figures) -> Iterator[Row]:
     for yardstick in entry.yardsticks:
-        title, goal = SUBJECTS[yardstick.subject].title, "" if yardstick.goal is None else f"≤ {yardstick.goal:.2g}"
+        title, goal = SUBJECTS[yardstick.subject].title, "" if yardstick.goal is None else f"≤ {yardstick.goal:.3g}"
         if yardstick.subject in figures.ratios:
             ratio = figures.ratios[yardstick.subject]
             cost = _cost(entry, figures.costs[yardstick.subject])
-            yield [title, cost, _number(ratio.median), f"{_number(ratio.low)} to {_number(ratio.high)}", goal]
+            spread = f"{_number(ratio.median)} ({_number(ratio.low)} to {_number(ratio.high)})"
+            yield [title, cost, spread, goal]
         elif yardstick.subject in figures.failures:
-            yield [title, "failed", "", "", goal]
+            yield [title, "failed", "", goal]
         elif yardstick.subject in figures.costs:
-            yield [title, _cost(entry, figures.costs[yardstick.subject]), "", "", goal]
+            yield [title, _cost(entry, figures.costs[yardstick.subject]), "", goal]
 
 
 def _verdict(entry: Workload, figures: Figures) -> str:
     if entry.required is None:
         return ""
-    limit = f"≥ {_rate(1 / entry.required)}" if entry.rate else f"≤ {_quantity(entry, entry.required)}"
-    return f"{limit}: {'met' if figures.met else 'MISSED'}"
+    return f"{_limit(entry, entry.required)}: {'met' if figures.met else 'MISSED'}"
+
+
+def _limit(entry: Workload, cost: float | None) -> str:
+    if cost is None:
+        return ""
+    return f"≥ {_rate(1 / cost)}" if entry.rate else f"≤ {_quantity(entry, cost)}"
 
 
 def _notes(run: Run) -> list[str]:
     """What does not fit into a row: side figures and failures."""
-    notes = ["ratio: our cost divided by the yardstick's, median of the pairs; below 1 fastsched is faster"]
+    notes = ["ratio: our cost divided by the yardstick's, median of the pairs (quartiles); below 1 fastsched is faster"]
     for entry, pinned, figures in _figures(run):
         where = f"{entry.name}, {'pinned' if pinned else 'free'}"
         for subject, cost in figures.costs.items():

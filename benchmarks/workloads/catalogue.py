@@ -52,12 +52,12 @@ SUBJECTS = {
     "four-hops": Subject("fastsched, scheduler in a process of its own", CLUSTERS),
     "one-worker": Subject("fastsched with one worker", CLUSTERS),
     "echo": Subject("echo of two processes", FLOORS),
-    "echo3": Subject("echo of three processes, uvloop in the middle", FLOORS),
+    "echo3": Subject("echo of three processes", FLOORS),
     "calls": Subject("pickle + blake2b + call", FLOORS),
     "handoff": Subject("hand-off to a thread and back", FLOORS),
     "plain-tree": Subject("the same tree as calls through pickle", FLOORS),
     "executor": Subject("ProcessPoolExecutor", POOLS),
-    "pool": Subject("multiprocessing.Pool, chunksize=1", POOLS),
+    "pool": Subject("multiprocessing.Pool", POOLS),
     "loky": Subject("loky", POOLS, package="loky"),
     "dask": Subject("dask.distributed", CLUSTERS, package="distributed", slow=True),
 }
@@ -94,6 +94,8 @@ class Workload:
     yardsticks : tuple of Yardstick
     required : float, optional
         The cost that must not be exceeded, whatever the yardstick says.
+    goal : float, optional
+        The cost that we want to reach on a quiet machine with two cores.
     ours : str
         The subject that is ours.
     module : str
@@ -115,6 +117,7 @@ class Workload:
     smoke: int
     yardsticks: tuple[Yardstick, ...] = ()
     required: float | None = None
+    goal: float | None = None
     ours: str = OURS
     module: str = ""
     unit: Unit = Unit.SECONDS
@@ -163,6 +166,7 @@ WORKLOADS = (
         required=1e-4,
         rate=True,
         apart=False,
+        goal=1e-5,
     ),
     Workload(
         name="submit-loop",
@@ -183,6 +187,7 @@ WORKLOADS = (
         small=100,
         smoke=20,
         yardsticks=(Yardstick("echo"), Yardstick("dask")),
+        goal=15e-6,
     ),
     Workload(
         name="nested",
@@ -192,6 +197,7 @@ WORKLOADS = (
         small=100,
         smoke=20,
         yardsticks=(Yardstick("calls", 4.0), Yardstick("dask")),
+        goal=10e-6,
     ),
     Workload(
         name="open",
@@ -202,6 +208,7 @@ WORKLOADS = (
         smoke=20,
         yardsticks=(Yardstick("calls"), Yardstick("dask")),
         required=50e-6,
+        goal=2e-6,
     ),
     Workload(
         name="fib",
@@ -211,6 +218,7 @@ WORKLOADS = (
         small=10,
         smoke=6,
         yardsticks=(Yardstick("plain-tree"), Yardstick("dask")),
+        goal=10e-6,
     ),
     Workload(
         name="fib100",
@@ -221,6 +229,7 @@ WORKLOADS = (
         smoke=20,
         yardsticks=(Yardstick("dask"),),
         required=0.3,
+        goal=20e-3,
     ),
     Workload(
         name="tree-par",
@@ -242,6 +251,7 @@ WORKLOADS = (
         yardsticks=(Yardstick("pool"), Yardstick("dask")),
         rate=True,
         apart=False,
+        goal=1e-5,
     ),
     Workload(
         name="core",
@@ -253,6 +263,7 @@ WORKLOADS = (
         required=0.5e-6,
         module=ALONE,
         rate=True,
+        goal=0.2e-6,
     ),
     Workload(
         name="memory",
@@ -264,6 +275,7 @@ WORKLOADS = (
         module=ALONE,
         unit=Unit.BYTES,
         pinned=False,
+        goal=500,
     ),
     Workload(
         name="start",
@@ -276,6 +288,7 @@ WORKLOADS = (
         required=0.5,
         module=START,
         pinned=False,
+        goal=0.15,
     ),
 )
 
