@@ -29,7 +29,7 @@ from fastsched.client.outcome import exception_from
 from fastsched.client.record import FutureRecord, Status
 from fastsched.client.session import Callback, Reply
 from fastsched.config import Config
-from fastsched.errors import CancelledError, ClosedError
+from fastsched.errors import CancelledError, ClosedError, SerializationError
 from fastsched.phase import Phase
 from fastsched.timing import Timeout, seconds
 from fastsched.wire import keys, payload
@@ -98,8 +98,12 @@ class Client(ClusterFace):
             cluster = owned = _late.local_cluster()(config=config, **cluster_kwargs)
         elif cluster_kwargs:
             raise TypeError(f"Client() got unexpected arguments beside an address: {', '.join(sorted(cluster_kwargs))}")
-        elif not isinstance(address, (str, os.PathLike)):
+        elif isinstance(address, (str, os.PathLike)):
+            cluster = None
+        elif hasattr(address, "link"):
             cluster = address
+        else:
+            raise TypeError(f"address must be the path of an access file or a cluster, not {address!r}")
         try:
             if cluster is not None:
                 link = cluster.link(name)
@@ -193,7 +197,7 @@ class Client(ClusterFace):
             checked_key(key), fn, args, kwargs, checked_integer("priority", priority), checked_retries(retries)
         )
         future: Future[T] = Future(record, self)
-        session.post(session.machine.submit, record, item, function)
+        session.submit(session.machine.submit, record, item, function)
         return future
 
     def map(
@@ -261,7 +265,7 @@ class Client(ClusterFace):
                 items.append(item)
                 records.append(record)
             futures.extend(Future(record, self) for record in records)
-            session.post(session.machine.submit_many, records, items, function)
+            session.submit(session.machine.submit_many, records, items, function)
         return futures
 
     def scatter(
@@ -277,9 +281,9 @@ class Client(ClusterFace):
 
         Parameters
         ----------
-        data : list, tuple, set, dict or object
-            Each element of a container, or the object itself, becomes one future; the container's shape is kept. The
-            keys of a dict become the futures' keys.
+        data : list, tuple, set, dict, range, iterator or object
+            Each element of a container, or the object itself, becomes one future; the container's shape is kept (a
+            range or an iterator becomes a list). The keys of a dict become the futures' keys.
         workers : str or iterable of str, optional
             Names or addresses of the workers to hold it; by default any.
         broadcast : bool
@@ -306,6 +310,7 @@ class Client(ClusterFace):
         if isinstance(data, dict):
             names, values = [checked_key(name) for name in data], list(data.values())
         else:
+            data = list(data) if isinstance(data, range) else materialize(data)
             values = list(data) if type(data) in (list, tuple, set, frozenset) else [data]
             names = [data_key(value, hash) for value in values]
         if broadcast:
@@ -319,7 +324,7 @@ class Client(ClusterFace):
             record = session.new_record(name)
             items.append(ScatterItem(record.fid, name, payload.type_name(value), dumped.frames, pins))
             futures.append(Future(record, self))
-        session.post(session.machine.scatter, [f.record for f in futures], items, targets, bool(broadcast))
+        session.submit(session.machine.scatter, [f.record for f in futures], items, targets, bool(broadcast))
         self.wait_for(futures, limit, first_error=True)
         for future in futures:
             if future.record.status is not Status.FINISHED:
@@ -387,22 +392,25 @@ class Client(ClusterFace):
         ClosedError
             If one of them was released.
         """
+        for future in futures:
+            if future.record.released and future.record.status in (Status.PENDING, Status.CANCELLED):
+                raise ClosedError(f"the future {future.key!r} was released")
         pending = [future for future in futures if not future.record.settled]
         if not pending:
             return
-        for future in pending:
-            if future.record.released:
-                raise ClosedError(f"the future {future.key!r} was released")
         if self._session.forked:
             self._session.ensure_open()
         waiting = countdown(pending, first_error, first)
-        if waiting.over:
-            return
-        with self._surroundings.blocking():
-            if not waiting.wait(timeout):
-                raise TimeoutError(
-                    f"{len(pending)} futures are not done after {timeout} s, the first is {pending[0].key!r}"
-                )
+        try:
+            if waiting.over:
+                return
+            with self._surroundings.blocking():
+                if not waiting.wait(timeout):
+                    raise TimeoutError(
+                        f"{len(pending)} futures are not done after {timeout} s, the first is {pending[0].key!r}"
+                    )
+        finally:
+            waiting.leave(future.record for future in pending)
 
     def values(self, futures: list[Future[Any]], timeout: float | None) -> list[Any]:
         """Wait for the futures and load their values; raises the first failure."""
@@ -417,7 +425,7 @@ class Client(ClusterFace):
             if frames is None:
                 frames = self._fetched(record, away[record.fid], timeout)
             with binding.bound_to(self):
-                values.append(payload.loads(frames))
+                values.append(_loaded(record, frames))
         return values
 
     def _fetched(self, record: FutureRecord, reply: Reply, timeout: float | None) -> Frames:
@@ -450,7 +458,7 @@ class Client(ClusterFace):
         session.ensure_open()
         record = session.new_record(checked_key(key))
         future: Future[Any] = Future(record, self)
-        session.post(session.machine.want, record)
+        session.submit(session.machine.want, record)
         return future
 
     def release(self, record: FutureRecord) -> None:
@@ -502,13 +510,13 @@ class Client(ClusterFace):
 
     def close(self, timeout: Timeout = None) -> None:
         """Give up all futures, leave the cluster, and close it if it was started by this client. Twice is fine."""
+        limit = seconds(timeout)
         if self.status is Phase.CLOSED:
             return
         self.status = Phase.CLOSED
         binding.remove_default(self)
         if self._session.forked:
             return
-        limit = seconds(timeout)
         try:
             self._link.close(limit)
         finally:
@@ -562,6 +570,14 @@ class Client(ClusterFace):
         return tuple(fids)
 
 
+def _loaded(record: FutureRecord, frames: Frames) -> Any:
+    try:
+        return payload.loads(frames)
+    except SerializationError as error:
+        error.add_note(f"it is the value of task {record.key!r}, a {record.type_name}")
+        raise
+
+
 class LinkedClient(Client):
     """A client over a session that somebody else made: the one that a worker holds for its tasks.
 
@@ -577,3 +593,6 @@ class LinkedClient(Client):
         self.cluster = None
         self._owned = None
         self._set_up(link, surroundings, name, None)
+
+    def close(self, timeout: Timeout = None) -> None:
+        """Nothing of it is the task's to close: other tasks use it too."""

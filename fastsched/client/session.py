@@ -147,6 +147,18 @@ class Session:
         """The machine; only its methods are touched from outside, as commands for `post`."""
         return self._machine
 
+    def submit(self, command: Callable[..., None], *args: Any) -> None:
+        """`post` a command that enters records, which somebody will wait for.
+
+        Raises
+        ------
+        ClosedError
+            The session ended meanwhile in another thread, so perhaps nobody carries out the command any more.
+        """
+        self.post(command, *args)
+        # Posted first, looked at second; the end says so first and empties the inbox second: one sees the other.
+        self.ensure_open()
+
     def ensure_open(self) -> None:
         """Raise `ClosedError` if nothing can be sent any more."""
         if self.forked:
@@ -179,7 +191,15 @@ class Session:
         return reply.value
 
     def fetch(self, record: FutureRecord) -> Reply:
-        """Start to get a value that is not here; wait on the reply. `ok` is False if the record ended otherwise."""
+        """Start to get a value that is not here; wait on the reply. `ok` is False if the record ended otherwise.
+
+        Raises
+        ------
+        ClosedError
+            In a forked child.
+        """
+        if self.forked:
+            self.ensure_open()
         reply = Reply()
         self.post(self._fetch, record, reply)
         return reply
