@@ -35,6 +35,7 @@ cdef class SchedulerCore:
         self.core.free_rows = NONE
         self.core.free_edges = NONE
         self.core.free_replicas = NONE
+        self.reserve_rows(1)  # so that there is always memory for a view to point to
 
     def __init__(self, int64_t locality_bytes=1 << 20, int last_generation=MOST_ROWS):
         if last_generation < 1:
@@ -536,9 +537,8 @@ cdef class SchedulerCore:
     # ---- views -----------------------------------------------------------------------------------------------------
 
     cdef object column(self, void *first, Py_ssize_t itemsize, const char *format):
-        cdef int64_t n = self.core.n_rows
-        # `first` lies in the first row; before the first row exists there is no memory to point to.
-        return memoryview(column(self.rows, first if n else NULL, n, sizeof(Task), itemsize, format))
+        """One field of every row; `first` lies in the first row."""
+        return memoryview(column(self.rows, first, self.core.n_rows, sizeof(Task), itemsize, format))
 
     @property
     def task_state(self):

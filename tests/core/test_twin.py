@@ -81,10 +81,11 @@ class CoreAndTwin(RuleBasedStateMachine):
         self.twin.remove_worker(worker)
 
     @precondition(lambda self: self.twin.workers)
-    @rule(pick=picks, slots=st.integers(0, 3), ahead=st.integers(0, 2), open=st.booleans(), lent=counts)
+    @rule(pick=picks, slots=st.integers(0, 3), ahead=st.integers(0, 2), open=st.booleans(), lent=st.integers(-2, 2))
     def change_worker(self, pick: int, slots: int, ahead: int, open: bool, lent: int) -> None:
         worker = self.any_worker(pick)
         record = self.twin.workers[worker]
+        lent = max(lent, -slots)
         self.core.set_slots(worker, slots)
         self.core.set_limit(worker, slots + ahead)
         self.core.set_open(worker, open)
