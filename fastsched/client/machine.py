@@ -302,8 +302,9 @@ class ClientMachine:
             if record is None or record.status is Status.CANCELLED:
                 continue
             item = ErrorItem(*error)
-            if record.frames is None or item.kind == ErrorKind.CANCELLED:  # a value at hand cannot be lost any more
-                self._end(record, Status.CANCELLED if item.kind == ErrorKind.CANCELLED else Status.ERROR, item)
+            cancelled = item.kind == ErrorKind.CANCELLED
+            if record.frames is None or (cancelled and item.key == record.key):  # else: a value at hand stays
+                self._end(record, Status.CANCELLED if cancelled else Status.ERROR, item)
 
     def _end(self, record: FutureRecord, status: Status, error: ErrorItem) -> None:
         record.error = error

@@ -120,11 +120,15 @@ class Books:
             self.passing.append(record)
         self.retained += size
 
-    def drop_value(self, record: TaskRecord) -> None:
-        """The value is freed or lost: so is the copy here, and what it pinned."""
+    def lose_value(self, record: TaskRecord) -> None:
+        """The value is lost: so is the copy here. What it pinned stays: somebody may look into a copy only now."""
         if record.frames is not None:
             self.retained -= weigh(record.frames)
             record.frames = None
+
+    def drop_value(self, record: TaskRecord) -> None:
+        """The value is freed: so is the copy here, and what it pinned."""
+        self.lose_value(record)
         if record.value_pins:
             pins, record.value_pins = record.value_pins, ()
             for pin in pins:
@@ -133,10 +137,13 @@ class Books:
     def pin_value(self, record: TaskRecord, pins: Iterable[TaskRecord]) -> None:
         """The value of `record` contains futures of these tasks: they stay as long as it does.
 
-        As with any counting of references, two values that contain each other's futures are never freed.
+        So do those in a copy of it that was lost before. As with any counting of references, two values that contain
+        each other's futures are never freed.
         """
-        record.value_pins = tuple(pin for pin in pins if pin is not record)
-        for pin in record.value_pins:
+        known = {record, *record.value_pins}
+        fresh = [pin for pin in dict.fromkeys(pins) if pin not in known]
+        record.value_pins += tuple(fresh)
+        for pin in fresh:
             self.core.want(pin.id)
 
     def let_pass(self) -> None:

@@ -127,7 +127,7 @@ class Effects:
             record.error = self._unexplained(record)
         if record.error.kind == ErrorKind.CANCELLED:
             books.unkey(record)
-        books.drop_value(record)  # of a scattered value that was on its way
+        books.lose_value(record)  # a scattered one that was on its way
         if books.core.state(task_id) == _ERRED:
             record.settled = True
             books.tell_erred(record, books.listeners(record))
@@ -137,7 +137,7 @@ class Effects:
         books = self._books
         record = books.record(task_id)
         record.settled = False
-        books.drop_value(record)
+        books.lose_value(record)
         for client, fid in books.listeners(record):
             client.outbox.add(Batch.LOST, fid)
 

@@ -92,8 +92,6 @@ def _check_values(books: Books, live: list[TaskRecord]) -> None:
             retained += weigh(record.frames)
             scattered = record.function is None and state in (State.WAITING, State.RELEASED, State.ERRED)
             _require(state == State.MEMORY or scattered, f"{record} is {State(state).name} and its value is at hand")
-        if record.value_pins and record.function is not None:
-            _require(state == State.MEMORY, f"{record} is {State(state).name} and its value pins others")
     _require(retained == books.retained, f"{retained} bytes are retained, {books.retained} are counted")
     _require(not books.passing, "values that were to pass are still here")
 

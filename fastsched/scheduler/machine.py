@@ -173,6 +173,8 @@ class SchedulerMachine:
         self._futures.gone(client)
         worker = books.workers.get(peer)
         if worker is not None:
+            books.core.set_open(worker.handle, False)
+            self._effects.apply()  # what this turn decided about the worker: the core forgets it with the worker
             self._blame(worker, cause or "its connection ended", executing)
             self._remove(worker)
 

@@ -34,7 +34,6 @@ class Prefill:
         self._books = books
         self._deadline: float | None = None
         self.crowded: set[WorkerRecord] = set()  # workers that may have more tasks than slots
-        self._returns: list[tuple[WorkerRecord, int]] = []  # tasks that came back in this turn
 
     def joined(self, worker: WorkerRecord) -> None:
         """A new worker: its tasks' run times are not known."""
@@ -53,15 +52,13 @@ class Prefill:
             worker.mean += (sample - worker.mean) * part
             self._set_limit(worker)
 
-    def returned(self, worker: WorkerRecord, task_id: int) -> None:
-        """A worker gave a task back."""
-        self._returns.append((worker, task_id))
+    def returned(self, worker: WorkerRecord) -> None:
+        """A worker gave tasks back: it may be asked again at once."""
+        worker.asked = worker.patience = 0.0
 
     def look(self, now: float) -> None:
         """End of the turn: if slots are idle and nothing is ready, ask the most loaded workers to give back tasks."""
         self._deadline = None
-        if self._returns:
-            self._look_at_returns(now)
         core, crowded = self._books.core, self.crowded
         if not crowded or core.n_ready or core.idle_slots <= 0:
             return
@@ -112,16 +109,6 @@ class Prefill:
             raise AssertionError(f"workers that are gone count as crowded: {self.crowded}")
 
     # -- inside -------------------------------------------------------------------------------------------------------
-
-    def _look_at_returns(self, now: float) -> None:
-        """A worker whose tasks went elsewhere may be asked again at once, not one that got them back."""
-        core = self._books.core
-        returns, self._returns = self._returns, []
-        for worker, _ in returns:
-            worker.asked = now + worker.patience
-        for worker, task_id in returns:
-            if not core.known(task_id) or core.worker(task_id) != worker.handle:
-                worker.asked = worker.patience = 0.0
 
     def _when(self, worker: WorkerRecord, surplus: int) -> float:
         """From when on this worker is asked for some of its surplus."""

@@ -69,7 +69,8 @@ class Reports:
         for task_id, run in message.returned:
             if not core.give_back(task_id, run, handle):
                 self._check_claim(worker, task_id, run)
-            self._prefill.returned(worker, task_id)
+        if message.returned:
+            self._prefill.returned(worker)
         for miss in message.missing:
             self._missing(worker, miss, now)
         for task_id, nbytes in message.replicas:
@@ -195,7 +196,8 @@ class Reports:
             return
         waiting = core.state(task_id) == State.WAITING
         if not core.replica(task_id, worker.handle, nbytes):
-            worker.outbox.add(Batch.FREE, task_id)
+            if core.worker(task_id) != worker.handle:  # else the order to compute it replaces this copy by the result
+                worker.outbox.add(Batch.FREE, task_id)
         elif waiting:  # a scattered value has arrived
             record = self._books.record(task_id)
             record.settled = False

@@ -146,8 +146,13 @@ def test_a_value_at_hand_is_not_taken_back_when_the_cluster_loses_it(pair):
     pair.finished((record.fid, "int", 1, (b"v",)))
     pair.drain()
     pair.failed(record, ErrorKind.DATA_LOST, None)
+    error = ErrorItem(ErrorKind.CANCELLED, None, "an-input", "", 0, "somebody cancelled what it was computed from")
+    pair.machine.receive(0, Report((), (FailedItem(record.fid, error),), ()), 0.0)
     assert pair.drain() == []
     assert (record.status, record.frames) == (Status.FINISHED, (b"v",))
+    pair.failed(record, ErrorKind.CANCELLED, None)
+    assert pair.drain() == [Settled(record)]
+    assert record.status is Status.CANCELLED
 
 
 def test_a_cancelled_dependency_cancels(pair):

@@ -158,6 +158,64 @@ def test_a_lost_diamond_computes_each_part_once(world):
     assert first.news() == ["run top", "run left", "run right"]
 
 
+def test_a_value_freed_in_the_turn_in_which_its_worker_dies_is_computed_again_when_it_is_needed(world):
+    client, first = world.client(), world.worker("first")
+    a = client.submit("a")
+    first.finish("a")
+    b = client.submit("b", [a])
+    first.finish("b", **LARGE)
+    with world.one_turn():
+        client.release(a)
+        first.die(executing=[])
+    second = world.worker("second")
+    second.finish("a")
+    second.finish("b")
+    assert client.news() == ["finished a", "finished b", "lost b", "finished b"]
+    client.release(b)
+    assert second.news() == ["run a", "run b", "free a", "free b"]
+    assert first.news() == ["run a", "run b"]
+    assert world.empty()
+
+
+def test_futures_inside_a_lost_value_stay_as_long_as_somebody_may_have_a_copy(world):
+    client, first = world.client(), world.worker("first", nthreads=2)
+    parent = client.submit("parent")
+    first.submit("child-1")
+    first.finish("child-1")
+    first.finish("parent", pins=["child-1"])
+    first.news()
+    first.die(executing=[])
+    second = world.worker("second", nthreads=2)
+    got = client.want("child-1")
+    second.finish("child-1")
+    second.submit("child-2")
+    second.finish("child-2")
+    second.finish("parent", pins=["child-2"])
+    assert client.news() == ["finished parent", "lost parent", "finished child-1", "finished parent"]
+    client.release(parent, got)
+    second.release(*second.keys)
+    second.news()
+    assert world.empty()
+
+
+def test_a_copy_that_was_announced_too_late_is_replaced_by_the_result_of_its_new_holder(world):
+    client, first = world.client(), world.worker("first")
+    a, busy = client.submit("a"), client.submit("busy")
+    first.finish("a", **LARGE)
+    second = world.worker("second")
+    b = client.submit("b", [a])
+    first.die(executing=[])
+    second.store("a", LARGE["nbytes"])  # crosses with the order to compute it again
+    second.finish("a", **LARGE)
+    second.finish("b")
+    assert "free a" not in second.news()
+    client.release(a, busy, b)
+    client.news()
+    assert second.news() == ["free a", "drop busy", "free b"]
+    first.news()
+    assert world.empty()
+
+
 def test_a_value_with_another_holder_is_not_lost(world):
     client, first = world.client(), world.worker("first")
     a = client.submit("a")
