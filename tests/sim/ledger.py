@@ -91,8 +91,8 @@ class Ledger:
                 deaths = self.deaths if self.guessed else self.blamed[seen.key]
                 return deaths > self._allowed_failures
             case ErrorKind.CANCELLED:
-                if seen.text.startswith("unknown key"):  # a future that travelled; its task was forgotten on the way
-                    return self.departures > 0 or not self.cancelled.isdisjoint(self._closure(seen.key))
+                if seen.text.startswith("unknown key"):  # a future that travelled; cancelled with what it depends on
+                    return not self.cancelled.isdisjoint(self._closure(seen.key))
                 return seen.key in self.cancelled
             case ErrorKind.DATA_LOST:
                 return seen.key in self.scattered and self.departures > 0
