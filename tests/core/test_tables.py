@@ -35,7 +35,7 @@ def test_a_row_is_small() -> None:
     assert BYTES_PER_REPLICA <= 24
 
 
-def test_a_million_pending_tasks_take_the_bytes_that_their_rows_say() -> None:
+def test_half_a_million_pending_tasks_take_the_bytes_that_their_rows_say() -> None:
     code = """
 import resource, sys
 from fastsched._core import SchedulerCore
