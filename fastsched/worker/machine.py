@@ -513,7 +513,7 @@ class WorkerMachine:
 
     def started(self) -> list[Job]:
         """Jobs that threads run, or are about to."""
-        return [job for row, job in self._jobs.items() if job.started and row not in self._store]
+        return [job for row, job in self._jobs.items() if job.started and self._core.state(row) == _ASSIGNED]
 
     def queued(self) -> list[Job]:
         """Jobs that wait for inputs or for a slot."""

@@ -260,6 +260,19 @@ def test_a_worker_that_leaves_gives_back_all_that_has_no_outcome():
     assert bench.has(1)
 
 
+def test_a_worker_that_leaves_does_not_give_back_what_had_its_outcome_and_was_freed():
+    bench = Bench()
+    bench.run(1)
+    bench.finish(bench.take_job())
+    bench.run(2, remote(1))
+    bench.finish(bench.take_job())
+    bench.free(1)
+    bench.take_done()
+    bench.machine.leave()
+    bench.step()
+    assert bench.done == []
+
+
 def test_a_worker_that_leaves_does_not_give_back_what_nobody_wants():
     bench = Bench()
     bench.run(1)
