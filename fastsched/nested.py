@@ -101,7 +101,7 @@ def get_client(address: Any = None, timeout: Timeout = None, resolve_address: bo
     Parameters
     ----------
     address : str, optional
-        Outside a task, if there is no client yet: where to connect.
+        Outside a task: connect there with a new client (dask looks for an open one of that address first).
     timeout : float or str, optional
         Seconds to connect.
     resolve_address
