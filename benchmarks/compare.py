@@ -32,7 +32,6 @@ SAVED = Path(".benchmarks/compare.json")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the samples under way end with us
     try:
         run = Run.read(options.load) if options.load else _measure(options)
         print(tables.as_text(run))
@@ -61,10 +60,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 on, not {text!r}")
+    return int(text)
 
 
 def _measure(options: argparse.Namespace) -> Run:
@@ -79,7 +77,9 @@ def _measure(options: argparse.Namespace) -> Run:
         for pinned in _variants(entry, options.free_only):
             result = Result(entry.name, pinned)
             run.results.append(result)
-            result.rounds.extend(take_rounds(runner, entry, subjects_of(entry, peers), pinned, options.pairs, say=_say))
+            result.rounds.extend(
+                take_rounds(runner.take, entry, subjects_of(entry, peers), pinned, options.pairs, say=_say)
+            )
     run.conditions.ended, run.conditions.load_after = machine.now(), machine.load()
     run.save(options.json)
     _say(f"all samples are in {options.json}")
@@ -116,4 +116,5 @@ def _fail(text: str) -> NoReturn:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the sample under way ends with us
     main()

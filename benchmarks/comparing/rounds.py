@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.workloads.catalogue import SUBJECTS, Workload
 from benchmarks.workloads.measuring import Sample
 
-__all__ = ["Failure", "Round", "Runner", "subjects_of", "take_rounds"]
+__all__ = ["Failure", "Round", "Runner", "Take", "subjects_of", "take_rounds"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120.0  # for one sample
@@ -32,6 +32,7 @@ class Failure:
 
 
 Round = dict[str, Sample | Failure]  # by subject
+Take = Callable[[Workload, str, bool], Sample | Failure]  # takes a sample: of what, on what, whether pinned
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,13 @@ def subjects_of(workload: Workload, peers: Sequence[str]) -> list[str]:
 
 
 def take_rounds(
-    runner: Runner, workload: Workload, subjects: Sequence[str], pinned: bool, count: int, say: Callable[[str], Any]
+    take: Take, workload: Workload, subjects: Sequence[str], pinned: bool, count: int, say: Callable[[str], Any]
 ) -> Iterator[Round]:
     """`count` rounds. A subject that failed is left out of the following ones."""
     failed: dict[str, Sample | Failure] = {}
     for number in range(count):
         say(f"{workload.name}, {'pinned' if pinned else 'free'}: round {number + 1} of {count}")
         order = subjects if number % 2 == 0 else subjects[::-1]
-        taken = {name: failed.get(name) or runner.take(workload, name, pinned) for name in order}
+        taken = {name: failed.get(name) or take(workload, name, pinned) for name in order}
         failed |= {name: sample for name, sample in taken.items() if isinstance(sample, Failure)}
         yield taken
