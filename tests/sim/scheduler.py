@@ -151,7 +151,8 @@ class SchedulerNode:
                     if peer is not None:
                         peer.end.send(message)
                 case PutOut(number, reason):
-                    raise AssertionError(f"{self._peers[number].name} was put out: {reason}")
+                    peer = self._peers.get(number)
+                    raise AssertionError(f"{peer.name if peer else 'somebody'} was put out: {reason}")
                 case Stop(reason):
                     self.stopped = reason
         if self._checks.due(self.machine.books.core.n_tasks):

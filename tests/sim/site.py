@@ -279,11 +279,14 @@ class Site:
 
     def _means_nothing(self, seen: Good | Failed) -> bool:
         """Some failures are judged elsewhere, or not at all."""
-        if isinstance(seen, Good) or seen.kind != ErrorKind.CANCELLED:
+        if isinstance(seen, Good):
             return False
-        # A task that nobody wants any more runs on, and what it was given may be forgotten. If it is wanted, its client
-        # will see the failure.
-        return self.closing or (self._inside and seen.text.startswith("unknown key"))
+        if self.closing and seen.kind == ErrorKind.CANCELLED:
+            return True
+        # A task that nobody wants any more runs on, and what it was given may be forgotten by now. If it is wanted
+        # after all, its client will see the failure.
+        forgotten = seen.kind == ErrorKind.CANCELLED and seen.text.startswith("unknown key")
+        return self._inside and (forgotten or seen.kind == ErrorKind.DATA_LOST)
 
     def _judge_first(self, handle: Handle, end: End) -> None:
         """See that this is the right outcome, and no second one.
