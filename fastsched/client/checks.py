@@ -5,13 +5,24 @@ One concern: arguments of the client's methods. Pure functions; nothing is chang
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastsched.client.future import Future
+from fastsched.config import Config
 from fastsched.wire import keys
 
-__all__ = ["checked_integer", "checked_key", "checked_retries", "data_key", "map_keys", "refuse_unsupported"]
+__all__ = [
+    "checked_count",
+    "checked_integer",
+    "checked_key",
+    "checked_retries",
+    "data_key",
+    "map_keys",
+    "refuse_unsupported",
+]
+
+INT64 = 1 << 63
 
 
 def refuse_unsupported(**options: Any) -> None:
@@ -34,7 +45,18 @@ def checked_integer(name: str, value: Any) -> int:
     """`value` if it is an integer; TypeError that names the argument."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an integer, not {value!r}")
+    if not -INT64 <= value < INT64:
+        raise ValueError(f"{name} must fit in 64 bits, {value} does not")
     return value
+
+
+def checked_count(futures: Sequence[Any], config: Config) -> None:
+    """ValueError if a task depends on more futures than one message can name."""
+    if len(futures) > config.array_items:
+        raise ValueError(
+            f"a task can depend on {config.array_items} futures (Config.array_items), not on {len(futures)}: "
+            "aggregate them in stages"
+        )
 
 
 def checked_retries(value: int | None) -> int:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fastsched import _late
 from fastsched.client import binding
 from fastsched.client.checks import (
+    checked_count,
     checked_integer,
     checked_key,
     checked_retries,
@@ -189,13 +190,11 @@ class Client(ClusterFace):
         session.ensure_open()
         if not callable(func):
             raise TypeError(f"the first argument of submit must be callable, not {type(func).__name__}")
-        fn, function = payload.functions.pickle_function(func)
+        common, function = self._common(func, priority, retries)
         if key is None:
             name = keys.function_name(func)
-            key = keys.task_key(name, fn, args, kwargs) if pure else keys.unique_key(name)
-        item, record = self._task(
-            checked_key(key), fn, args, kwargs, checked_integer("priority", priority), checked_retries(retries)
-        )
+            key = keys.task_key(name, common.fn, args, kwargs) if pure else keys.unique_key(name)
+        item, record = self._task(checked_key(key), common, args, kwargs)
         future: Future[T] = Future(record, self)
         session.submit(session.machine.submit, record, item, function)
         return future
@@ -248,8 +247,7 @@ class Client(ClusterFace):
             raise TypeError("map needs at least one iterable")
         calls = list(zip(*iterables))  # noqa: B905  as the builtin: the shortest ends it
         names = map_keys(func, key, len(calls))
-        fn, function = payload.functions.pickle_function(func)
-        tries, order = checked_retries(retries), checked_integer("priority", priority)
+        common, function = self._common(func, priority, retries)
         size = len(calls) if batch_size is None else checked_integer("batch_size", batch_size)
         if size < 1 and calls:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
@@ -260,8 +258,8 @@ class Client(ClusterFace):
                 if isinstance(names, list):
                     name = names[index]
                 else:
-                    name = keys.task_key(names, fn, args, kwargs) if pure else keys.unique_key(names)
-                item, record = self._task(name, fn, args, kwargs, order, tries)
+                    name = keys.task_key(names, common.fn, args, kwargs) if pure else keys.unique_key(names)
+                item, record = self._task(name, common, args, kwargs)
                 items.append(item)
                 records.append(record)
             futures.extend(Future(record, self) for record in records)
@@ -546,15 +544,25 @@ class Client(ClusterFace):
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
+    def _common(self, func: Callable[..., Any], priority: int, retries: int | None) -> tuple[_Common, Frames]:
+        """What the tasks of one call share, and the pickled function."""
+        held: list[Any] = []  # futures in the function itself: in its closure, or in what it is a method or partial of
+        with payload.collecting(held):
+            fn, function = payload.functions.pickle_function(func)
+        parent = self._surroundings.parent()
+        return _Common(
+            fn, self._own(held), checked_integer("priority", priority), checked_retries(retries), parent
+        ), function
+
     def _task(
-        self, key: str, fn: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], priority: int, retries: int
+        self, key: str, common: _Common, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[TaskItem, FutureRecord]:
         frames, dependencies, pins = payload.dumps_call(args, kwargs, key)
         record = self._session.new_record(key)
-        parent = self._surroundings.parent()
-        item = TaskItem(
-            record.fid, key, fn, frames, self._own(dependencies), self._own(pins), priority, retries, parent
-        )
+        fn, held, priority, retries, parent = common
+        pinned = held + self._own(pins) if pins else held
+        checked_count(dependencies, self._session.config)
+        item = TaskItem(record.fid, key, fn, frames, self._own(dependencies), pinned, priority, retries, parent)
         return item, record
 
     def _own(self, futures: Iterable[Any]) -> tuple[int, ...]:
@@ -576,6 +584,16 @@ def _loaded(record: FutureRecord, frames: Frames) -> Any:
     except SerializationError as error:
         error.add_note(f"it is the value of task {record.key!r}, a {record.type_name}")
         raise
+
+
+class _Common(NamedTuple):
+    """What the tasks of one `submit` or `map` share."""
+
+    fn: bytes
+    pins: tuple[int, ...]  # futures that the function holds
+    priority: int
+    retries: int
+    parent: int
 
 
 class LinkedClient(Client):

@@ -110,6 +110,7 @@ class Session:
     def __init__(
         self, loop: AbstractEventLoop, config: Config, channel: Channel, data: DataSource, clock: Callable[[], float]
     ) -> None:
+        self.config = config
         self._machine = ClientMachine(config)
         self._loop = loop
         self._channel = channel

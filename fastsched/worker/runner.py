@@ -80,8 +80,15 @@ def run_job(job: Job, worker: str, config: Config) -> Outcome:
 
 
 def _load(function: Function) -> Any:
-    """Unpickle a function once. It keeps its id: a task that submits it again meets the tasks of others."""
-    call = function.call = payload.functions.load(function.fn, function.frames)
+    """Unpickle a function once. It keeps its id: a task that submits it again meets the tasks of others.
+
+    One that holds futures is unpickled for each task: kept, it would keep them as long as this worker knows it.
+    """
+    futures: list[Any] = []
+    with payload.collecting(futures):
+        call = payload.functions.load(function.fn, function.frames)
+    if not futures:
+        function.call = call
     return call
 
 

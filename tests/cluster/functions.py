@@ -24,6 +24,13 @@ def slow_inc(x: int, seconds: float = 0.2) -> int:
     return x + 1
 
 
+def wait_for_file(path: str) -> str:
+    """Runs until the test makes the file."""
+    while not Path(path).exists():
+        time.sleep(0.005)
+    return path
+
+
 def total(numbers: list[int]) -> int:
     return sum(numbers)
 

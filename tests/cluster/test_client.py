@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import CancelledError as FuturesCancelledError
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from fastsched import (
     get_client,
     wait,
 )
-from tests.cluster.functions import Attempts, append_line, blob, fail, inc, pid, size, slow_inc, total
+from tests.cluster.functions import Attempts, append_line, blob, fail, inc, pid, size, slow_inc, total, wait_for_file
 
 
 def test_submit_and_result(client: Client) -> None:
@@ -71,6 +72,24 @@ def test_a_future_in_an_attribute_arrives_as_a_future_and_is_kept_alive(client: 
     holder.future.release()
     del holder
     assert future.result() == ("Future", 42)
+
+
+def adder(future: Future) -> Callable[[int], int]:
+    return lambda x: x + future.result()
+
+
+def test_a_future_in_the_function_itself_is_kept_alive(client: Client) -> None:
+    inner = client.submit(inc, 40)
+    by_closure = client.submit(adder(inner), 1)
+    by_partial = client.map(partial(add_to, Holder(inner)), [1, 2])
+    inner.release()
+    del inner
+    assert by_closure.result() == 42
+    assert client.gather(by_partial) == [42, 43]
+
+
+def add_to(holder: Holder, x: int) -> int:
+    return holder.future.result() + x
 
 
 def test_repr_shows_status_type_and_key(client: Client) -> None:
@@ -140,12 +159,14 @@ def test_gather_skips_errors_when_asked(client: Client) -> None:
         client.gather([good], errors="whatever")
 
 
-def test_gather_raises_at_the_first_failure(client: Client) -> None:
-    slow = client.submit(slow_inc, 1, 5.0)
+def test_gather_raises_at_the_first_failure(client: Client, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    slow = client.submit(wait_for_file, str(gate))
     with pytest.raises(ValueError, match="early"):
         client.gather([slow, client.submit(fail, "early")])
     assert not slow.done()
-    slow.cancel()
+    gate.touch()
+    assert slow.result() == str(gate)
 
 
 def test_result_with_a_timeout(client: Client) -> None:
@@ -244,9 +265,13 @@ def test_await_of_a_failure_and_of_a_large_value(client: Client) -> None:
     assert asyncio.run(main()) == 300_000
 
 
-def test_as_completed_yields_in_the_order_of_the_ends(client: Client) -> None:
-    slow, fast = client.submit(slow_inc, 1, 0.5), client.submit(inc, 10)
-    assert list(as_completed([slow, fast])) == [fast, slow]
+def test_as_completed_yields_in_the_order_of_the_ends(client: Client, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    slow, fast = client.submit(wait_for_file, str(gate)), client.submit(inc, 10)
+    ended = as_completed([slow, fast])
+    assert next(ended) is fast
+    gate.touch()
+    assert list(ended) == [slow]
 
 
 def test_as_completed_with_results_batches_and_additions(client: Client) -> None:
@@ -278,12 +303,14 @@ def test_as_completed_with_a_timeout(client: Client) -> None:
     future.result()
 
 
-def test_wait(client: Client) -> None:
-    slow, fast, bad = client.submit(slow_inc, 1, 0.5), client.submit(inc, 1), client.submit(fail, "x")
+def test_wait(client: Client, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    slow, fast, bad = client.submit(wait_for_file, str(gate)), client.submit(inc, 1), client.submit(fail, "x")
     done, not_done = wait([slow, fast, bad], return_when="FIRST_COMPLETED")
     assert slow in not_done and done
     with pytest.raises(TimeoutError):
         wait(slow, timeout=0.01)
+    gate.touch()
     assert wait([slow, fast, bad]).done == {slow, fast, bad}
     with pytest.raises(ValueError, match="return_when"):
         wait([fast], return_when="SOMETIMES")
@@ -390,6 +417,7 @@ def test_get_client_finds_the_newest(cluster: LocalCluster, client: Client) -> N
         (lambda c: c.submit(inc, 1, key=""), ValueError, "key must not be empty"),
         (lambda c: c.submit(inc, 1, retries=-1), ValueError, "retries"),
         (lambda c: c.submit(inc, 1, priority="high"), TypeError, "priority"),
+        (lambda c: c.submit(inc, 1, priority=1 << 63), ValueError, "64 bits"),
         (lambda c: c.submit(inc, 1, workers=["a"]), NotImplementedError, "workers="),
         (lambda c: c.map(inc, [1, 2], key=["a"]), ValueError, "1 keys for 2 calls"),
         (lambda c: c.map(inc), TypeError, "iterable"),
@@ -504,11 +532,12 @@ def test_a_client_cannot_be_pickled(client: Client) -> None:
         client.submit(inc, client)
 
 
-def test_a_slot_that_a_cancelled_task_still_holds_is_not_taken_for_free(client: Client) -> None:
+def test_a_slot_that_a_cancelled_task_still_holds_is_not_taken_for_free(client: Client, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     client.wait_for_workers(2)
-    running = client.submit(slow_inc, 1, 5.0)
+    running = client.submit(wait_for_file, str(gate))
     while client.scheduler_info()["tasks"].get("assigned", 0) == 0:
         pass
     running.cancel()
     assert client.gather(client.map(inc, range(10)), errors="raise") == list(range(1, 11))
-    client.submit(slow_inc, 2, 0.0).result(timeout=4)  # sooner than the five seconds
+    gate.touch()

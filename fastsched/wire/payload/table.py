@@ -94,11 +94,13 @@ class FunctionTable:
             self._remember(fn, fn_id, frames, [], futures or [])
 
     def load(self, fn_id: bytes, frames: Frames) -> Callable[..., Any]:
-        """Unpickle a function and register it. Raises SerializationError."""
+        """Unpickle a function and register it; the futures that it holds are noted. Raises SerializationError."""
         futures: list[Any] = []
         with collecting(futures):
             fn = load_function(frames)
         self.register(fn_id, fn, frames, futures)
+        for future in futures:
+            note_future(future)
         return fn
 
     def _remember(
