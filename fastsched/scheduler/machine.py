@@ -174,8 +174,8 @@ class SchedulerMachine:
         worker = books.workers.get(peer)
         if worker is not None:
             books.core.set_open(worker.handle, False)
-            self._effects.apply()  # what this turn decided about the worker: the core forgets it with the worker
             self._blame(worker, cause or "its connection ended", executing)
+            self._effects.apply()  # what was decided about the worker in this turn: the core forgets it with the worker
             self._remove(worker)
 
     def suspect(self, peer: int, now: float) -> None:

@@ -177,6 +177,21 @@ def test_a_value_freed_in_the_turn_in_which_its_worker_dies_is_computed_again_wh
     assert world.empty()
 
 
+def test_an_input_of_a_task_that_ends_with_its_worker_is_freed():
+    world = World(Config(allowed_failures=0))
+    client, worker = world.client(), world.worker()
+    a = client.submit("a")
+    worker.finish("a")
+    b = client.submit("b", [a])
+    client.release(a)
+    worker.die(executing=["b"])  # its end frees a, on the worker that is about to be forgotten
+    assert world.machine.books.retained == 0
+    assert client.news() == ["finished a", "erred b WORKER_LOST"]
+    client.release(b)
+    worker.news()
+    assert world.empty()
+
+
 def test_futures_inside_a_lost_value_stay_as_long_as_somebody_may_have_a_copy(world):
     client, first = world.client(), world.worker("first", nthreads=2)
     parent = client.submit("parent")
