@@ -9,6 +9,7 @@ thing at its first call and returns it; it may see all roles.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import weakref
 from collections.abc import Callable
@@ -104,5 +105,6 @@ def close_at_exit(closeable: Client | LocalCluster) -> None:
 
 
 def _close_all() -> None:
-    for closeable in list(_open):
-        closeable.close()
+    with contextlib.ExitStack() as stack:  # one that raises does not keep the others from closing
+        for closeable in list(_open):
+            stack.callback(closeable.close)

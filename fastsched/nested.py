@@ -115,6 +115,8 @@ def get_client(address: Any = None, timeout: Timeout = None, resolve_address: bo
     here = context.host()
     if here is not None:
         return _client_of(here)
+    if _clients:  # a thread that a task started: it has no task of its own, but the worker has a client
+        return next(iter(_clients.values()))
     if address is not None:
         return Client(address, timeout=timeout)
     return binding.default_client()
@@ -236,8 +238,18 @@ def _client_of(host: context.Host) -> Client:
 def _make_client(host: context.Host) -> Client:
     """The session belongs to the loop's thread, so it is made there."""
     made = Reply()
-    host.loop.call_soon_threadsafe(lambda: made.set(True, _make_session(host)))
+
+    def make() -> None:
+        try:
+            made.set(True, _make_session(host))
+        except BaseException as error:
+            made.set(False, error)
+            raise
+
+    host.loop.call_soon_threadsafe(make)
     made.wait(None)
+    if not made.ok:
+        raise made.value
     return LinkedClient(_WorkerLink(made.value, host.scheduler), _InTask(), f"client of {host.name}")
 
 

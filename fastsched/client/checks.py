@@ -5,6 +5,7 @@ One concern: arguments of the client's methods. Pure functions; nothing is chang
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,11 +44,12 @@ def checked_key(key: Any) -> str:
 
 def checked_integer(name: str, value: Any) -> int:
     """`value` if it is an integer; TypeError that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an integer, not {value!r}")
+    value = operator.index(value)
     if not -INT64 <= value < INT64:
         raise ValueError(f"{name} must fit in 64 bits, {value} does not")
-    return value
+    return int(value)
 
 
 def checked_count(futures: Sequence[Any], config: Config) -> None:

@@ -106,7 +106,8 @@ class ClusterFace:
             raise ValueError(f"n_workers must be a positive integer, not {n_workers!r}")
         limit = seconds(timeout)
         try:
-            self._session.call(Verb.WAIT_FOR_WORKERS, (n_workers,), None, limit)
+            with self._surroundings.blocking():
+                self._session.call(Verb.WAIT_FOR_WORKERS, (n_workers,), None, limit)
         except TimeoutError:
             have = len(self.nthreads())
             raise TimeoutError(f"only {have} of {n_workers} workers are there after {limit} s") from None

@@ -143,14 +143,16 @@ class Future(Generic[T]):
         """Give up the claim on the result; the future cannot be used afterwards. Deleting it does the same."""
         record = self.record
         if not record.released:
-            record.released = True
             self.client.release(record)
+            record.released = True
 
     def __del__(self) -> None:
         record = getattr(self, "record", None)
         if record is not None and not record.released and sys is not None and not sys.is_finalizing():
+            self.client.release(
+                record
+            )  # first: a signal handler that raises in between may cost a second release, no want
             record.released = True
-            self.client.release(record)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         payload.note_future(self)

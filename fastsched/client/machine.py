@@ -47,6 +47,10 @@ from fastsched.wire.messages import (
 __all__ = ["Action", "Answered", "ClientMachine", "Fetched", "GetFrom", "Send", "Settled"]
 
 
+MISSES = 12  # so often a value may not be where it was said to be; with the pauses some three seconds
+FIRST_PAUSE = 0.005  # seconds before the third attempt, doubled by each further one
+
+
 class Send(NamedTuple):
     """Send this to the scheduler."""
 
@@ -97,12 +101,12 @@ class ClientMachine:
     def __init__(self, config: Config) -> None:
         self._config = config
         self.records: dict[int, FutureRecord] = {}
-        self._functions: OrderedDict[bytes, None] = (
-            OrderedDict()
-        )  # sent on this connection, oldest first; the scheduler keeps the same list
-        self._fetching: dict[
-            int, bool
-        ] = {}  # fid -> a Locate or GetFrom is under way (False: waits for the next Report)
+        # functions sent on this connection, oldest first; the scheduler keeps the same list
+        self._functions: OrderedDict[bytes, None] = OrderedDict()
+        # fid -> a Locate or GetFrom is under way (False: waits for the next Report)
+        self._fetching: dict[int, bool] = {}
+        self._misses: dict[int, int] = {}  # fid -> how often a worker did not have it, or could not be reached
+        self._resting: dict[int, float] = {}  # fid -> when it is located again
         self._calls: set[int] = set()
         self._kept: set[int] = set()  # fire and forget: told to the scheduler, which may outlive the record
         self._ended: ErrorItem | None = None
@@ -143,8 +147,8 @@ class ClientMachine:
             if not record.settled:  # another thread may wait for it
                 text = f"the future {record.key!r} was released"
                 self._end(record, Status.CANCELLED, ErrorItem(ErrorKind.CANCELLED, None, record.key, "", 0, text))
-            elif self._fetching.pop(fid, None) is not None:
-                self._actions.append(Fetched(record, None))
+            else:
+                self._answer_fetch(record, None)
             self._kept.discard(fid)
             if self._ended is None:
                 self._out.append((Release, fid))
@@ -191,23 +195,23 @@ class ClientMachine:
 
     # -- what comes back from workers that serve data ---------------------------------------------------------------
 
-    def fetched(self, fid: int, item: DatumItem) -> None:
-        """A worker answered `GetFrom`."""
+    def fetched(self, fid: int, item: DatumItem, now: float) -> None:
+        """A worker answered `GetFrom`, or could not be reached (None instead of the frames)."""
         record = self.records.get(fid)
         if record is None or fid not in self._fetching:
             return
         _, frames = item
-        if frames is None:
-            self.fetch_failed(fid)
-        else:
-            del self._fetching[fid]
-            self._actions.append(Fetched(record, frames))
-
-    def fetch_failed(self, fid: int) -> None:
-        """The worker is gone or does not have it: ask the scheduler again, it will know soon."""
-        record = self.records.get(fid)
-        if record is not None and fid in self._fetching:
+        if frames is not None:
+            self._answer_fetch(record, frames)
+            return
+        misses = self._misses[fid] = self._misses.get(fid, 0) + 1
+        if misses == 1:  # the worker has gone, and the scheduler will know soon
             self._locate(record)
+        elif misses <= MISSES:
+            self._resting[fid] = now + FIRST_PAUSE * 2.0 ** min(misses - 2, 7)
+        else:
+            text = f"the value of {record.key!r} could not be fetched from its workers in {misses} attempts"
+            self._end(record, Status.ERROR, ErrorItem(ErrorKind.DATA_LOST, None, record.key, "", 0, text))
 
     # -- messages ---------------------------------------------------------------------------------------------------
 
@@ -253,11 +257,14 @@ class ClientMachine:
         self._calls.clear()
 
     def tick(self, now: float) -> None:
-        """Nothing here waits for time."""
+        """Locate again what has rested long enough."""
+        for fid in [fid for fid, when in self._resting.items() if when <= now]:
+            del self._resting[fid]
+            self._locate(self.records[fid])
 
     def next_deadline(self) -> float | None:
-        """Never."""
-        return None
+        """When `tick` has something to do."""
+        return min(self._resting.values(), default=None)
 
     def drain(self) -> list[Action]:
         """What is to be done now, in order."""
@@ -311,8 +318,14 @@ class ClientMachine:
         record.frames = None
         record.status = status
         self._actions.append(Settled(record))
+        self._answer_fetch(record, None)
+
+    def _answer_fetch(self, record: FutureRecord, frames: Frames | None) -> None:
+        """Whoever waits for this value need not any more."""
         if self._fetching.pop(record.fid, None) is not None:
-            self._actions.append(Fetched(record, None))
+            self._misses.pop(record.fid, None)
+            self._resting.pop(record.fid, None)
+            self._actions.append(Fetched(record, frames))
 
     def _locate(self, record: FutureRecord) -> None:
         if self._ended is not None:
@@ -325,8 +338,7 @@ class ClientMachine:
         if record is None or fid not in self._fetching:
             return
         if frames is not None:
-            del self._fetching[fid]
-            self._actions.append(Fetched(record, frames))
+            self._answer_fetch(record, frames)
         elif addresses:
             self._actions.append(GetFrom(fid, id, addresses))
         else:
@@ -334,8 +346,7 @@ class ClientMachine:
 
     def _resume_fetch(self, record: FutureRecord) -> None:
         if record.frames is not None:
-            del self._fetching[record.fid]
-            self._actions.append(Fetched(record, record.frames))
+            self._answer_fetch(record, record.frames)
         elif not self._fetching[record.fid]:
             self._locate(record)
 
@@ -370,6 +381,8 @@ class ClientMachine:
             if self._ended is not None:
                 assert record.settled, f"{record} is pending, and the scheduler is gone"
         assert self._fetching.keys() <= self.records.keys(), "fetches of futures that are not held"
+        assert self._misses.keys() <= self._fetching.keys(), "misses of values that nobody fetches"
+        assert self._resting.keys() <= self._misses.keys(), "pauses of values that were not missed"
         assert len(self._functions) <= self._config.functions
 
 

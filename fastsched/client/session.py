@@ -26,16 +26,19 @@ from fastsched.client.machine import Answered, ClientMachine, Fetched, GetFrom, 
 from fastsched.client.record import FutureRecord
 from fastsched.config import Config
 from fastsched.errors import ClosedError
-from fastsched.wire.messages import ErrorItem, ErrorKind, Frames, Message, Verb
+from fastsched.wire.messages import DatumItem, ErrorItem, ErrorKind, Frames, Message, Verb
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from asyncio import AbstractEventLoop, TimerHandle
 
 __all__ = ["Callback", "Channel", "DataSource", "Reply", "Session"]
 
 logger = logging.getLogger("fastsched.client")
 
 SCHEDULER = 0  # the one peer of a client
+
+CALLBACK_SECONDS = 2.0
+"""How long `Session.close` waits for callbacks that still run."""
 
 LOOK_UP_SECONDS = 0.5
 """A thread that waits for an answer looks so often whether the I/O thread is still there to give one."""
@@ -123,11 +126,10 @@ class Session:
         self._replies: dict[int, Reply] = {}
         self._fetches: dict[int, list[Reply]] = {}
         self._callbacks = CallbackThread()
+        self._alarm: TimerHandle | None = None  # for the machine's next deadline
         self.ended = ""  # why nothing can be sent any more: closed, or the scheduler is gone
         self._dead = False  # closed: nothing is carried out any more
-        self.forked = (
-            False  # this is a child's copy of the parent's session: it is dead, and touches nothing of the parent's
-        )
+        self.forked = False  # this is a child's copy of the parent's session: dead, and it touches nothing of it
         _sessions.add(self)
 
     # -- from any thread ----------------------------------------------------------------------------------------------
@@ -215,6 +217,7 @@ class Session:
         """End the session: what is open ends as cancelled. Waits until that is done; twice does no harm."""
         self.post(self._close)
         self.flush(timeout)
+        self._callbacks.join(CALLBACK_SECONDS if timeout is None else timeout)
 
     def wait(self, reply: Reply, timeout: float | None) -> bool:
         """Wait for a reply, unless nobody is there any more to give it."""
@@ -230,8 +233,11 @@ class Session:
         return True
 
     def run_callback(self, fn: Callable[[Any], Any], argument: Any) -> None:
-        """Call `fn` in the callback thread."""
-        self._callbacks.put(fn, argument)
+        """Call `fn` in the callback thread; in this one if the session is closed, or in a forked child."""
+        if self._dead or self.forked:
+            call_back(fn, argument)
+        else:
+            self._callbacks.put(fn, argument)
 
     # -- in the loop --------------------------------------------------------------------------------------------------
 
@@ -296,10 +302,18 @@ class Session:
                     waiting = self._replies.pop(request, None)
                     if waiting is not None:
                         waiting.set(ok, value)
+        deadline = self._machine.next_deadline()
+        if deadline is not None and self._alarm is None:
+            self._alarm = self._loop.call_later(max(deadline - self._clock(), 0.0), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._machine.tick(self._clock())
+        self._flush()
 
     def data_arrived(self, fid: int, id: int, frames: Frames | None) -> None:
         """The data source answered; runs in the loop."""
-        self._machine.fetched(fid, (id, frames))  # type: ignore[arg-type]
+        self._machine.fetched(fid, DatumItem(id, frames), self._clock())
         self._flush()
 
 
@@ -339,29 +353,38 @@ class CallbackThread:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[tuple[Callable[[Any], Any], Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._started = False
+        self._thread: threading.Thread | None = None
 
     def put(self, fn: Callable[[Any], Any], argument: Any) -> None:
         """Call ``fn(argument)`` soon."""
         self._queue.put((fn, argument))
-        if not self._started:
+        if self._thread is None:
             with self._lock:
-                if not self._started:
-                    threading.Thread(target=self._run, name="fastsched-callbacks", daemon=True).start()
-                    self._started = True
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="fastsched-callbacks", daemon=True)
+                    self._thread.start()
 
     def stop(self) -> None:
         """End the thread after what was put before."""
         self._queue.put(None)
 
+    def join(self, timeout: float) -> None:
+        """Wait for the thread to end, `timeout` seconds at most; not from a callback, which is that thread."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
     def _run(self) -> None:
         while (entry := self._queue.get()) is not None:
-            fn, argument = entry
-            try:
-                fn(argument)
-            except BaseException:  # a user's callback: report it and go on, as concurrent.futures does
-                logger.exception("a done-callback raised: %r", fn)
-            del entry, fn, argument  # keep no future alive while idle
+            call_back(*entry)
+            del entry  # keep no future alive while idle
+
+
+def call_back(fn: Callable[[Any], Any], argument: Any) -> None:
+    """Call a user's callback; what it raises is logged, as concurrent.futures does."""
+    try:
+        fn(argument)
+    except BaseException:
+        logger.exception("a done-callback raised: %r", fn)
 
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()

@@ -229,7 +229,7 @@ def test_a_large_value_is_located_and_fetched(pair):
     assert pair.sent() == [Locate((record.fid,))]
     pair.machine.receive(0, Located((LocatedItem(record.fid, 42, None, ("unix:///w",)),)), 0.0)
     assert pair.drain() == [GetFrom(record.fid, 42, ("unix:///w",))]
-    pair.machine.fetched(record.fid, (42, (b"big",)))
+    pair.machine.fetched(record.fid, (42, (b"big",)), 0.0)
     assert pair.drain() == [Fetched(record, (b"big",))]
 
 
@@ -239,7 +239,7 @@ def test_a_value_that_the_worker_no_longer_has_is_located_again(pair):
     pair.machine.fetch(record.fid)
     pair.machine.receive(0, Located((LocatedItem(record.fid, 42, None, ("unix:///w",)),)), 0.0)
     pair.drain()
-    pair.machine.fetched(record.fid, (42, None))
+    pair.machine.fetched(record.fid, (42, None), 0.0)
     assert pair.sent() == [Locate((record.fid,))]
     # the scheduler knows by now that the worker is gone: wait for the next report
     pair.machine.receive(0, Located((LocatedItem(record.fid, 42, None, ()),)), 0.0)
@@ -261,6 +261,28 @@ def test_a_fetch_ends_when_the_record_fails_meanwhile(pair):
     assert pair.drain() == [Settled(record), Fetched(record, None)]
 
 
+def test_a_value_that_cannot_be_reached_is_tried_with_pauses_and_then_given_up(pair):
+    record = pair.submit()
+    pair.finished((record.fid, "bytes", 10**6, None))
+    pair.machine.fetch(record.fid)
+    pair.drain()
+    now, pauses = 0.0, []
+    while record.status is Status.FINISHED:
+        pair.machine.receive(0, Located((LocatedItem(record.fid, 42, None, ("tcp://unreachable:1",)),)), now)
+        assert isinstance(pair.drain()[0], GetFrom)
+        pair.machine.fetched(record.fid, (42, None), now)
+        if (due := pair.machine.next_deadline()) is not None:
+            assert pair.drain() == []
+            pauses.append(due - now)
+            now = due
+            pair.machine.tick(now)
+        if record.status is Status.FINISHED:
+            assert pair.sent() == [Locate((record.fid,))]
+    assert pauses == sorted(pauses) and 2.0 < sum(pauses) < 5.0
+    assert record.error.kind == ErrorKind.DATA_LOST
+    assert pair.drain() == [Settled(record), Fetched(record, None)]
+
+
 def test_a_late_answer_to_a_fetch_of_a_released_future_is_ignored(pair):
     record = pair.submit()
     pair.finished((record.fid, "bytes", 10**6, None))
@@ -268,7 +290,7 @@ def test_a_late_answer_to_a_fetch_of_a_released_future_is_ignored(pair):
     pair.machine.release(record.fid)
     pair.drain()
     pair.machine.receive(0, Located((LocatedItem(record.fid, 42, (b"big",), ()),)), 0.0)
-    pair.machine.fetched(record.fid, (42, (b"big",)))
+    pair.machine.fetched(record.fid, (42, (b"big",)), 0.0)
 
 
 def test_scatter_want_and_keep_are_passed_on(pair):

@@ -165,7 +165,10 @@ class Site:
 
     def keep(self, handles: Sequence[Handle]) -> None:
         """Fire and forget."""
-        self.machine.keep([handle.record.fid for handle in handles if handle.held])
+        held = [handle for handle in handles if handle.held]
+        if all(isinstance(self.world.expected(handle.key), Good) for handle in held) and not self._leaves:
+            self.world.ledger.kept.update(handle.key for handle in held)
+        self.machine.keep([handle.record.fid for handle in held])
         self.turn_soon()
 
     def ask(self, question: Ask, answer: Callable[[tuple[bool, Any]], None]) -> None:
@@ -249,7 +252,7 @@ class Site:
 
     def _arrival(self, fid: int, id: int) -> Callable[[Frames | None], None]:
         def arrived(frames: Frames | None) -> None:
-            self.machine.fetched(fid, DatumItem(id, frames))
+            self.machine.fetched(fid, DatumItem(id, frames), self.world.clock.now)
             self.turn()
 
         return arrived
