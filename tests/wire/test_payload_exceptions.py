@@ -396,3 +396,16 @@ def test_a_rebuilt_exception_is_in_no_cycle() -> None:
         assert raise_it_again(frames, text)() is None
     finally:
         gc.enable()
+
+
+def test_a_rebuilt_frame_names_a_real_instruction_and_no_columns() -> None:
+    """Tools that look for the syntax node of a frame search around its last instruction; -1 sent IPython into a loop."""
+    try:
+        raise ValueError("x")
+    except ValueError as error:
+        frames, text = payload.dumps_exception(error)
+    tb = payload.loads_exception(frames, text).__traceback__
+    assert tb is not None
+    positions = list(tb.tb_frame.f_code.co_positions())
+    assert 0 <= tb.tb_lasti == tb.tb_frame.f_lasti < 2 * len(positions)
+    assert positions[tb.tb_lasti // 2] == (tb.tb_lineno, tb.tb_lineno, None, None)

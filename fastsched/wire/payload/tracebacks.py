@@ -8,6 +8,7 @@ After tblib (https://github.com/ionelmc/python-tblib). Called by `failures`.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Generator
 from types import CodeType, FrameType, TracebackType
 from typing import TypeAlias
@@ -18,12 +19,22 @@ Place: TypeAlias = tuple[str, str, int]  # file, function, line
 
 PLACES = 200  # of a longer traceback (a RecursionError's) the first and the last half are kept
 
-_RAISE = compile("raise _Here", "<here>", "exec")
-_UNKNOWN = -1  # no instruction: the line number given counts, and no part of the line is underlined
 
 
 class _Here(Exception):  # noqa: N818
     """Raised to get hold of a frame."""
+
+
+def _raising() -> CodeType:
+    """Code that raises and has no columns, so that no part of the line that is shown for it is underlined."""
+    tree = ast.parse("raise _Here")
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.stmt, ast.expr)):
+            node.col_offset = node.end_col_offset = -1
+    return compile(tree, "<here>", "exec")
+
+
+_RAISE = _raising()
 
 
 def users_part(traceback: TracebackType | None) -> TracebackType | None:
@@ -51,7 +62,9 @@ def rebuild(places: tuple[Place, ...]) -> TracebackType | None:
     traceback = None
     for file, function, line in reversed(places):
         code = _RAISE.replace(co_filename=file, co_name=function, co_qualname=function, co_firstlineno=line)
-        traceback = TracebackType(traceback, _frame(code, file), _UNKNOWN, line)
+        frame = _frame(code, file)
+        # a real instruction: tools that look for the node of a frame's last one search without an end for another
+        traceback = TracebackType(traceback, frame, frame.f_lasti, line)
     return traceback
 
 
