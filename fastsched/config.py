@@ -24,8 +24,8 @@ class Config:
 
     Raises
     ------
-    ValueError
-        From `from_environment`, if a variable does not hold a number.
+    TypeError, ValueError
+        If a field, or an environment variable, does not hold a number of its kind, or a negative one.
     """
 
     # -- wire: what a peer may make us hold -------------------------------------------------------------------------
@@ -65,6 +65,15 @@ class Config:
     start_failures: int = 3  # worker processes that die at start, in a row, before supervision gives up
     lost_seconds: float = 0.1  # how long an ended connection waits for the supervisor to say how the process died
     close_seconds: float = 2.0  # from asking a worker to stop to killing it
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            kinds = (int,) if isinstance(field.default, int) else (int, float)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise TypeError(f"{field.name} must be a number such as {field.default}, not {value!r}")
+            if not value >= 0:
+                raise ValueError(f"{field.name} must not be negative: {value}")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ, **overrides: float) -> Config:

@@ -28,12 +28,14 @@ from fastsched.net.data import DataPeers
 from fastsched.net.inproc import channel_pair
 from fastsched.net.loop import LoopThread
 from fastsched.scheduler.server import SchedulerServer
-from fastsched.spawn.supervisor import Died, Helper, HelperDied
+from fastsched.spawn.supervisor import Died, Helper, HelperDied, working_directory
 from fastsched.wire.messages import Register, Role
 
 __all__ = ["EmbeddedLink", "Embedding"]
 
 logger = logging.getLogger("fastsched.local")
+
+WAVE = 4  # worker processes that start at the same time, per core
 
 
 class Embedding:
@@ -60,24 +62,28 @@ class Embedding:
         self._name = name
         self._config = config
         self._nthreads = nthreads
-        self._supervisor = _Supervisor(helper, config, self._settings)
-        self._directory = private_directory()
         self._keys = fresh_keys()
-        self._address = unix_address(Path(self._directory, "scheduler.sock"))
-        self.address = str(self._address)
-        self._io = LoopThread("fastsched-io")
-        self._io.start()
+        self._directory = private_directory()
         try:
-            self._io.run(self._start(n_workers))
+            self._address = unix_address(Path(self._directory, "scheduler.sock"))
+            self.address = str(self._address)
+            self._io = LoopThread("fastsched-io")
+            self._io.start()
+            try:
+                self._io.run(self._start(helper, n_workers))
+            except BaseException:
+                self._io.stop(config.close_seconds)
+                raise
         except BaseException:
-            self.close(config.close_seconds)
+            shutil.rmtree(self._directory, ignore_errors=True)
             raise
 
-    async def _start(self, n_workers: int) -> None:
+    async def _start(self, helper: Helper, n_workers: int) -> None:
         loop = self._io.loop
         self._scheduler = SchedulerServer(self._config, loop, self._name)
         await self._scheduler.start(self._address, self._keys)
-        self._supervisor.start(loop, self._scheduler, n_workers)
+        self._supervisor = _Supervisor(helper, self._config, self._settings, loop, self._scheduler)
+        self._supervisor.start(n_workers)
 
     def link(self, name: str) -> EmbeddedLink:
         """A link for a client of this process."""
@@ -117,6 +123,7 @@ class Embedding:
 
     def _settings(self, name: str) -> dict[str, Any]:
         """What a worker process is told at its start."""
+        cwd = working_directory()
         return {
             "name": name,
             "address": self.address,
@@ -124,9 +131,10 @@ class Embedding:
             "client_key": self._keys[Role.CLIENT].hex(),
             "nthreads": self._nthreads,
             "memory_limit": 0,
+            "stops_as_planned": False,
             "directory": self._directory,
-            "sys_path": [entry or str(Path.cwd()) for entry in sys.path],
-            "cwd": str(Path.cwd()),
+            "sys_path": [entry or cwd for entry in sys.path],
+            "cwd": cwd,
             "environ": dict(os.environ),
             "config": self._config.as_dict(),
         }
@@ -152,33 +160,42 @@ class EmbeddedLink:
 class _Supervisor:
     """Keeps as many worker processes alive as were asked for. Everything but `settled` belongs to the I/O thread.
 
-    A worker that dies is replaced at once. One that dies before it has registered counts as a failed start; after
+    Workers start in waves, not all at once: a machine that is busy starting processes starts none of them in time.
+    One that dies is replaced at once. One that dies before it has registered counts as a failed start; after
     ``Config.start_failures`` of them in a row it gives up, and the scheduler ends what waits with NoWorkers if no
     worker is left.
     """
 
-    def __init__(self, helper: Helper, config: Config, settings: Callable[[str], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        helper: Helper,
+        config: Config,
+        settings: Callable[[str], dict[str, Any]],
+        loop: AbstractEventLoop,
+        scheduler: SchedulerServer,
+    ) -> None:
         self.helper = helper
-        self.settled = threading.Event()
+        self.settled = threading.Event()  # the first workers have come, or will not
         self._config = config
         self._settings = settings
+        self._loop = loop
+        self._scheduler = scheduler
+        self._wave = WAVE * (os.cpu_count() or 1)
+        self._due = 0  # workers to be started as soon as there is room in the wave
         self._starting: set[str] = set()
         self._alive: set[str] = set()
-        self._first: set[str] = set()  # the workers of the start that have not come yet
+        self._expected = 0  # of the first workers, those that have not come yet
         self._failures = 0
         self._number = 0
         self._stopped = False
 
-    def start(self, loop: AbstractEventLoop, scheduler: SchedulerServer, count: int) -> None:
+    def start(self, count: int) -> None:
         """Ask for the first workers, and listen to the helper."""
-        self._loop = loop
-        self._scheduler = scheduler
-        scheduler.on_worker = self._on_worker
-        loop.add_reader(self.helper.fileno(), self._on_events)
-        for _ in range(count):
-            self._first.add(self._spawn())
-        if count == 0:
-            self.settled.set()
+        self._scheduler.on_worker = self._on_worker
+        self._loop.add_reader(self.helper.fileno(), self._on_events)
+        self._due = self._expected = count
+        self._fill_wave()
+        self._look()
 
     async def stop(self) -> None:
         """Replace nobody any more."""
@@ -186,13 +203,18 @@ class _Supervisor:
         self._loop.remove_reader(self.helper.fileno())
         self.settled.set()
 
-    def _spawn(self) -> str:
-        name = f"worker-{self._number}"
-        self._number += 1
-        self._starting.add(name)
-        self._scheduler.expect(name)
-        self.helper.spawn(name, self._settings(name))
-        return name
+    def _fill_wave(self) -> None:
+        while self._due and len(self._starting) < self._wave and not self._stopped:
+            self._due -= 1
+            name = f"worker-{self._number}"
+            self._number += 1
+            self._starting.add(name)
+            self._scheduler.expect(name)
+            self.helper.spawn(name, self._settings(name))
+
+    def _look(self) -> None:
+        if self._expected <= 0:
+            self.settled.set()
 
     def _on_worker(self, name: str) -> None:
         """The scheduler says that a worker has registered."""
@@ -200,12 +222,9 @@ class _Supervisor:
             self._starting.discard(name)
             self._alive.add(name)
             self._failures = 0
-            self._arrived(name)
-
-    def _arrived(self, name: str) -> None:
-        self._first.discard(name)
-        if not self._first:
-            self.settled.set()
+            self._expected -= 1
+            self._fill_wave()
+            self._look()
 
     def _on_events(self) -> None:
         for event in self.helper.read_events():
@@ -226,19 +245,15 @@ class _Supervisor:
             self._failures += 1
             logger.warning("worker process %s ended at its start: %s", event.name, event.how)
             if self._failures >= self._config.start_failures:
-                self._arrived(event.name)
                 self._give_up(
                     f"{self._failures} worker processes in a row ended at their start, the last with {event.how}"
                 )
                 return
-        replacement = self._spawn()
-        if event.name in self._first:
-            self._first.discard(event.name)
-            self._first.add(replacement)
+        self._due += 1
+        self._fill_wave()
 
     def _give_up(self, text: str) -> None:
         if not self._stopped:
             self._stopped = True
-            self._first.clear()
             self.settled.set()
             self._scheduler.give_up(text)

@@ -7,8 +7,11 @@ another core meanwhile.
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import math
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from fastsched import _late
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from fastsched.embedded import EmbeddedLink
 
 __all__ = ["LocalCluster"]
+
+MOST = 10_000  # workers, or threads of one: beyond it was a slip
 
 
 class LocalCluster:
@@ -70,7 +75,7 @@ class LocalCluster:
         **unknown: Any,
     ) -> None:
         if unknown:
-            raise TypeError(f"LocalCluster got unexpected arguments: {', '.join(sorted(unknown))}")
+            raise TypeError(_unexpected(unknown))
         if not processes:
             raise NotImplementedError("processes=False: workers in threads of this process are not supported yet")
         if dashboard_address is not None:
@@ -137,11 +142,23 @@ class LocalCluster:
             raise ClosedError(f"the cluster {self.name!r} is closed")
 
 
+def _unexpected(names: Iterable[str]) -> str:
+    """A text that names unknown arguments, and what may have been meant."""
+    known = [name for name in inspect.signature(LocalCluster).parameters if name != "unknown"]
+    parts = []
+    for name in sorted(names):
+        close = difflib.get_close_matches(name, known, 1)
+        parts.append(f"{name!r} (did you mean {close[0]!r}?)" if close else repr(name))
+    return f"Client and LocalCluster take no argument {', '.join(parts)}"
+
+
 def _shape(n_workers: int | None, threads: int | None) -> tuple[int, int]:
     """Workers and threads per worker; what is not given is chosen as ``dask.distributed`` does."""
     for name, value in (("n_workers", n_workers), ("threads_per_worker", threads)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             raise TypeError(f"{name} must be an integer, not {value!r}")
+        if value is not None and value > MOST:
+            raise ValueError(f"{name} must be at most {MOST}, not {value}")
         if value is not None and value < (1 if name == "threads_per_worker" else 0):
             raise ValueError(f"{name} must be at least {1 if name == 'threads_per_worker' else 0}, not {value}")
     cores = _cores()

@@ -14,7 +14,8 @@ from time import monotonic
 from typing import Any
 
 from fastsched.client import binding
-from fastsched.client.client import Client, LinkedClient
+from fastsched.client.client import Client
+from fastsched.client.linked import LinkedClient
 from fastsched.client.session import Reply, Session
 from fastsched.errors import NotInTaskError
 from fastsched.timing import Timeout

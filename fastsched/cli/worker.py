@@ -38,7 +38,12 @@ LOOK_SECONDS = 0.1  # between looks for an access file that is not there yet
     help="Tasks that each worker runs at once.  [default: this machine's cores, divided by --nworkers]",
 )
 @click.option("--name", help="What to call the worker; several are numbered.  [default: host and pid]")
-@click.option("--memory-limit", type=BYTES, default="0", help="Of each worker, such as 4GiB; 0: none.")
+@click.option(
+    "--memory-limit",
+    type=BYTES,
+    default="0",
+    help="Of each worker, such as 4GiB; not enforced yet.",
+)
 @click.option("--listen", help="Where to serve results to others: an address or name of this machine.")
 @click.option("--insecure", is_flag=True, help="Talk to other machines although nothing on the way is encrypted yet.")
 @click.option("--wait", type=DURATION, default="10s", help="How long to wait for the scheduler to write its file.")
@@ -57,7 +62,7 @@ def main(
 ) -> None:
     """Run workers for the scheduler that wrote ACCESS_FILE, until it ends or we are told to stop.
 
-    A worker process that dies is replaced.
+    A worker process that dies is replaced. One that is told to stop (SIGTERM, SIGINT) hands its tasks back and is not.
     """
     settings = {
         "nthreads": nthreads or max(1, _cores() // nworkers),

@@ -23,7 +23,7 @@ from fastsched.client.checks import (
     refuse_unsupported,
 )
 from fastsched.client.cluster import ClusterFace
-from fastsched.client.containers import SKIP, fill, futures_in, materialize
+from fastsched.client.containers import SKIP, fill, futures_in, futures_of, materialize
 from fastsched.client.future import Future, countdown
 from fastsched.client.link import Link, Outside, Surroundings
 from fastsched.client.outcome import exception_from
@@ -36,7 +36,7 @@ from fastsched.timing import Timeout, seconds
 from fastsched.wire import keys, payload
 from fastsched.wire.messages import Frames, ScatterItem, TaskItem, Verb
 
-__all__ = ["Client", "LinkedClient"]
+__all__ = ["Client"]
 
 T = TypeVar("T")
 
@@ -59,6 +59,8 @@ class Client(ClusterFace):
         How the scheduler calls this client.
     asynchronous : bool
         Only False; the asyncio face comes later.
+    config : Config, optional
+        Limits and policies; by default from the environment.
     **cluster_kwargs
         Arguments of `LocalCluster`, such as ``n_workers`` and ``threads_per_worker``.
 
@@ -85,13 +87,14 @@ class Client(ClusterFace):
         set_as_default: bool = True,
         name: str | None = None,
         asynchronous: bool = False,
+        config: Config | None = None,
         **cluster_kwargs: Any,
     ) -> None:
         self.status = Phase.CONNECTING
         if asynchronous:
             raise NotImplementedError("asynchronous=True: the asyncio face is not there yet; futures can be awaited")
         limit = seconds(timeout)
-        config = Config.from_environment()
+        config = config or Config.from_environment()
         name = name or f"client-{os.urandom(4).hex()}"
         cluster: Any = None
         owned: Any = None  # the cluster, if it was started by this client
@@ -498,7 +501,7 @@ class Client(ClusterFace):
         session = self._session
         if session.ended or session.forked:
             return
-        wanted = futures_in(materialize(futures))
+        wanted = futures_of(futures, "cancel")
         self._own(wanted)
         text = " ".join(part for part in (reason, msg) if part)
         session.post(session.machine.cancel, [future.record.fid for future in wanted], text)
@@ -594,23 +597,3 @@ class _Common(NamedTuple):
     priority: int
     retries: int
     parent: int
-
-
-class LinkedClient(Client):
-    """A client over a session that somebody else made: the one that a worker holds for its tasks.
-
-    Parameters
-    ----------
-    link, surroundings
-        What it stands on.
-    name : str
-        Its name.
-    """
-
-    def __init__(self, link: Link, surroundings: Surroundings, name: str) -> None:
-        self.cluster = None
-        self._owned = None
-        self._set_up(link, surroundings, name, None)
-
-    def close(self, timeout: Timeout = None) -> None:
-        """Nothing of it is the task's to close: other tasks use it too."""

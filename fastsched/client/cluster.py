@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from fastsched.client import binding
+from fastsched.client.checks import checked_integer
 from fastsched.client.link import Link, Surroundings
 from fastsched.client.session import Session
 from fastsched.errors import WorkerLost
@@ -99,11 +100,11 @@ class ClusterFace:
         ------
         TimeoutError
             If they are not in `timeout` seconds.
-        ValueError
+        TypeError, ValueError
             If `n_workers` is no positive integer.
         """
-        if not isinstance(n_workers, int) or isinstance(n_workers, bool) or n_workers < 1:
-            raise ValueError(f"n_workers must be a positive integer, not {n_workers!r}")
+        if checked_integer("n_workers", n_workers) < 1:
+            raise ValueError(f"n_workers must be positive, not {n_workers}")
         limit = seconds(timeout)
         try:
             with self._surroundings.blocking():

@@ -13,7 +13,7 @@ from typing import Any
 
 from fastsched.client.future import Future
 
-__all__ = ["SKIP", "fill", "futures_in", "materialize"]
+__all__ = ["SKIP", "fill", "futures_in", "futures_of", "materialize"]
 
 SKIP = object()  # `fill` leaves out what is replaced by this
 _SEQUENCES = (list, tuple, set, frozenset)
@@ -39,6 +39,15 @@ def futures_in(data: Any) -> list[Future[Any]]:
             walked.add(id(item))
             stack.extend(reversed(list(item.values() if isinstance(item, dict) else item)))
     return list(found.values())
+
+
+def futures_of(data: Any, caller: str) -> list[Future[Any]]:
+    """`futures_in` for a call that makes no sense without: TypeError if there is none (an empty container is fine)."""
+    data = materialize(data)
+    futures = futures_in(data)
+    if not futures and (data or not isinstance(data, (*_SEQUENCES, dict))):
+        raise TypeError(f"{caller} takes a future or a container of futures, not {data!r:.60}")
+    return futures
 
 
 def fill(data: Any, value_of: Callable[[Future[Any]], Any]) -> Any:

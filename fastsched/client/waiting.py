@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from fastsched.client.client import Client
-from fastsched.client.containers import futures_in, materialize
+from fastsched.client.containers import futures_of
 from fastsched.client.future import Future
 from fastsched.client.record import FutureRecord, Status
 from fastsched.timing import Timeout, seconds
@@ -61,7 +61,7 @@ def wait(fs: Any, timeout: Timeout = None, return_when: str = ALL_COMPLETED) -> 
     """
     if return_when not in (ALL_COMPLETED, FIRST_COMPLETED):
         raise ValueError(f"return_when must be {ALL_COMPLETED!r} or {FIRST_COMPLETED!r}, not {return_when!r}")
-    futures = _futures(fs, "wait")
+    futures = futures_of(fs, "wait")
     first = return_when == FIRST_COMPLETED
     if futures and not (first and any(future.record.settled for future in futures)):
         futures[0].client.wait_for(futures, seconds(timeout), first=first)
@@ -85,7 +85,7 @@ def fire_and_forget(obj: Any) -> None:
         If `obj` holds no future.
     """
     by_client: dict[Client, list[Future[Any]]] = {}
-    for future in _futures(obj, "fire_and_forget"):
+    for future in futures_of(obj, "fire_and_forget"):
         by_client.setdefault(future.client, []).append(future)
     for client, futures in by_client.items():
         client.keep(futures)
@@ -247,11 +247,3 @@ class _Entry:
         """See `record.Observer`."""
         self._ended.append(self)
         self._bell.put(None)
-
-
-def _futures(data: Any, caller: str) -> list[Future[Any]]:
-    data = materialize(data)
-    futures = futures_in(data)
-    if not futures and not isinstance(data, (list, tuple, set, frozenset, dict)):
-        raise TypeError(f"{caller} takes a future or a container of futures, not {type(data).__name__}")
-    return futures

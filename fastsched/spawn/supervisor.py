@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from fastsched.spawn.protocol import CHANNEL_FD, Op, Unpacker, how_it_ended, pack
 
-__all__ = ["WORKER_ENTRY", "Died", "Event", "Helper", "HelperDied", "Spawned"]
+__all__ = ["WORKER_ENTRY", "Died", "Event", "Helper", "HelperDied", "Spawned", "working_directory"]
 
 WORKER_ENTRY = "fastsched.entry:main"
 """Where a worker begins: ``module:function``, called with the settings of `Helper.spawn`."""
@@ -246,7 +246,15 @@ def _interpreter_flags() -> list[str]:
     return options
 
 
+def working_directory() -> str:
+    """The working directory, "" if it was deleted."""
+    try:
+        return os.getcwd()  # noqa: PTH109  pathlib is not light
+    except FileNotFoundError:
+        return ""
+
+
 def _module_path() -> list[str]:
     """``sys.path`` with the entry that means "the working directory" spelled out."""
-    here = os.getcwd() if "" in sys.path else ""  # noqa: PTH109  pathlib is not light
+    here = working_directory()
     return [entry or here for entry in sys.path if isinstance(entry, str)]

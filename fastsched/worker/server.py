@@ -99,6 +99,7 @@ class Settings(NamedTuple):
     directory: str  # for the socket and the page, 0700; "" if the worker serves over TCP
     listen: str  # the host at which it serves its data if there is no directory; "": on the way to the scheduler
     insecure: bool  # serve its data also where other machines can get to, in the clear
+    stops_as_planned: bool  # SIGTERM and SIGINT are somebody's plan; else they count as a death of what it executes
     config: Config
 
     @classmethod
@@ -114,6 +115,7 @@ class Settings(NamedTuple):
             settings.get("directory", ""),
             settings.get("listen", ""),
             settings.get("insecure", False),
+            settings.get("stops_as_planned", True),
             Config(**settings.get("config", {})),
         )
 
@@ -217,15 +219,25 @@ class WorkerServer:
             host = own[0] if isinstance(own, tuple) else "127.0.0.1"
         return Address(Scheme.TCP, host, 0, "")
 
-    def stop(self, reason: str) -> None:
-        """End: nothing new is started, what runs is abandoned, what was found out is sent."""
+    def stop(self, reason: str, planned: bool = True) -> None:
+        """End: nothing new is started, what runs is abandoned, what was found out is sent.
+
+        Parameters
+        ----------
+        reason : str
+            For the log.
+        planned : bool
+            Whether what runs is given back, with nobody to blame. A task may send SIGTERM to its own worker: it would
+            be given back and run again for ever.
+        """
         if self._ending:
             return
         log.debug("worker %s stops: %s", self.name, reason)
         self._ending = True
-        self._page.clear()  # nobody is to blame for a planned stop
-        with self._lock:
-            self._machine.leave()
+        if planned:
+            self._page.clear()
+            with self._lock:
+                self._machine.leave()
         if self._scheduler is not None:
             self.flush()
             self._scheduler.close()
@@ -476,7 +488,7 @@ def main(settings: dict[str, Any]) -> None:
 async def _live(settings: Settings, loop: AbstractEventLoop) -> None:
     server = WorkerServer(settings, loop)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop, signal.Signals(number).name)
+        loop.add_signal_handler(number, server.stop, signal.Signals(number).name, settings.stops_as_planned)
     start, end = loop.create_task(server.start()), loop.create_task(server.closed.wait())
     await asyncio.wait((start, end), return_when=asyncio.FIRST_COMPLETED)
     if end.done():  # told to stop before the scheduler has answered; breaking a handshake off would be noted there

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from fastsched import Client, LocalCluster, NoWorkers
+from fastsched import Client, LocalCluster, NoWorkers, WorkerLost
 from fastsched.config import Config
 from fastsched.spawn import supervisor
 from tests.cluster.functions import inc
@@ -62,3 +62,24 @@ def test_a_result_that_was_lost_with_its_worker_is_computed_again() -> None:
         client.submit(len, large).result()
         os.kill(client.submit(os.getpid, pure=False).result(), signal.SIGKILL)
         assert len(large.result(timeout=30)) == 1_000_000
+
+
+def stop_my_worker(signum: int) -> None:
+    os.kill(os.getpid(), signum)
+    time.sleep(30)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_task_that_stops_its_own_worker_is_blamed_for_it(signum: int) -> None:
+    """Nobody planned that stop: given back without blame, it would run again for ever."""
+    with Client(n_workers=1, set_as_default=False) as client:
+        with pytest.raises(WorkerLost, match="stop_my_worker"):
+            client.submit(stop_my_worker, signum).result(timeout=40)
+        assert client.submit(inc, 1).result() == 2
+
+
+def test_many_workers_start_in_waves() -> None:
+    with Client(n_workers=12, threads_per_worker=1, set_as_default=False) as client:
+        assert len(client.nthreads()) == 12
+    with pytest.raises(ValueError, match="n_workers must be at most"):
+        Client(n_workers=10**9)

@@ -11,6 +11,7 @@ through the real codec. Threads, sockets, clocks and pickles are played by the m
 `programs`      the tasks: generators of operations, the same for the oracle and for the cluster
 `freight`       values, arguments, functions and exceptions as frames
 `oracle`        what each call must give: the programs run one after the other in plain Python
+`world`         what all nodes share: time, chance, network, configuration, what each key must give
 `ledger`        which faults there were, and so which failures are excused
 `threads`       drives one generator in virtual time: a user's script or a task
 `site`          the shell of a `ClientMachine`
@@ -18,8 +19,11 @@ through the real codec. Threads, sockets, clocks and pickles are played by the m
 `scheduler`     the shell of the `SchedulerMachine`
 `worker`        the shell of a `WorkerMachine`: its threads, its page, the client inside
 `cluster`       all of them, and the end of a run: outcomes, emptiness, silence
+`users`         what users do, by their habits
 `scenarios`     what happens in a run, by kind and seed
+`planted`       machines with a bug each, to see that runs can fail
 ==============  =====================================================================================================
 
-A failing seed is run again, alone and with its whole journal, by ``SIM_SEED=<seed> python -m pytest tests/sim``.
+A failing seed is run again, alone and with its whole journal, by
+``SIM_SEED=<seed> python -m pytest tests/sim -k promises``.
 """

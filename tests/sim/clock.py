@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-__all__ = ["Clock", "Event"]
+__all__ = ["Alarm", "Clock", "Event"]
 
 
 class Event:
@@ -57,3 +57,26 @@ class Clock:
                 action()
                 return True
         return False
+
+
+class Alarm:
+    """Rings at the next deadline of a machine, which may change at each step.
+
+    Parameters
+    ----------
+    clock : Clock
+        The time.
+    ring : callable
+        Told that the deadline has come.
+    """
+
+    def __init__(self, clock: Clock, ring: Callable[[], object]) -> None:
+        self._clock = clock
+        self._ring = ring
+        self._event: Event | None = None
+
+    def set(self, deadline: float | None) -> None:
+        """Ring at this time instead of any that was set before; None: not at all."""
+        if self._event is not None:
+            self._event.cancel()
+        self._event = None if deadline is None else self._clock.at(deadline, self._ring)

@@ -196,6 +196,8 @@ class Cluster:
         self.run()
         for check in self.checks:
             check()
+        for site in self._sites():
+            self.world.ledger.check_kept(key for key in site.kept if self.world.runs(key))
         self._expect_outcomes()
         if not self.scheduler.alive:
             return

@@ -1,4 +1,4 @@
-"""Which seeds are run: `--sim-seed N` or SIM_SEED for one, SIM_SEEDS for how many."""
+"""Which seeds are run: ``--sim-seed N`` or SIM_SEED for one, SIM_SEEDS for how many, ``-k murder`` for a kind."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import os
 
 import pytest
 
-DEFAULT_SEEDS = 17 * 12
+from tests.sim.scenarios import KINDS, kind_of
+
+DEFAULT_SEEDS = 12 * len(KINDS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--sim-seed", type=int, default=None, help="run this seed of tests/sim alone, print its journal")
+    parser.addoption("--sim-seed", type=int, default=None, help="run this seed of tests/sim alone")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "sim_seed" not in metafunc.fixturenames:
         return
-    one = metafunc.config.getoption("--sim-seed", default=None) or os.environ.get("SIM_SEED")
-    seeds = range(int(os.environ.get("SIM_SEEDS", DEFAULT_SEEDS))) if one is None else [int(one)]
-    metafunc.parametrize("sim_seed", seeds)
+    one = metafunc.config.getoption("--sim-seed", default=None)
+    if one is None and "SIM_SEED" in os.environ:
+        one = int(os.environ["SIM_SEED"])
+    seeds = range(int(os.environ.get("SIM_SEEDS", DEFAULT_SEEDS))) if one is None else [one]
+    metafunc.parametrize("sim_seed", seeds, ids=lambda seed: f"{kind_of(seed).name}-{seed}")

@@ -77,6 +77,14 @@ class Ledger:
         if twice:
             raise Verdict(f"tasks were executed more than once: {twice}")
 
+    def check_kept(self, keys: Iterable[str]) -> None:
+        """What was fired and forgotten has run, if nothing is an excuse."""
+        if self.deaths or self.hopeless or self.scheduler_lost:
+            return
+        for key in keys:
+            if not self.executed[key] and self.cancelled.isdisjoint(self._closure(key)):
+                raise Verdict(f"{key} was fired and forgotten, and never ran")
+
     def check_balance(self, slots: int, longest: float) -> None:
         """No task lay on a busy worker while another one had nothing to do, for longer than it takes to find out."""
         most = self.worked / slots + longest + PATIENCE

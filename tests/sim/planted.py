@@ -6,11 +6,12 @@ broken by an edit.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastsched.client.machine import ClientMachine
 from fastsched.scheduler.machine import SchedulerMachine, Send
-from fastsched.wire.messages import Cancel, Done, ErrorItem, Free, Message, Release, Retract
+from fastsched.wire.messages import Cancel, DatumItem, Done, ErrorItem, Free, Message, Release, Retract
 from fastsched.worker.jobs import Job
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.store import Value
@@ -117,11 +118,20 @@ class CancelsForItself(ClientMachine):
         return [action for action in super().drain() if not isinstance(getattr(action, "message", None), Cancel)]
 
 
+class KeepsNothing(ClientMachine):
+    """The client does not say what is fired and forgotten."""
+
+    def keep(self, fids: Iterable[int]) -> None:
+        """It forgets without firing."""
+
+
 class AsksOnce(ClientMachine):
     """The client does not ask again when a worker does not have a value."""
 
-    def fetch_failed(self, fid: int) -> None:
+    def fetched(self, fid: int, item: DatumItem, now: float) -> None:
         """Somebody else will know."""
+        if item.frames is not None:
+            super().fetched(fid, item, now)
 
 
 PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
@@ -138,6 +148,7 @@ PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
     "futures in values are not pinned": (Machines(worker=ForgetsPins), ("one_slot", "forest")),
     "a client never releases": (Machines(client=NeverReleases), ("shared",)),
     "a client cancels for itself": (Machines(client=CancelsForItself), ("cancelling",)),
+    "a client fires nothing": (Machines(client=KeepsNothing), ("cancelling", "forest")),
     "a client asks once for a value": (Machines(client=AsksOnce), ("deaths", "large")),
 }
 """By what is wrong: the machines, and the scenarios that must find it."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fastsched.scheduler.machine import PutOut, SchedulerMachine, Send, Stop
 from fastsched.wire.messages import ALLOWED, Message, Register, Role
-from tests.sim.clock import Event
+from tests.sim.clock import Alarm
 from tests.sim.network import End
 from tests.sim.world import Checks, World
 
@@ -71,7 +71,7 @@ class SchedulerNode:
         self._peers: dict[int, Peer] = {}
         self._last = 0
         self._turn_due = False
-        self._alarm: Event | None = None
+        self._alarm = Alarm(world.clock, self._ring)
         self._checks = Checks(world.rng)
 
     def admit(self, role: Role, name: str) -> End:
@@ -99,8 +99,7 @@ class SchedulerNode:
     def die(self) -> None:
         """The process is gone."""
         self.alive = False
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._alarm.set(None)
         for peer in self._peers.values():
             peer.end.die()
 
@@ -157,17 +156,8 @@ class SchedulerNode:
                     self.stopped = reason
         if self._checks.due(self.machine.books.core.n_tasks):
             self.machine.check()
-        self._set_alarm()
-
-    def _set_alarm(self) -> None:
-        deadline = self.machine.next_deadline()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        if deadline is not None:
-            self._alarm = self.world.clock.at(deadline, self._ring)
+        self._alarm.set(self.machine.next_deadline())
 
     def _ring(self) -> None:
-        self._alarm = None
         self.machine.tick(self.world.clock.now)
         self._turn_soon()

@@ -21,6 +21,7 @@ from fastsched.wire.messages import (
     TaskItem,
 )
 from tests.sim import freight
+from tests.sim.clock import Alarm
 from tests.sim.fetching import Fetcher
 from tests.sim.freight import Packed
 from tests.sim.language import Ask, Call, Failed, Put
@@ -96,6 +97,7 @@ class Site:
         self.alive = True
         self.closing = False
         self.handles: dict[int, Handle] = {}  # that are held
+        self.kept: list[str] = []  # fired and forgotten
         self._inside = inside
         self._send = send
         self._fetcher = fetcher
@@ -103,6 +105,7 @@ class Site:
         self._questions: dict[int, Callable[[tuple[bool, Any]], None]] = {}
         self._fids = 0
         self._turn_due = False
+        self._alarm = Alarm(world.clock, self._ring)
 
     # -- operations ----------------------------------------------------------------------------------------------------
 
@@ -166,8 +169,7 @@ class Site:
     def keep(self, handles: Sequence[Handle]) -> None:
         """Fire and forget."""
         held = [handle for handle in handles if handle.held]
-        if all(isinstance(self.world.expected(handle.key), Good) for handle in held) and not self._leaves:
-            self.world.ledger.kept.update(handle.key for handle in held)
+        self.kept += [handle.key for handle in held]
         self.machine.keep([handle.record.fid for handle in held])
         self.turn_soon()
 
@@ -207,6 +209,7 @@ class Site:
     def turn(self) -> None:
         """Carry out what the machine wants now."""
         if not self.alive:
+            self._alarm.set(None)
             return
         actions = self.machine.drain()
         self.machine.check()
@@ -223,6 +226,7 @@ class Site:
                         answer(frames)
                 case Answered(request, ok, value):
                     self._questions.pop(request)((ok, value))
+        self._alarm.set(self.machine.next_deadline())
 
     def end(self, kind: ErrorKind, text: str) -> None:
         """The scheduler is gone, or the client is closed: nothing is pending any more."""
@@ -249,6 +253,11 @@ class Site:
     def _turn(self) -> None:
         self._turn_due = False
         self.turn()
+
+    def _ring(self) -> None:
+        if self.alive:
+            self.machine.tick(self.world.clock.now)
+            self.turn()
 
     def _arrival(self, fid: int, id: int) -> Callable[[Frames | None], None]:
         def arrived(frames: Frames | None) -> None:

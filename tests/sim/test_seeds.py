@@ -1,27 +1,28 @@
 """Whole clusters, seed by seed.
 
-A failing seed is replayed by ``SIM_SEED=<seed> python -m pytest tests/sim -k seeds``; the journal of everything that
-happened is printed.
+A seed that fails prints the end of its journal, and how to run it again; then all of the journal is printed.
 """
 
 from __future__ import annotations
+
+import os
 
 import pytest
 
 from tests.sim.scenarios import cluster_of, kind_of
 
-LAST_LINES = 400
+LAST_LINES = 300
 
 
 def test_a_cluster_keeps_its_promises(sim_seed: int, request: pytest.FixtureRequest) -> None:
     cluster = cluster_of(sim_seed)
-    kind = kind_of(sim_seed)
     try:
         cluster.finish()
     except BaseException:
+        alone = request.config.getoption("--sim-seed", default=None) is not None or "SIM_SEED" in os.environ
         lines = list(cluster.world.journal.lines())
-        print(f"seed {sim_seed}: {kind.name}, {cluster.world.weather}")
+        print("\n".join(lines if alone else lines[-LAST_LINES:]))
+        print(f"{kind_of(sim_seed).name}: {cluster.world.weather}, {cluster.scheduler.detection}")
         print(cluster.world.config)
-        whole = request.config.getoption("--sim-seed", default=None) is not None
-        print("\n".join(lines if whole else lines[-LAST_LINES:]))
+        print(f"again, with the whole journal: SIM_SEED={sim_seed} python -m pytest tests/sim -k promises")
         raise

@@ -17,7 +17,7 @@ from tests.sim.journal import Journal
 from tests.sim.language import Call, Value
 from tests.sim.ledger import Ledger
 from tests.sim.network import Network, Weather
-from tests.sim.oracle import Oracle, Outcome
+from tests.sim.oracle import Good, Oracle, Outcome
 
 __all__ = ["Checks", "Spec", "World", "config_by"]
 
@@ -130,6 +130,10 @@ class World:
     def expected(self, key: str) -> Outcome:
         """What a key must give."""
         return self.specs[key].expected
+
+    def runs(self, key: str) -> bool:
+        """Whether a key stands for a task that runs: it was not scattered, and no input fails."""
+        return key not in self.ledger.scattered and isinstance(self.expected(key), Good)
 
     def _expected(self, keys: Sequence[str]) -> list[Outcome]:
         return [self.specs[key].expected for key in keys]
