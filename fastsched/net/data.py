@@ -118,12 +118,12 @@ class _Peer:
         self.opening: asyncio.Task[None] | None = None
         self._channel: Channel | None = None
         self._requests = itertools.count(1)
-        self._answers: dict[int, Answer] = {}
+        self._asked: dict[int, _Question] = {}
         self._unsent: list[Message] = []
 
     def ask(self, ids: tuple[int, ...], answer: Answer) -> None:
         request = next(self._requests)
-        self._answers[request] = answer
+        self._asked[request] = _Question(ids, answer)
         if self._channel is None:
             self._unsent.append(GetData(request, ids))
         else:
@@ -138,18 +138,36 @@ class _Peer:
     def received(self, messages: Sequence[Message]) -> None:
         for message in messages:
             if isinstance(message, Data):
-                answer = self._answers.pop(message.request, None)
-                if answer is not None:
-                    answer(self.address, message.items)
+                question = self._asked.get(message.request)
+                if question is not None and question.is_answered_by(message.items):
+                    del self._asked[message.request]
+                    question.answer(self.address, question.items)
 
     def end(self) -> list[Answer]:
         """Close; gives back who still waits."""
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close(flush=False)
-        answers = list(self._answers.values())
-        self._answers.clear()
+        answers = [question.answer for question in self._asked.values()]
+        self._asked.clear()
         return answers
+
+
+class _Question:
+    """What one worker was asked at once. A long answer comes in several messages."""
+
+    __slots__ = ("_missing", "answer", "items")
+
+    def __init__(self, ids: tuple[int, ...], answer: Answer) -> None:
+        self._missing = set(ids)
+        self.answer = answer
+        self.items: list[DatumItem] = []
+
+    def is_answered_by(self, items: Sequence[DatumItem]) -> bool:
+        """Take in some of the answer; whether that was all."""
+        self.items += items
+        self._missing.difference_update([item[0] for item in items])
+        return not self._missing
 
 
 _ANSWERS: frozenset[type] = frozenset((Data,))
