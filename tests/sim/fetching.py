@@ -62,7 +62,7 @@ class Fetcher:
         if peer is None:
             server = self._directory.get(address)
             if server is None:
-                self._world.clock.after(self._world.lateness() + 50e-6, lambda: self._alive and answer(None))
+                self._world.clock.after(self._world.lateness() + 50e-6, lambda: self._unreachable(answer))
                 return
             mine, theirs = self._world.network.connect(f"{self._name}.data", ASKS, server.name, ANSWERS)
             peer = self._peers[address] = _Peer(self._world, mine, lambda: self._peers.pop(address))
@@ -70,6 +70,10 @@ class Fetcher:
             if self._world.network.breaks():
                 self._world.clock.after(self._world.rng.random() * 5e-3, peer.break_off)
         peer.ask(tuple(ids), answer)
+
+    def _unreachable(self, answer: Answer) -> None:
+        if self._alive:
+            answer(None)
 
     def get(self, id: int, addresses: Sequence[str], answer: Callable[[Frames | None], None]) -> None:
         """Ask one after the other of `addresses` for one value; `answer` gets it, or None if none of them has it."""

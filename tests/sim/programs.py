@@ -151,7 +151,7 @@ def tree(inputs: list[Value], pins: list[Handle], seed: int, depth: int, width: 
     if depth == 0:
         yield Sleep(rng.choice((0.0, 50e-6, 1e-3)))
         return Value(mix(seed, *(value.n for value in inputs)), rng.choice((0, 0, 400)))
-    children = []
+    children: list[Handle] = []
     for index in range(rng.randint(1, width)):
         pure = rng.random() < 0.5
         seeds = rng.randrange(20) if pure else seed * 31 + index
@@ -251,7 +251,7 @@ def launcher(inputs: list[Value], pins: list[Handle], salt: int, width: int) -> 
 @program
 def abandoner(inputs: list[Value], pins: list[Handle], salt: int, width: int) -> Thoughts:
     """Submit children, cancel one, let the others go without waiting."""
-    children = []
+    children: list[Handle] = []
     for index in range(width):
         children.append((yield Submit(Call("leaf", (salt + index, 2000, 0), tuple(children[-1:]), pure=False))))
     yield Sleep(300e-6)

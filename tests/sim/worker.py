@@ -138,8 +138,8 @@ class WorkerNode:
         """What is left of any task."""
         machine = self.machine
         left = [repr(job) for job in (*machine.started(), *machine.queued(), *self.threads)]
-        if machine.nbytes or machine.lent:
-            left.append(f"{machine.nbytes} bytes, {machine.lent} lent slots")
+        if machine.n_rows or machine.nbytes or machine.lent:
+            left.append(f"{machine.n_rows} rows, {machine.nbytes} bytes, {machine.lent} lent slots")
         return left
 
     def _leave(self) -> None:
