@@ -399,7 +399,7 @@ def test_a_rebuilt_exception_is_in_no_cycle() -> None:
 
 
 def test_a_rebuilt_frame_names_a_real_instruction_and_no_columns() -> None:
-    """Tools that look for the syntax node of a frame search around its last instruction; -1 sent IPython into a loop."""
+    """Tools that look for a frame's syntax node search around its last instruction; -1 sent IPython into a loop."""
     try:
         raise ValueError("x")
     except ValueError as error:

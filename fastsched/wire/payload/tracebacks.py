@@ -20,7 +20,6 @@ Place: TypeAlias = tuple[str, str, int]  # file, function, line
 PLACES = 200  # of a longer traceback (a RecursionError's) the first and the last half are kept
 
 
-
 class _Here(Exception):  # noqa: N818
     """Raised to get hold of a frame."""
 
