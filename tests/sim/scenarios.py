@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from fastsched.wire.messages import Verb
 from tests.sim.cluster import Cluster, Machines
 from tests.sim.language import Ask, Call, Outcomes, Sleep, Submit
-from tests.sim.users import CHILDREN, Habits, Maker, leaf, pick, user
+from tests.sim.users import CHILDREN, Habits, Maker, chain, leaf, merge, pick, user
 from tests.sim.world import World
 
 __all__ = ["KINDS", "Scenario", "cluster_of", "kind_of"]
@@ -102,9 +102,10 @@ def kill_one(cluster: Cluster, rng: random.Random, spare: int = 0) -> Callable[[
 
 @scenario()
 def graphs(cluster: Cluster, rng: random.Random) -> Check:
-    """Random graphs; everything is held to the end, so no task begins twice."""
+    """Random graphs, chains and merges; everything is held to the end, so no task begins twice."""
     workers(cluster, rng)
     users(cluster, rng, 2, Habits(actions=40, crowd=30), (leaf,))
+    cluster.run_script(cluster.clients[0], rng.choice((chain, merge))(rng.randint(1, 60)))
     return cluster.world.ledger.check_executions
 
 

@@ -25,7 +25,7 @@ from tests.sim.language import (
 )
 from tests.sim.programs import call_leaf, submit_all
 
-__all__ = ["CHILDREN", "Habits", "Maker", "leaf", "pick", "user"]
+__all__ = ["CHILDREN", "Habits", "Maker", "chain", "leaf", "merge", "pick", "user"]
 
 Script: TypeAlias = Generator[Any, Any, None]
 Maker: TypeAlias = Callable[[random.Random, Sequence[Handle]], Call]
@@ -61,6 +61,21 @@ def user(rng: random.Random, habits: Habits, makers: Sequence[Maker]) -> Script:
     for _ in range(habits.actions):
         (name,) = rng.choices(names, weights)
         yield from _ACTIONS[name](rng, habits, makers, held)
+
+
+def chain(length: int) -> Script:
+    """Tasks one behind the other, submitted ahead."""
+    last: tuple[Handle, ...] = ()
+    for index in range(length):
+        last = ((yield Submit(Call("leaf#link", (index, 10, 0), last))),)
+    yield Outcomes(last)
+
+
+def merge(width: int) -> Script:
+    """Many tasks, and one that needs them all."""
+    parts = yield from submit_all([Call("leaf#part", (index, 100, 0)) for index in range(width)])
+    last = yield Submit(Call("leaf#whole", (width, 0, 0), parts))
+    yield Outcomes((last,))
 
 
 def _submit(rng: random.Random, habits: Habits, makers: Sequence[Maker], held: list[Handle]) -> Script:
