@@ -83,7 +83,7 @@ def _measure(options: argparse.Namespace) -> Run:
     run.conditions.ended, run.conditions.load_after = machine.now(), machine.load()
     run.save(options.json)
     _say(f"all samples are in {options.json}")
-    return run
+    return Run.read(options.json)  # what is shown is what was saved, with its rounding
 
 
 def _chosen(names: str | None) -> Sequence[Workload]:
