@@ -8,7 +8,7 @@ import pytest
 
 from tests.sim.scenarios import KINDS, kind_of
 
-DEFAULT_SEEDS = 12 * len(KINDS)
+DEFAULT_SEEDS = 16 * len(KINDS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
