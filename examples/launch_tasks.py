@@ -167,7 +167,7 @@ def main(limit, workers):
     with Client(n_workers=workers) as client, serve(tree) as index_uri:
         threads = sum(client.nthreads().values())
         print(f"fastsched {fastsched.__version__}, Python {platform.python_version()}, {threads} tasks at a time")
-        print(f"the Python files under {tree}, as listed by {index_uri}\n")
+        print(f"the Python files of the standard library, as listed by {index_uri}\n")
 
         start = perf_counter()
         parts, total = client.submit(process_all, index_uri, limit).result()
