@@ -448,9 +448,9 @@ class WorkerMachine:
 
     def starts(self) -> list[Start | Resume]:
         """Only what threads wait for. The rest stays for the next `drain`."""
-        starts = self._starts
-        if starts:
-            self._starts = []
+        if not self._starts:
+            return []  # a list of the caller's own: ours is filled again, when the caller has dropped the lock
+        starts, self._starts = self._starts, []
         return starts
 
     @property

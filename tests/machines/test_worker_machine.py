@@ -15,6 +15,7 @@ from fastsched.wire.messages import (
     RunItem,
 )
 from fastsched.worker.jobs import Send
+from fastsched.worker.machine import SCHEDULER
 from fastsched.worker.store import Value
 from tests.machines.helpers.worker_bench import BOOM, FN, HERE, Bench, remote, task_id
 
@@ -50,6 +51,15 @@ def test_a_failed_task_is_reported_and_forgotten():
     bench.fail(bench.take_job())
     assert bench.take_done().erred == (ErredItem(task_id(1), 1, BOOM),)
     assert bench.is_empty()
+
+
+def test_who_took_no_starts_is_not_given_later_ones():
+    bench = Bench()
+    taken = bench.machine.starts()
+    item = RunItem(task_id(1), 1, "key-1", FN, (b"args",), (), 0, 0)
+    bench.machine.receive(SCHEDULER, Run((FunctionItem(FN, (b"function",)),), (item,)), 0.0)
+    assert taken == []
+    assert [start.job.key for start in bench.machine.starts()] == ["key-1"]
 
 
 def test_no_more_tasks_start_than_there_are_slots():
