@@ -95,8 +95,14 @@ class Books:
         self.drop_value(record)
         self.unkey(record)
         for pin in record.pins:
-            self.core.unwant(pin.id)
+            self.unwant(pin)
         self.records[record.id & ROW] = None
+
+    def unwant(self, record: TaskRecord) -> None:
+        """One reference less. An error that nobody looks at is no outcome any more: the task may be computed again."""
+        self.core.unwant(record.id)
+        if record.error is not None and self.core.known(record.id) and self.core.state(record.id) == State.RELEASED:
+            record.settled = False
 
     def unkey(self, record: TaskRecord) -> None:
         """From now on a task of this key is another task."""
@@ -132,7 +138,7 @@ class Books:
         if record.value_pins:
             pins, record.value_pins = record.value_pins, ()
             for pin in pins:
-                self.core.unwant(pin.id)
+                self.unwant(pin)
 
     def pin_value(self, record: TaskRecord, pins: Iterable[TaskRecord]) -> None:
         """The value of `record` contains futures of these tasks: they stay as long as it does.

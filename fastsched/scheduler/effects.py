@@ -168,7 +168,7 @@ class Effects:
         """There is an outcome: fire-and-forget tasks need not be held any longer."""
         if record.kept:
             record.kept = False
-            self._books.core.unwant(record.id)
+            self._books.unwant(record)
 
     def _inherited(self, record: TaskRecord, cause: int) -> ErrorItem:
         """Why a task ended whose input erred: the error of the task in which it began, as its inputs know it."""

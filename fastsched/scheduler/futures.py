@@ -72,9 +72,9 @@ class Futures:
 
     def release(self, client: ClientRecord, fids: Iterable[int]) -> None:
         """Hold these futures no longer."""
-        detach, unwant = self._books.detach, self._books.core.unwant
+        detach, unwant = self._books.detach, self._books.unwant
         for fid in fids:
-            unwant(detach(client, fid).id)
+            unwant(detach(client, fid))
 
     def keep(self, client: ClientRecord, fids: Iterable[int]) -> None:
         """Hold these tasks ourselves until they are done (fire and forget)."""
@@ -115,10 +115,10 @@ class Futures:
 
     def gone(self, client: ClientRecord) -> None:
         """The client's connection ended: nobody wants its futures any more."""
-        unwant = self._books.core.unwant
+        unwant = self._books.unwant
         futures, client.futures = client.futures, {}
         for record in futures.values():
-            unwant(record.id)
+            unwant(record)
         client.inlined.clear()
         client.inlined_bytes = 0
         client.functions.clear()

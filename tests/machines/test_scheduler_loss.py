@@ -192,6 +192,25 @@ def test_an_input_of_a_task_that_ends_with_its_worker_is_freed():
     assert world.empty()
 
 
+def test_a_released_error_is_forgotten_when_its_task_is_computed_again(world):
+    client, first = world.client(), world.worker("first")
+    a = client.submit("a")
+    first.finish("a")
+    b = client.submit("b", [a])
+    first.finish("b", **LARGE)
+    client.cancel(a)
+    client.release(a)  # it stays as lineage of b
+    first.die(executing=[])
+    second = world.worker("second")
+    second.finish("a")
+    second.finish("b", **LARGE)
+    assert client.news() == ["finished a", "finished b", "erred a CANCELLED", "lost b", "finished b"]
+    client.release(b)
+    first.news()
+    second.news()
+    assert world.empty()
+
+
 def test_futures_inside_a_lost_value_stay_as_long_as_somebody_may_have_a_copy(world):
     client, first = world.client(), world.worker("first", nthreads=2)
     parent = client.submit("parent")
