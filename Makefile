@@ -16,7 +16,8 @@ ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-CORE := $(shell find fastsched -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi')
+CORE := $(shell find fastsched -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi') \
+	$(shell sed -n 's|^    "\(.*/.*\)",$$|fastsched/\1.py|p' fastsched/_compiled.py) fastsched/_compiled.py
 
 .PHONY: demo test lint debug bench docs lowest wheels clean distclean
 .DELETE_ON_ERROR:

@@ -1,4 +1,5 @@
-"""Build the compiled modules: every ``.pyx`` under ``fastsched/``, with the compiler directives set here once.
+"""Build the compiled modules, with the compiler directives set here once: every ``.pyx`` under ``fastsched/``, and the
+Python modules that ``fastsched/_compiled.py`` lists.
 
 Three flavours, each in a build directory of its own so that none overwrites another:
 
@@ -11,6 +12,7 @@ verified in every flavour therefore says ``raise AssertionError(...)``, not ``as
 """
 
 import os
+import runpy
 import sys
 from pathlib import Path
 
@@ -41,7 +43,13 @@ MACROS += [] if DEBUG else [("CYTHON_WITHOUT_ASSERTIONS", "1")]
 FLAGS = [] if sys.platform == "win32" else ["-O1", "-g"] if DEBUG else ["-O3"]
 
 
-def extensions() -> list[Extension]:
+# A Python module means the same compiled as it does interpreted.
+PYTHON_DIRECTIVES = {"language_level": 3, "annotation_typing": False, "binding": True, "linetrace": TRACE}
+PYTHON_MACROS = [("CYTHON_TRACE_NOGIL", "1")] if TRACE else []
+PYTHON_FLAGS = [] if sys.platform == "win32" else ["-O1" if DEBUG else "-O2"]
+
+
+def cython_modules() -> list[Extension]:
     """One extension per ``.pyx``, named by its place in the package."""
     return [
         Extension(".".join(path.with_suffix("").parts), [str(path)], define_macros=MACROS, extra_compile_args=FLAGS)
@@ -49,7 +57,31 @@ def extensions() -> list[Extension]:
     ]
 
 
-setup(
-    ext_modules=cythonize(extensions(), build_dir=f"{BUILD}/cython", compiler_directives=DIRECTIVES),
-    options={"build": {"build_base": BUILD}},
-)
+def python_modules() -> list[Extension]:
+    """One extension per module of the list; its types, if it has some, stand in the ``.pxd`` beside it."""
+    names = runpy.run_path("fastsched/_compiled.py")["MODULES"]
+    return [
+        Extension(
+            f"fastsched.{name.replace('/', '.')}",
+            [f"fastsched/{name}.py"],
+            define_macros=PYTHON_MACROS,
+            extra_compile_args=PYTHON_FLAGS,
+        )
+        for name in names
+    ]
+
+
+def compiled() -> list[Extension]:
+    """All of them, as C."""
+    where = {"build_dir": f"{BUILD}/cython", "nthreads": 0 if sys.platform == "win32" else os.cpu_count() or 1}
+    return [
+        *cythonize(cython_modules(), compiler_directives=DIRECTIVES, **where),
+        *cythonize(python_modules(), compiler_directives=PYTHON_DIRECTIVES, **where),
+    ]
+
+
+if __name__ == "__main__":  # processes that translate in parallel import this file
+    setup(
+        ext_modules=compiled(),
+        options={"build": {"build_base": BUILD}, "build_ext": {"parallel": os.cpu_count() or 1}},
+    )

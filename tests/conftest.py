@@ -1,4 +1,4 @@
-"""What all tests share: how hard hypothesis looks.
+"""What all tests share: how hard hypothesis looks, and that what is tested is what stands in the files.
 
 ``HYPOTHESIS_PROFILE=thorough`` looks twenty times as long as usual; ``ci`` (taken when CI is set) draws the same
 examples every time.
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from fastsched import _compiled
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
@@ -16,3 +19,9 @@ settings.register_profile("default", max_examples=100, **COMMON)
 settings.register_profile("ci", max_examples=100, derandomize=True, print_blob=True, **COMMON)
 settings.register_profile("thorough", max_examples=2000, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+
+
+def pytest_configure() -> None:
+    """A build that is older than its source is another program."""
+    if found := _compiled.stale():
+        pytest.exit(f"older than their source: the builds of {', '.join(found)}; run `make test`, which builds", 3)

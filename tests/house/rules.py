@@ -43,6 +43,7 @@ FLOORS = (
     ("client/record.py", Floor.MACHINE),
     ("client/*", Floor.SHELL),
     ("_core*", Floor.GROUND),
+    ("_compiled.py", Floor.GROUND),
     ("_version.py", Floor.GROUND),
     ("wire/*", Floor.GROUND),
     ("errors.py", Floor.GROUND),

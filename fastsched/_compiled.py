@@ -1,0 +1,69 @@
+"""Which modules are compiled though they are written in Python, and whether they are.
+
+One concern: this list. The modules that a task passes through stay readable Python, but what runs is machine code made
+from them by Cython. That is for speed, and for safety: compiled code is not interrupted between two of its steps by a
+signal handler that raises, so the state that a user's thread changes in passing is never left half changed (see
+docs/decisions/0003-user-threads-act-themselves.md). A module that is added here must therefore call nothing on its way
+that is not compiled.
+
+Read by ``setup.py`` (without importing the package), by the tests and by the benchmarks. Imports nothing of fastsched.
+"""
+
+from __future__ import annotations
+
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+__all__ = ["MODULES", "interpreted", "stale"]
+
+MODULES = (
+    "client/machine",
+    "client/record",
+    "scheduler/books",
+    "scheduler/calls",
+    "scheduler/effects",
+    "scheduler/futures",
+    "scheduler/machine",
+    "scheduler/outbox",
+    "scheduler/prefill",
+    "scheduler/records",
+    "scheduler/reports",
+    "scheduler/scatter",
+    "wire/codec",
+    "wire/framing",
+    "wire/keys",
+    "wire/payload/calls",
+    "wire/payload/captures",
+    "wire/payload/futures",
+    "wire/payload/pickling",
+    "wire/payload/table",
+    "wire/tokens",
+    "worker/fetches",
+    "worker/jobs",
+    "worker/machine",
+    "worker/news",
+    "worker/store",
+)
+"""Paths without suffix, relative to the package."""
+
+ROOT = Path(__file__).parent
+
+
+def interpreted() -> list[str]:
+    """Those that would run as Python here, because there is no build of them."""
+    return [name for name in MODULES if _build_of(name) is None]
+
+
+def stale() -> list[str]:
+    """Those whose build is older than their source: what runs is not what one reads."""
+    found = []
+    for name in MODULES:
+        build, source = _build_of(name), ROOT / f"{name}.py"
+        if build is not None and source.exists() and source.stat().st_mtime > build.stat().st_mtime:
+            found.append(name)
+    return found
+
+
+def _build_of(name: str) -> Path | None:
+    paths = (ROOT / f"{name}{suffix}" for suffix in EXTENSION_SUFFIXES)
+    return next((path for path in paths if path.exists()), None)
