@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from fastsched.client.record import FutureRecord, Status
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
+from fastsched.wire.items import make
 from fastsched.wire.messages import (
     Answer,
     Call,
@@ -49,6 +50,11 @@ __all__ = ["Action", "Answered", "ClientMachine", "Fetched", "GetFrom", "Send", 
 
 MISSES = 12  # so often a value may not be where it was said to be; with the pauses some three seconds
 FIRST_PAUSE = 0.005  # seconds before the third attempt, doubled by each further one
+
+
+# A member of an enum costs several times as much to look up, and runs bytecode.
+_PENDING, _FINISHED, _ERROR, _CANCELLED = Status.PENDING, Status.FINISHED, Status.ERROR, Status.CANCELLED
+_BY_CANCEL, _DATA_LOST, _SCHEDULER_LOST = map(int, (ErrorKind.CANCELLED, ErrorKind.DATA_LOST, ErrorKind.SCHEDULER_LOST))
 
 
 class Send(NamedTuple):
@@ -130,7 +136,7 @@ class ClientMachine:
     def want(self, record: FutureRecord) -> None:
         """Hold a future that arrived by pickle, by its key."""
         if self._enter(record):
-            self._out.append((WantItem, WantItem(record.fid, record.key)))
+            self._out.append((WantItem, make(WantItem, (record.fid, record.key))))
 
     def scatter(
         self, records: Sequence[FutureRecord], items: Sequence[ScatterItem], workers: tuple[str, ...], broadcast: bool
@@ -138,15 +144,15 @@ class ClientMachine:
         """Put values into the cluster."""
         entered = tuple(item for record, item in zip(records, items, strict=True) if self._enter(record))
         if entered:
-            self._out.append((Scatter, Scatter(entered, workers, broadcast)))
+            self._out.append((Scatter, make(Scatter, (entered, workers, broadcast))))
 
     def release(self, fid: int) -> None:
         """Hold this future no longer. One that was never entered (its submit was interrupted) is ignored."""
         record = self.records.pop(fid, None)
         if record is not None:
-            if not record.settled:  # another thread may wait for it
+            if record.status is _PENDING:  # another thread may wait for it
                 text = f"the future {record.key!r} was released"
-                self._end(record, Status.CANCELLED, ErrorItem(ErrorKind.CANCELLED, None, record.key, "", 0, text))
+                self._cancelled(record, text)
             else:
                 self._answer_fetch(record, None)
             self._kept.discard(fid)
@@ -158,36 +164,36 @@ class ClientMachine:
         held = tuple(fid for fid in fids if fid in self.records)
         for fid in held:
             record = self.records[fid]
-            if record.status is not Status.CANCELLED:
+            if record.status is not _CANCELLED:
                 text = reason or f"{record.key} was cancelled"
-                self._end(record, Status.CANCELLED, ErrorItem(ErrorKind.CANCELLED, None, record.key, "", 0, text))
+                self._cancelled(record, text)
         if held and self._ended is None:
-            self._out.append((Cancel, Cancel(held, reason)))
+            self._out.append((Cancel, make(Cancel, (held, reason))))
 
     def keep(self, fids: Iterable[int]) -> None:
         """Fire and forget: the scheduler shall hold these tasks itself until they are done."""
         held = tuple(dict.fromkeys(fid for fid in fids if fid in self.records and fid not in self._kept))
         if held and self._ended is None:
             self._kept.update(held)
-            self._out.append((Keep, Keep(held)))
+            self._out.append((Keep, make(Keep, (held,))))
 
     def fetch(self, fid: int) -> None:
         """Get the value of a finished future that did not travel with its report; answered by `Fetched`."""
         record = self.records.get(fid)
         if record is None:
             return
-        if record.frames is not None or record.status in (Status.ERROR, Status.CANCELLED):
-            self._actions.append(Fetched(record, record.frames))
+        if record.frames is not None or record.status in (_ERROR, _CANCELLED):
+            self._actions.append(make(Fetched, (record, record.frames)))
         elif fid not in self._fetching:
             self._locate(record)
 
     def call(self, request: int, verb: Verb, args: tuple[Any, ...] = (), frames: Frames | None = None) -> None:
         """Ask the scheduler; answered by `Answered`."""
         if self._ended is not None:
-            self._actions.append(Answered(request, False, self._ended.text))
+            self._actions.append(make(Answered, (request, False, self._ended.text)))
         else:
             self._calls.add(request)
-            self._out.append((Call, Call(request, verb, args, frames)))
+            self._out.append((Call, make(Call, (request, verb, args, frames))))
 
     def abandon_call(self, request: int) -> None:
         """Nobody waits for this answer any more."""
@@ -211,7 +217,7 @@ class ClientMachine:
             self._resting[fid] = now + FIRST_PAUSE * 2.0 ** min(misses - 2, 7)
         else:
             text = f"the value of {record.key!r} could not be fetched from its workers in {misses} attempts"
-            self._end(record, Status.ERROR, ErrorItem(ErrorKind.DATA_LOST, None, record.key, "", 0, text))
+            self._end(record, _ERROR, make(ErrorItem, (_DATA_LOST, None, record.key, "", 0, text)))
 
     # -- messages ---------------------------------------------------------------------------------------------------
 
@@ -223,24 +229,21 @@ class ClientMachine:
         ProtocolError
             If it is none that a scheduler sends to a client.
         """
-        match message:
-            case Report(finished, erred, lost):
-                self._report(finished, erred, lost)
-            case Located(items):
-                for item in items:
-                    self._located(*item)
-            case Answer(request, ok, value):
-                if request in self._calls:
-                    self._calls.remove(request)
-                    self._actions.append(Answered(request, ok, value))
-            case Refuse(text):  # we are put out; the reason is better than the mere end of the connection that follows
-                self.lost(
-                    peer, now, ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", "", 0, f"the scheduler put us out: {text}")
-                )
-            case Pulse() | Welcome():
-                pass
-            case _:
-                raise ProtocolError(f"a client does not expect {type(message).__name__}")
+        if isinstance(message, Report):
+            self._report(message.finished, message.erred, message.lost)
+        elif isinstance(message, Located):
+            for item in message.items:
+                self._located(*item)
+        elif isinstance(message, Answer):
+            request, ok, value = message
+            if request in self._calls:
+                self._calls.remove(request)
+                self._actions.append(make(Answered, (request, ok, value)))
+        elif isinstance(message, Refuse):  # better than the mere end of the connection, which follows
+            text = f"the scheduler put us out: {message.text}"
+            self.lost(peer, now, make(ErrorItem, (_SCHEDULER_LOST, None, "", "", 0, text)))
+        elif not isinstance(message, (Pulse, Welcome)):
+            raise ProtocolError(f"a client does not expect {type(message).__name__}")
 
     def lost(self, peer: int, now: float, error: ErrorItem) -> None:
         """The scheduler is gone (or this client was closed): everything that is not settled ends with `error`."""
@@ -248,12 +251,12 @@ class ClientMachine:
             return
         self._ended = error
         self._out.clear()
-        status = Status.CANCELLED if error.kind == ErrorKind.CANCELLED else Status.ERROR
+        status = _CANCELLED if error.kind == _BY_CANCEL else _ERROR
         for record in self.records.values():
-            if not record.settled or (record.status is Status.FINISHED and record.frames is None):
-                self._end(record, status, error._replace(key=record.key))
+            if record.status is _PENDING or (record.status is _FINISHED and record.frames is None):
+                self._end(record, status, _error_of(record, error))
         for request in sorted(self._calls):
-            self._actions.append(Answered(request, False, error.text))
+            self._actions.append(make(Answered, (request, False, error.text)))
         self._calls.clear()
 
     def tick(self, now: float) -> None:
@@ -278,8 +281,8 @@ class ClientMachine:
     def _enter(self, record: FutureRecord) -> bool:
         self.records[record.fid] = record
         if self._ended is not None:
-            status = Status.CANCELLED if self._ended.kind == ErrorKind.CANCELLED else Status.ERROR
-            self._end(record, status, self._ended._replace(key=record.key))
+            status = _CANCELLED if self._ended.kind == _BY_CANCEL else _ERROR
+            self._end(record, status, _error_of(record, self._ended))
             return False
         return True
 
@@ -288,36 +291,39 @@ class ClientMachine:
             self._functions[fn] = None
             if len(self._functions) > self._config.functions:
                 self._functions.popitem(last=False)
-            self._out.append((FunctionItem, FunctionItem(fn, frames)))
+            self._out.append((FunctionItem, make(FunctionItem, (fn, frames))))
 
     def _report(self, finished: Iterable[Any], erred: Iterable[Any], lost: Iterable[int]) -> None:
         for fid in lost:
             record = self.records.get(fid)
-            if record is not None and record.status is Status.FINISHED and record.frames is None:
-                record.status = Status.PENDING
+            if record is not None and record.status is _FINISHED and record.frames is None:
+                record.status = _PENDING
         for fid, type_name, nbytes, frames in finished:
             record = self.records.get(fid)
-            if record is None or record.status in (Status.CANCELLED, Status.ERROR):
+            if record is None or record.status in (_CANCELLED, _ERROR):
                 continue
             record.type_name, record.nbytes, record.frames = type_name, nbytes, frames
-            record.status = Status.FINISHED
-            self._actions.append(Settled(record))
+            record.status = _FINISHED
+            self._actions.append(make(Settled, (record,)))
             if fid in self._fetching:
                 self._resume_fetch(record)
         for fid, error in erred:
             record = self.records.get(fid)
-            if record is None or record.status is Status.CANCELLED:
+            if record is None or record.status is _CANCELLED:
                 continue
-            item = ErrorItem(*error)
-            cancelled = item.kind == ErrorKind.CANCELLED
+            item = make(ErrorItem, tuple(error))
+            cancelled = item.kind == _BY_CANCEL
             if record.frames is None or (cancelled and item.key == record.key):  # else: a value at hand stays
-                self._end(record, Status.CANCELLED if cancelled else Status.ERROR, item)
+                self._end(record, _CANCELLED if cancelled else _ERROR, item)
+
+    def _cancelled(self, record: FutureRecord, text: str) -> None:
+        self._end(record, _CANCELLED, make(ErrorItem, (_BY_CANCEL, None, record.key, "", 0, text)))
 
     def _end(self, record: FutureRecord, status: Status, error: ErrorItem) -> None:
         record.error = error
         record.frames = None
         record.status = status
-        self._actions.append(Settled(record))
+        self._actions.append(make(Settled, (record,)))
         self._answer_fetch(record, None)
 
     def _answer_fetch(self, record: FutureRecord, frames: Frames | None) -> None:
@@ -325,7 +331,7 @@ class ClientMachine:
         if self._fetching.pop(record.fid, None) is not None:
             self._misses.pop(record.fid, None)
             self._resting.pop(record.fid, None)
-            self._actions.append(Fetched(record, frames))
+            self._actions.append(make(Fetched, (record, frames)))
 
     def _locate(self, record: FutureRecord) -> None:
         if self._ended is not None:
@@ -340,7 +346,7 @@ class ClientMachine:
         if frames is not None:
             self._answer_fetch(record, frames)
         elif addresses:
-            self._actions.append(GetFrom(fid, id, addresses))
+            self._actions.append(make(GetFrom, (fid, id, addresses)))
         else:
             self._fetching[fid] = False
 
@@ -361,11 +367,11 @@ class ClientMachine:
             group = _GROUPS.get(kind)
             stop = start + 1
             if group is None:
-                actions.append(Send(out[start][1]))
+                actions.append(make(Send, (out[start][1],)))
             else:
                 while stop < total and stop - start < most and _GROUPS.get(out[stop][0]) is group:
                     stop += 1
-                actions.append(Send(_message(group, out[start:stop])))
+                actions.append(make(Send, (_message(group, out[start:stop]),)))
             start = stop
         return actions
 
@@ -377,7 +383,7 @@ class ClientMachine:
             if record.status in (Status.ERROR, Status.CANCELLED):
                 assert record.error is not None, f"{record} ended without an error"
             if record.frames is not None:
-                assert record.status is Status.FINISHED, f"{record} has a value"
+                assert record.status is _FINISHED, f"{record} has a value"
             if self._ended is not None:
                 assert record.settled, f"{record} is pending, and the scheduler is gone"
         assert self._fetching.keys() <= self.records.keys(), "fetches of futures that are not held"
@@ -392,8 +398,12 @@ _GROUPS: dict[type, type] = {FunctionItem: Submit, TaskItem: Submit, WantItem: W
 def _message(group: type, entries: list[tuple[type, Any]]) -> Message:
     if group is Submit:
         functions = tuple(item for kind, item in entries if kind is FunctionItem)
-        return Submit(functions, tuple(item for kind, item in entries if kind is TaskItem))
+        return make(Submit, (functions, tuple(item for kind, item in entries if kind is TaskItem)))
     items = tuple(item for _, item in entries)
-    if group is Want:
-        return Want(items)
-    return Release(items) if group is Release else Locate(items)
+    return make(group, (items,))
+
+
+def _error_of(record: FutureRecord, error: ErrorItem) -> ErrorItem:
+    """The same error, told of this future's task."""
+    kind, frames, _, worker, attempt, text = error
+    return make(ErrorItem, (kind, frames, record.key, worker, attempt, text))

@@ -7,29 +7,34 @@ them. No clock, no socket; may import ground (`wire`, `_core`, `config`, `errors
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from weakref import WeakValueDictionary
 
 from fastsched._core import SchedulerCore, State
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
 from fastsched.scheduler.outbox import Batch, Outbox
 from fastsched.scheduler.records import ClientRecord, Function, TaskRecord, WantPair, WorkerRecord
-from fastsched.wire.messages import ErrorItem, ErrorKind, FailedItem, Frames, FunctionItem, ResultItem
+from fastsched.wire.items import make
+from fastsched.wire.messages import Buffer, ErrorItem, FailedItem, Frames, FunctionItem, ResultItem
 
 __all__ = ["ROW", "Books", "weigh"]
 
 ROW = 0xFFFFFFFF  # the part of a task id that is its row
-# A member of an enum costs several times as much to look up, and these are needed for each task.
-_FINISHED = Batch.FINISHED
-_IN_MEMORY, _ERRED = int(State.MEMORY), int(State.ERRED)
+# A member of an enum costs several times as much to look up, and runs bytecode.
+_FINISHED_ITEMS, _ERRED_ITEMS = int(Batch.FINISHED), int(Batch.ERRED)
+_RELEASED, _IN_MEMORY, _ERRED = int(State.RELEASED), int(State.MEMORY), int(State.ERRED)
+_BUSY = (int(State.WAITING), int(State.READY), int(State.ASSIGNED))
 
 HOLDERS = 4  # addresses that are named for one value: more would be bytes, not help
 
 
 def weigh(frames: Frames) -> int:
     """Bytes of a pickled value."""
-    return len(frames[0]) if len(frames) == 1 else sum(map(len, frames))
+    total = 0
+    for frame in frames:
+        total += frame.view.nbytes if type(frame) is Buffer else len(frame)
+    return total
 
 
 class Books:
@@ -46,7 +51,7 @@ class Books:
         self.core = SchedulerCore(locality_bytes=config.locality_bytes)
         self.records: list[TaskRecord | None] = []  # by row of the core
         self.keys: dict[str, TaskRecord] = {}
-        self.functions: WeakValueDictionary[bytes, Function] = WeakValueDictionary()
+        self.functions: dict[bytes, Function] = {}  # as long as they are used
         self.clients: dict[int, ClientRecord] = {}  # by peer; workers are clients too
         self.workers: dict[int, WorkerRecord] = {}  # by peer
         self.names: dict[str, WorkerRecord] = {}
@@ -69,6 +74,8 @@ class Books:
             records[row] = record
         if record.keyed:
             self.keys[record.key] = record
+        if record.function is not None:
+            record.function.users += 1
         for pin in record.pins:
             self.core.want(pin.id)
 
@@ -96,12 +103,14 @@ class Books:
         self.unkey(record)
         for pin in record.pins:
             self.unwant(pin)
+        if record.function is not None:
+            self._disuse(record.function)
         self.records[record.id & ROW] = None
 
     def unwant(self, record: TaskRecord) -> None:
         """One reference less. An error that nobody looks at is no outcome any more: the task may be computed again."""
         self.core.unwant(record.id)
-        if record.error is not None and self.core.known(record.id) and self.core.state(record.id) == State.RELEASED:
+        if record.error is not None and self.core.known(record.id) and self.core.state(record.id) == _RELEASED:
             record.settled = False
 
     def unkey(self, record: TaskRecord) -> None:
@@ -110,9 +119,9 @@ class Books:
             record.keyed = False
             del self.keys[record.key]
 
-    def fail(self, record: TaskRecord, kind: ErrorKind, text: str, worker: str = "") -> None:
-        """End a task without a value, in whatever state it is; everything that needs it ends with it."""
-        record.error = ErrorItem(kind, None, record.key, worker, self.core.run(record.id), text)
+    def fail(self, record: TaskRecord, kind: int, text: str, worker: str = "") -> None:
+        """End a task without a value (`kind`: an `ErrorKind`), in whatever state it is; what needs it ends with it."""
+        record.error = make(ErrorItem, (kind, None, record.key, worker, self.core.run(record.id), text))
         record.settled = False
         self.core.err(record.id)
 
@@ -229,7 +238,8 @@ class Books:
                 else:
                     client.inlined[fid] = size
                     client.inlined_bytes += size
-            client.outbox.add(_FINISHED, ResultItem(fid, record.type_name, record.nbytes, sent), size)
+            item = make(ResultItem, (fid, record.type_name, record.nbytes, sent))
+            client.outbox.add(_FINISHED_ITEMS, item, size)
 
     def tell_erred(self, record: TaskRecord, pairs: Iterable[WantPair]) -> None:
         """Tell these futures how their task ended."""
@@ -238,7 +248,7 @@ class Books:
             raise AssertionError(f"{record} erred without an error")
         size = 0 if error.frames is None else weigh(error.frames)
         for client, fid in pairs:
-            client.outbox.add(Batch.ERRED, FailedItem(fid, error), size)
+            client.outbox.add(_ERRED_ITEMS, make(FailedItem, (fid, error)), size)
 
     def tell_present(self, client: ClientRecord, fid: int, record: TaskRecord) -> None:
         """Tell a future that has just been attached to a known task what the others have been told already."""
@@ -258,13 +268,27 @@ class Books:
             function = self.functions.get(fn)
             if function is None:
                 function = self.functions[fn] = Function(fn, frames)
-            client.functions[fn] = function
+            if fn not in client.functions:
+                client.functions[fn] = function
+                function.users += 1
             client.functions.move_to_end(fn)  # sent again, because the other end had forgotten it: now it is the newest
 
     def trim(self, client: ClientRecord) -> None:
         """Forget the oldest functions of a connection beyond its bound; its other end does the same."""
         while len(client.functions) > self.config.functions:
-            client.functions.popitem(last=False)
+            self._disuse(client.functions.popitem(last=False)[1])
+
+    def unlearn(self, client: ClientRecord) -> None:
+        """The connection that brought these functions has ended."""
+        functions, client.functions = client.functions, OrderedDict()
+        for function in functions.values():
+            self._disuse(function)
+
+    def _disuse(self, function: Function) -> None:
+        """A task or a connection refers to it no longer."""
+        function.users -= 1
+        if not function.users:
+            del self.functions[function.fn]
 
     def send_function(self, worker: WorkerRecord, function: Function) -> None:
         """Send a function to a worker that does not have it."""
@@ -272,7 +296,8 @@ class Books:
         evicts = len(worker.functions) > self.config.functions
         if evicts:
             worker.functions.popitem(last=False)
-        worker.outbox.add_function(FunctionItem(function.fn, function.frames), weigh(function.frames), evicts)
+        item = make(FunctionItem, (function.fn, function.frames))
+        worker.outbox.add_function(item, weigh(function.frames), evicts)
 
     # -- peers --------------------------------------------------------------------------------------------------------
 
@@ -282,7 +307,6 @@ class Books:
 
     def unfinished(self) -> Iterator[TaskRecord]:
         """Tasks that somebody waits for."""
-        busy = (State.WAITING, State.READY, State.ASSIGNED)
         for record in self.records:
-            if record is not None and self.core.known(record.id) and self.core.state(record.id) in busy:
+            if record is not None and self.core.known(record.id) and self.core.state(record.id) in _BUSY:
                 yield record

@@ -15,13 +15,15 @@ from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.records import TaskRecord, WorkerRecord
 from fastsched.scheduler.scatter import Scattering
+from fastsched.wire.items import make
 from fastsched.wire.messages import ErrorItem, ErrorKind, InputItem, RunItem
 
 __all__ = ["Effects"]
 
-# A member of an enum costs several times as much to look up and to compare with, and these are needed for each task.
-_RUN, _FREE = Batch.RUN, Batch.FREE
-_IN_MEMORY, _ERRED = int(State.MEMORY), int(State.ERRED)
+# A member of an enum costs several times as much to look up, and runs bytecode.
+_RUN, _FREE, _DROP, _LOST = int(Batch.RUN), int(Batch.FREE), int(Batch.DROP), int(Batch.LOST)
+_WAITING, _IN_MEMORY, _ERRED = int(State.WAITING), int(State.MEMORY), int(State.ERRED)
+_CANCELLED, _DATA_LOST = int(ErrorKind.CANCELLED), int(ErrorKind.DATA_LOST)
 
 
 class Effects:
@@ -78,9 +80,11 @@ class Effects:
         inputs: tuple[InputItem, ...] = ()
         if record.dependencies:
             inputs = tuple([self._input(dependency, worker) for dependency in record.dependencies])
-            weight += sum(weigh(item.frames) for item in inputs if item.frames is not None)
+            for _, _, _, frames, _ in inputs:
+                if frames is not None:
+                    weight += weigh(frames)
         priority, order = core.priority(task_id), core.order(task_id)
-        item = RunItem(task_id, run, record.key, function.fn, record.args, inputs, priority, order)
+        item = make(RunItem, (task_id, run, record.key, function.fn, record.args, inputs, priority, order))
         worker.outbox.add(_RUN, item, weight)
 
     def _input(self, record: TaskRecord, worker: WorkerRecord) -> InputItem:
@@ -89,13 +93,13 @@ class Effects:
         holders = books.core.holders(record.id)
         if worker.handle in holders:
             if len(holders) == 1:
-                return InputItem(record.id, record.key, record.nbytes, None, ())
+                return make(InputItem, (record.id, record.key, record.nbytes, None, ()))
         elif record.frames is not None:
-            return InputItem(record.id, record.key, record.nbytes, record.frames, ())
-        return InputItem(record.id, record.key, record.nbytes, None, books.addresses(record, but=worker))
+            return make(InputItem, (record.id, record.key, record.nbytes, record.frames, ()))
+        return make(InputItem, (record.id, record.key, record.nbytes, None, books.addresses(record, worker)))
 
     def _drop(self, task_id: int, handle: int, run: int) -> None:
-        self._books.handles[handle].outbox.add(Batch.DROP, (task_id, run))
+        self._books.handles[handle].outbox.add(_DROP, (task_id, run))
 
     def _free(self, task_id: int, handle: int, _: int) -> None:
         books = self._books
@@ -125,7 +129,7 @@ class Effects:
             record.error = self._inherited(record, cause)
         elif record.error is None:
             record.error = self._unexplained(record)
-        if record.error.kind == ErrorKind.CANCELLED:
+        if record.error.kind == _CANCELLED:
             books.unkey(record)
         books.lose_value(record)  # a scattered one that was on its way
         if books.core.state(task_id) == _ERRED:
@@ -139,7 +143,7 @@ class Effects:
         record.settled = False
         books.lose_value(record)
         for client, fid in books.listeners(record):
-            client.outbox.add(Batch.LOST, fid)
+            client.outbox.add(_LOST, fid)
 
     def _forget(self, task_id: int, _a: int, _b: int) -> None:
         record = self._books.record(task_id)
@@ -150,7 +154,7 @@ class Effects:
     def _fetch(self, task_id: int, _a: int, _b: int) -> None:
         books = self._books
         record = books.record(task_id)
-        if not books.core.known(task_id) or books.core.state(task_id) != State.WAITING:
+        if not books.core.known(task_id) or books.core.state(task_id) != _WAITING:
             return
         if record.frames is None:
             record.error = self._unexplained(record)
@@ -184,4 +188,4 @@ class Effects:
     def _unexplained(self, record: TaskRecord) -> ErrorItem:
         """The core ended a task by itself: a scattered value without a holder."""
         text = f"{record.key} was scattered, not computed, and no worker holds it any more"
-        return ErrorItem(ErrorKind.DATA_LOST, None, record.key, "", 0, text)
+        return make(ErrorItem, (_DATA_LOST, None, record.key, "", 0, text))

@@ -15,9 +15,15 @@ from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import ClientRecord, TaskRecord
+from fastsched.wire.items import make
 from fastsched.wire.messages import Cancel, ErrorKind, Frames, LocatedItem, Submit, TaskItem, WantItem
 
 __all__ = ["Futures"]
+
+# A member of an enum costs several times as much to look up, and runs bytecode.
+_ASSIGNED, _IN_MEMORY, _ERRED = int(State.ASSIGNED), int(State.MEMORY), int(State.ERRED)
+_LOCATED = int(Batch.LOCATED)
+_CANCELLED, _NO_WORKERS = int(ErrorKind.CANCELLED), int(ErrorKind.NO_WORKERS)
 
 
 class Futures:
@@ -62,9 +68,7 @@ class Futures:
                 record.keyed = False
                 books.enter(record, books.core.add_external())
                 books.attach(client, fid, record)
-                books.fail(
-                    record, ErrorKind.CANCELLED, f"unknown key {key!r}: the task was forgotten or never submitted"
-                )
+                books.fail(record, _CANCELLED, f"unknown key {key!r}: the task was forgotten or never submitted")
             else:
                 books.core.want(record.id)
                 books.attach(client, fid, record)
@@ -82,7 +86,7 @@ class Futures:
         for fid in fids:
             record = books.future(client, fid)
             state = books.core.state(record.id)
-            if not record.kept and state not in (State.MEMORY, State.ERRED):
+            if not record.kept and state not in (_IN_MEMORY, _ERRED):
                 record.kept = True
                 books.core.want(record.id)
 
@@ -95,8 +99,8 @@ class Futures:
         for fid in message.fids:
             record = books.future(client, fid)
             books.unkey(record)
-            if books.core.state(record.id) != State.ERRED:
-                books.fail(record, ErrorKind.CANCELLED, message.reason or f"{record.key} was cancelled")
+            if books.core.state(record.id) != _ERRED:
+                books.fail(record, _CANCELLED, message.reason or f"{record.key} was cancelled")
                 self._cancel_running(record)
 
     def locate(self, client: ClientRecord, fids: Iterable[int]) -> None:
@@ -106,12 +110,12 @@ class Futures:
             record = books.future(client, fid)
             frames: Frames | None = None
             addresses: tuple[str, ...] = ()
-            if books.core.state(record.id) == State.MEMORY:
+            if books.core.state(record.id) == _IN_MEMORY:
                 frames = record.frames
                 if frames is None:
                     addresses = books.addresses(record)
             weight = 0 if frames is None else weigh(frames)
-            client.outbox.add(Batch.LOCATED, LocatedItem(fid, record.id, frames, addresses), weight)
+            client.outbox.add(_LOCATED, make(LocatedItem, (fid, record.id, frames, addresses)), weight)
 
     def gone(self, client: ClientRecord) -> None:
         """The client's connection ended: nobody wants its futures any more."""
@@ -121,7 +125,7 @@ class Futures:
             unwant(record)
         client.inlined.clear()
         client.inlined_bytes = 0
-        client.functions.clear()
+        self._books.unlearn(client)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -146,7 +150,7 @@ class Futures:
         ids = list(dict.fromkeys([record.id for record in inputs])) if len(inputs) > 1 else [r.id for r in inputs]
         books.enter(record, core.add_task(ids, priority, order))
         if books.hopeless is not None:
-            books.fail(record, ErrorKind.NO_WORKERS, books.hopeless)
+            books.fail(record, _NO_WORKERS, books.hopeless)
         return record
 
     def _cancel_running(self, record: TaskRecord) -> None:
@@ -155,7 +159,7 @@ class Futures:
         todo = deque(core.dependents(record.id))
         while todo:
             task_id = todo.popleft()
-            if core.state(task_id) == State.ASSIGNED:
+            if core.state(task_id) == _ASSIGNED:
                 dependent = books.record(task_id)
                 dependent.error = record.error
                 dependent.settled = False

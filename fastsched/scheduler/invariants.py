@@ -98,11 +98,12 @@ def _check_values(books: Books, live: list[TaskRecord]) -> None:
 
 def _check_functions(books: Books, live: list[TaskRecord]) -> None:
     """A function is known exactly as long as a task or a connection has it; tables of connections are bounded."""
-    used = {record.function.fn for record in live if record.function is not None}
+    used = Counter(record.function.fn for record in live if record.function is not None)
     for client in books.clients.values():
-        used |= client.functions.keys()
+        used.update(client.functions.keys())
         _require(len(client.functions) <= books.config.functions, f"{client} has too many functions")
-    _require(set(books.functions) == used, "the table of functions holds others than those that are used")
+    counted = {fn: function.users for fn, function in books.functions.items()}
+    _require(counted == used, f"functions are used {used}, and count as used {counted}")
     for worker in books.workers.values():
         _require(len(worker.functions) <= books.config.functions, f"{worker} has too many functions")
 

@@ -25,6 +25,7 @@ from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
 from fastsched.scheduler.reports import Reports
 from fastsched.scheduler.scatter import Scattering
+from fastsched.wire.items import make
 from fastsched.wire.messages import (
     Call,
     Cancel,
@@ -45,6 +46,12 @@ from fastsched.wire.messages import (
 )
 
 __all__ = ["Action", "PutOut", "SchedulerMachine", "Send", "Stop"]
+
+
+# A member of an enum costs several times as much to look up, and runs bytecode.
+_WAITING, _READY, _ASSIGNED = int(State.WAITING), int(State.READY), int(State.ASSIGNED)
+_CLIENT, _WORKER = int(Role.CLIENT), int(Role.WORKER)
+_WORKER_LOST, _NO_WORKERS = int(ErrorKind.WORKER_LOST), int(ErrorKind.NO_WORKERS)
 
 
 class Send(NamedTuple):
@@ -116,14 +123,15 @@ class SchedulerMachine:
         self._now = now
         reason = self._objection(peer, role, register)
         if reason is not None:
-            self._actions.append(PutOut(peer, reason))
+            self._actions.append(make(PutOut, (peer, reason)))
             return
         books = self.books
-        prefix = "worker" if role == Role.WORKER else "client"
-        register = register._replace(name=register.name or f"{prefix}-{peer}")
+        if not register.name:
+            prefix = "worker" if role == _WORKER else "client"
+            register = make(Register, (f"{prefix}-{peer}", *register[1:]))
         client = books.clients[peer] = ClientRecord(peer, register.name, books.outbox(peer))
-        client.outbox.send(Welcome(register.name, self._version, self._name))
-        if role == Role.WORKER:
+        client.outbox.send(make(Welcome, (register.name, self._version, self._name)))
+        if role == _WORKER:
             handle = books.core.add_worker(register.nthreads, register.nthreads)
             # an outbox of its own: what is said to its tasks must not break up the batches of what it shall run
             worker = WorkerRecord(peer, handle, register, books.outbox(peer), now)
@@ -224,10 +232,10 @@ class SchedulerMachine:
         while dirty:
             outbox = dirty.pop()
             peer = outbox.peer
-            actions += [Send(peer, message) for message in outbox.take()]
+            actions += [make(Send, (peer, message)) for message in outbox.take()]
         books.let_pass()
         if self._calls.shutdown is not None:
-            self._actions.append(Stop(self._calls.shutdown))
+            self._actions.append(make(Stop, (self._calls.shutdown,)))
             self._calls.shutdown = None
         if self._actions:
             actions += self._actions
@@ -261,17 +269,17 @@ class SchedulerMachine:
         """Why this peer is not let in, if there is a reason."""
         if register.version and self._version and register.version != self._version:
             return f"the scheduler is fastsched {self._version}, {register.name or 'this peer'} is {register.version}"
-        if role == Role.WORKER:
+        if role == _WORKER:
             if register.nthreads < 1:
                 return f"a worker needs a thread, {register.name!r} says that it has {register.nthreads}"
             if (register.name or f"worker-{peer}") in self.books.names:
                 return f"there is a worker with the name {register.name!r} already"
-        elif role != Role.CLIENT:
+        elif role != _CLIENT:
             return f"a {role.name.lower()} is not let in"
         return None
 
     def _put_out(self, peer: int, reason: str) -> None:
-        self._actions.append(PutOut(peer, reason))
+        self._actions.append(make(PutOut, (peer, reason)))
         self.lost(peer, self._now, "it was put out", ())
 
     def _blame(self, worker: WorkerRecord, cause: str, executing: Sequence[int] | None) -> None:
@@ -282,11 +290,7 @@ class SchedulerMachine:
             lent = max(0, core.lent(worker.handle))
             executing = core.assigned_to(worker.handle)[lent : lent + worker.slots]
         for task_id in dict.fromkeys(executing):
-            if (
-                not core.known(task_id)
-                or core.state(task_id) != State.ASSIGNED
-                or core.worker(task_id) != worker.handle
-            ):
+            if not core.known(task_id) or core.state(task_id) != _ASSIGNED or core.worker(task_id) != worker.handle:
                 continue
             record = books.record(task_id)
             record.failures += 1
@@ -296,7 +300,7 @@ class SchedulerMachine:
                     f"the last time on {worker.name} ({cause}); "
                     f"allowed are {self._config.allowed_failures} failures"
                 )
-                books.fail(record, ErrorKind.WORKER_LOST, text, worker.name)
+                books.fail(record, _WORKER_LOST, text, worker.name)
 
     def _end_if_hopeless(self) -> None:
         books, text = self.books, self._given_up
@@ -305,8 +309,8 @@ class SchedulerMachine:
         books.hopeless = text
         for record in list(books.unfinished()):
             # one that was ended with another one, a moment ago, keeps that one's error
-            if books.core.known(record.id) and books.core.state(record.id) in (State.WAITING, State.READY):
-                books.fail(record, ErrorKind.NO_WORKERS, text)
+            if books.core.known(record.id) and books.core.state(record.id) in (_WAITING, _READY):
+                books.fail(record, _NO_WORKERS, text)
 
     def _remove(self, worker: WorkerRecord) -> None:
         books = self.books

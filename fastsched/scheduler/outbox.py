@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
+from fastsched.wire.items import make
 from fastsched.wire.messages import (
     Drop,
     Free,
@@ -44,19 +45,20 @@ class Batch(IntEnum):
     LOCATED = 8
 
 
-_RUN = Batch.RUN  # needed for each batch, and a member of an enum costs several times as much to look up
+_RUN = int(Batch.RUN)  # a member of an enum costs several times as much to look up, and runs bytecode
 
-# How a batch becomes a message; RUN has functions, too, and is made in place.
-_MESSAGES: dict[Batch, Callable[[tuple[Any, ...]], Message]] = {
-    Batch.FREE: Free,
-    Batch.DROP: Drop,
-    Batch.RETRACT: Retract,
-    Batch.PUT: Put,
-    Batch.FINISHED: lambda items: Report(items, (), ()),
-    Batch.ERRED: lambda items: Report((), items, ()),
-    Batch.LOST: lambda items: Report((), (), items),
-    Batch.LOCATED: Located,
-}
+# How a batch becomes a message, by its kind.
+_MESSAGES: tuple[Callable[[tuple[Any, ...], tuple[FunctionItem, ...]], Message], ...] = (
+    lambda items, functions: make(Run, (functions, items)),
+    lambda items, _: make(Free, (items,)),
+    lambda items, _: make(Drop, (items,)),
+    lambda items, _: make(Retract, (items,)),
+    lambda items, _: make(Put, (items,)),
+    lambda items, _: make(Report, (items, (), ())),
+    lambda items, _: make(Report, ((), items, ())),
+    lambda items, _: make(Report, ((), (), items)),
+    lambda items, _: make(Located, (items,)),
+)
 
 
 class Outbox:
@@ -79,15 +81,15 @@ class Outbox:
         self.closed = False  # the peer is gone: what is still said to it is thrown away
         self._most = most
         self._dirty = dirty
-        self._kind: Batch | None = None
+        self._kind: int | None = None
         self._batch: list[Any] = []
         self._weight = 0  # bytes in the open batch
         self._functions: list[FunctionItem] = []  # of the open RUN batch
         self._messages: list[Message] = []
 
-    def add(self, kind: Batch, item: Any, weight: int = 0) -> None:
-        """Tell the peer `item`, which bears `weight` bytes, in a batch of this kind."""
-        if self._kind is not kind or self._weight > HEAVY:
+    def add(self, kind: int, item: Any, weight: int = 0) -> None:
+        """Tell the peer `item`, which bears `weight` bytes, in a batch of this kind (a `Batch`)."""
+        if self._kind != kind or self._weight > HEAVY:
             self._open(kind)
         self._batch.append(item)
         self._weight += weight
@@ -98,7 +100,7 @@ class Outbox:
         `evicts`: it makes the peer forget another one, which tasks in the same message might name; so it opens a new
         message.
         """
-        if self._kind is not _RUN or self._weight > HEAVY or evicts:
+        if self._kind != _RUN or self._weight > HEAVY or evicts:
             self._open(_RUN)
         self._functions.append(item)
         self._weight += weight
@@ -115,7 +117,7 @@ class Outbox:
         messages, self._messages = self._messages, []
         return [] if self.closed else messages
 
-    def _open(self, kind: Batch | None) -> None:
+    def _open(self, kind: int | None) -> None:
         if self._kind is not None:
             self._seal()
         elif not self._messages:
@@ -130,8 +132,7 @@ class Outbox:
         self._kind, self._batch, self._weight = None, [], 0
         for first in range(0, len(batch), most) if len(batch) > most else (0,):
             items = tuple(batch[first : first + most])
-            if kind is _RUN:
-                functions, self._functions = self._functions, []  # they go in front, with the first message
-                self._messages.append(Run(tuple(functions), items))
-            else:
-                self._messages.append(_MESSAGES[kind](items))
+            functions: tuple[FunctionItem, ...] = ()
+            if self._functions:  # they go in front, with the first message
+                functions, self._functions = tuple(self._functions), []
+            self._messages.append(_MESSAGES[kind](items, functions))

@@ -14,6 +14,8 @@ from fastsched.scheduler.records import WorkerRecord
 
 __all__ = ["Prefill"]
 
+_RETRACT = int(Batch.RETRACT)
+
 AVERAGE = 8  # calls over which the moving average of a worker's run times goes
 WORTH = 0.001  # seconds of surplus work below which it is not worth a message to move it...
 SILENCE = 0.002  # ...unless the worker has said nothing for so long: its present task is not like the last ones
@@ -77,7 +79,7 @@ class Prefill:
             share = -(-n * idle // (idle + worker.slots))
             attempts = core.retractable(worker.handle, share)
             for attempt in attempts:
-                worker.outbox.add(Batch.RETRACT, attempt)
+                worker.outbox.add(_RETRACT, attempt)
             worker.patience = min(max(2.0 * worker.patience, PATIENCE), PATIENCE_MOST)
             worker.asked = now + worker.patience
             self._deadline = worker.asked if self._deadline is None else min(self._deadline, worker.asked)

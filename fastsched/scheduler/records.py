@@ -17,7 +17,7 @@ __all__ = ["ClientRecord", "Function", "TaskRecord", "WantPair", "WorkerRecord"]
 
 
 class Function:
-    """A pickled function. Lives as long as a task or a connection's table refers to it.
+    """A pickled function. Known as long as it has users.
 
     Parameters
     ----------
@@ -27,11 +27,12 @@ class Function:
         The pickle.
     """
 
-    __slots__ = ("__weakref__", "fn", "frames")
+    __slots__ = ("fn", "frames", "users")
 
     def __init__(self, fn: bytes, frames: Frames) -> None:
         self.fn = fn
         self.frames = frames
+        self.users = 0  # tasks, and tables of connections, that refer to it
 
 
 class TaskRecord:

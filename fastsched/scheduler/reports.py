@@ -16,9 +16,18 @@ from fastsched.scheduler.books import ROW, Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.records import TaskRecord, WorkerRecord
+from fastsched.wire.items import make
 from fastsched.wire.messages import Done, ErredItem, ErrorItem, ErrorKind, MissingItem
 
 __all__ = ["Reports"]
+
+# A member of an enum costs several times as much to look up, and runs bytecode.
+_WAITING, _ASSIGNED = int(State.WAITING), int(State.ASSIGNED)
+_FREE = int(Batch.FREE)
+_DATA_LOST = int(ErrorKind.DATA_LOST)
+_ERRORS_OF_TASKS = frozenset(
+    map(int, (ErrorKind.TASK, ErrorKind.SERIALIZATION, ErrorKind.CANCELLED, ErrorKind.CYCLIC_WAIT))
+)
 
 # A task that cannot get its inputs is tried again, at first at once. After the second miss it rests for FIRST_PAUSE
 # seconds, after each further one for twice as long, up to 64 times that. After 8 misses (0.6 s) those who were said to
@@ -139,7 +148,7 @@ class Reports:
         if not core.known(task_id) or core.run(task_id) != run or core.worker(task_id) != worker.handle:
             self._stale(worker, task_id, run)
             return
-        item = ErrorItem(*error)
+        item = make(ErrorItem, tuple(error))
         if item.kind not in _ERRORS_OF_TASKS:
             raise ProtocolError(f"a task cannot end by error {item.kind}")
         record = books.record(task_id)
@@ -168,7 +177,7 @@ class Reports:
             text = (
                 f"{record.key} could not get its inputs ({keys}) in {record.misses} attempts, the last on {worker.name}"
             )
-            books.fail(record, ErrorKind.DATA_LOST, text, worker.name)
+            books.fail(record, _DATA_LOST, text, worker.name)
             return
         for dependency in record.dependencies:
             if dependency.id in inputs:
@@ -177,7 +186,7 @@ class Reports:
             core.give_back(task_id, run, worker.handle)
         else:
             pause = FIRST_PAUSE * 2.0 ** min(record.misses - 2, DOUBLINGS)
-            self._resting.append(Resting(now + pause, task_id, run, worker.handle))
+            self._resting.append(make(Resting, (now + pause, task_id, run, worker.handle)))
 
     def _disbelieve(self, record: TaskRecord, witness: WorkerRecord, everybody: bool) -> None:
         """A value was not where it was said to be: `witness` itself does not have it; often enough, nobody has it."""
@@ -185,19 +194,19 @@ class Reports:
         for handle in books.core.holders(record.id):
             if everybody or handle == witness.handle:
                 books.core.drop_replica(record.id, handle)
-                books.handles[handle].outbox.add(Batch.FREE, record.id)
+                books.handles[handle].outbox.add(_FREE, record.id)
 
     def _replica(self, worker: WorkerRecord, task_id: int, nbytes: int) -> None:
         if nbytes < 0:
             raise ProtocolError("a negative size")
         core = self._books.core
         if not core.known(task_id):
-            worker.outbox.add(Batch.FREE, task_id)
+            worker.outbox.add(_FREE, task_id)
             return
-        waiting = core.state(task_id) == State.WAITING
+        waiting = core.state(task_id) == _WAITING
         if not core.replica(task_id, worker.handle, nbytes):
             if core.worker(task_id) != worker.handle:  # else the order to compute it replaces this copy by the result
-                worker.outbox.add(Batch.FREE, task_id)
+                worker.outbox.add(_FREE, task_id)
         elif waiting:  # a scattered value has arrived
             record = self._books.record(task_id)
             record.settled = False
@@ -208,7 +217,7 @@ class Reports:
         self._check_claim(worker, task_id, run)
         core, handle = self._books.core, worker.handle
         if not core.known(task_id) or (core.worker(task_id) != handle and handle not in core.holders(task_id)):
-            worker.outbox.add(Batch.FREE, task_id)
+            worker.outbox.add(_FREE, task_id)
 
     def _check_claim(self, worker: WorkerRecord, task_id: int, run: int) -> None:
         """An attempt has one worker: a report of it by another is a lie.
@@ -223,9 +232,6 @@ class Reports:
             return
         current = core.run(task_id)
         if run > current or (
-            run == current and core.state(task_id) == State.ASSIGNED and core.worker(task_id) != worker.handle
+            run == current and core.state(task_id) == _ASSIGNED and core.worker(task_id) != worker.handle
         ):
             raise ProtocolError(f"attempt {run} of task {task_id} is not this worker's")
-
-
-_ERRORS_OF_TASKS = frozenset((ErrorKind.TASK, ErrorKind.SERIALIZATION, ErrorKind.CANCELLED, ErrorKind.CYCLIC_WAIT))

@@ -14,9 +14,15 @@ from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import ClientRecord, TaskRecord, WorkerRecord
+from fastsched.wire.items import make
 from fastsched.wire.messages import ErrorKind, Frames, PutItem, Scatter, ScatterItem
 
 __all__ = ["Scattering"]
+
+# A member of an enum costs several times as much to look up, and runs bytecode.
+_RELEASED, _WAITING, _IN_MEMORY, _ERRED = map(int, (State.RELEASED, State.WAITING, State.MEMORY, State.ERRED))
+_PUT = int(Batch.PUT)
+_NO_WORKERS = int(ErrorKind.NO_WORKERS)
 
 
 class Wish(NamedTuple):
@@ -24,6 +30,9 @@ class Wish(NamedTuple):
 
     workers: frozenset[str]  # names; empty: anywhere
     broadcast: bool  # on each of them
+
+
+ANYWHERE = Wish(frozenset(), False)
 
 
 class Scattering:
@@ -47,7 +56,7 @@ class Scattering:
     def scatter(self, client: ClientRecord, message: Scatter) -> None:
         """Take in values; each is reported as finished when a worker has it."""
         books = self._books
-        wish = Wish(frozenset(message.workers), message.broadcast)
+        wish = make(Wish, (frozenset(message.workers), message.broadcast))
         unknown = sorted(name for name in wish.workers if name not in books.names)
         for item in message.items:
             fid, key, _, frames, pins = item
@@ -66,16 +75,16 @@ class Scattering:
             record = self._create(client, item, pinned, keyed=not unknown)
             if unknown:
                 known = ", ".join(sorted(books.names)) or "none"
-                books.fail(record, ErrorKind.NO_WORKERS, f"no worker has the name {unknown[0]!r} (there are: {known})")
+                books.fail(record, _NO_WORKERS, f"no worker has the name {unknown[0]!r} (there are: {known})")
             elif books.hopeless is not None:
-                books.fail(record, ErrorKind.NO_WORKERS, books.hopeless)
+                books.fail(record, _NO_WORKERS, books.hopeless)
             else:
                 self._wishes[record.id] = wish
 
     def place(self, record: TaskRecord) -> None:
         """The value is needed and at hand: send it to a worker, or hold it until one comes."""
         books = self._books
-        wish = self._wishes.get(record.id, Wish(frozenset(), False))
+        wish = self._wishes.get(record.id, ANYWHERE)
         there = [worker for worker in books.workers.values() if not worker.suspect]
         wanted = [worker for worker in there if worker.name in wish.workers] or there
         if not wanted:
@@ -123,7 +132,7 @@ class Scattering:
         """Every value under way is one that the core waits for."""
         core = self._books.core
         for task_id in {*self._wishes, *self._under_way, *self._unplaced}:
-            if not core.known(task_id) or core.state(task_id) == State.MEMORY:
+            if not core.known(task_id) or core.state(task_id) == _IN_MEMORY:
                 raise AssertionError(f"scattered value {task_id} is not under way")
         for task_id, handles in self._under_way.items():
             if not handles or not handles <= self._books.handles.keys():
@@ -153,29 +162,30 @@ class Scattering:
         core = self._books.core
         state = core.state(record.id)
         if core.flags(record.id) & EXTERNAL:
-            return state in (State.WAITING, State.MEMORY) and (state == State.MEMORY or record.frames is not None)
-        return state not in (State.RELEASED, State.ERRED)
+            return state == _IN_MEMORY or (state == _WAITING and record.frames is not None)
+        return state not in (_RELEASED, _ERRED)
 
     def _is_waiting(self, record: TaskRecord) -> bool:
         core = self._books.core
-        return record.frames is not None and core.known(record.id) and core.state(record.id) == State.WAITING
+        return record.frames is not None and core.known(record.id) and core.state(record.id) == _WAITING
 
     def _spread(self, record: TaskRecord, frames: Frames, wish: Wish) -> None:
         """A value that is in memory already, scattered once more with ``broadcast``: bring it to those who lack it."""
         books = self._books
-        if not wish.broadcast or books.core.state(record.id) != State.MEMORY:
+        if not wish.broadcast or books.core.state(record.id) != _IN_MEMORY:
             return
         holders = books.core.holders(record.id)
         for worker in books.workers.values():
             if worker.handle not in holders and (not wish.workers or worker.name in wish.workers):
-                item = PutItem(record.id, record.key, record.type_name, frames)
-                worker.outbox.add(Batch.PUT, item, weigh(frames))
+                item = make(PutItem, (record.id, record.key, record.type_name, frames))
+                worker.outbox.add(_PUT, item, weigh(frames))
 
     def _put(self, worker: WorkerRecord, record: TaskRecord) -> None:
         frames = record.frames
         if frames is None:
             raise AssertionError(f"{record} shall be sent and is not at hand")
-        worker.outbox.add(Batch.PUT, PutItem(record.id, record.key, record.type_name, frames), weigh(frames))
+        item = make(PutItem, (record.id, record.key, record.type_name, frames))
+        worker.outbox.add(_PUT, item, weigh(frames))
 
     def _settle(self, task_id: int) -> None:
         self._wishes.pop(task_id, None)

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterable
 
 from fastsched.config import MIB
+from fastsched.wire.items import make
 from fastsched.worker.jobs import Fetch
 
 __all__ = ["NOBODY", "Fetches"]
@@ -104,13 +105,13 @@ class Fetches:
         for address, id, nbytes in asks:
             ids = portions.setdefault(address, [])
             if ids and nbytes > room[address]:
-                fetches.append(Fetch(address, tuple(ids)))
+                fetches.append(make(Fetch, (address, tuple(ids))))
                 ids.clear()
             if not ids:
                 room[address] = FETCH_BYTES
             ids.append(id)
             room[address] -= nbytes
-        return fetches + [Fetch(address, tuple(ids)) for address, ids in portions.items()]
+        return fetches + [make(Fetch, (address, tuple(ids))) for address, ids in portions.items()]
 
     def check(self, waiting: dict[int, int]) -> None:
         """AssertionError unless exactly these rows (by id) wait for a value, and each of them has been asked for."""

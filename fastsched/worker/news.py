@@ -6,6 +6,7 @@ Imports only messages.
 
 from __future__ import annotations
 
+from fastsched.wire.items import make
 from fastsched.wire.messages import Done, ErredItem, FinishedItem, MissingItem
 
 __all__ = ["News"]
@@ -48,13 +49,16 @@ class News:
         most = self._batch_items
         longest = max(len(finished), len(erred), len(returned), len(missing), len(replicas))
         return [
-            Done(
-                tuple(finished[at : at + most]),
-                tuple(erred[at : at + most]),
-                tuple(returned[at : at + most]),
-                tuple(missing[at : at + most]),
-                tuple(replicas[at : at + most]),
-                lent,
+            make(
+                Done,
+                (
+                    tuple(finished[at : at + most]),
+                    tuple(erred[at : at + most]),
+                    tuple(returned[at : at + most]),
+                    tuple(missing[at : at + most]),
+                    tuple(replicas[at : at + most]),
+                    lent,
+                ),
             )
             for at in range(0, longest or 1, most)
         ]

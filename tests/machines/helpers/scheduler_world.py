@@ -1,8 +1,9 @@
 """A scheduler's machine with fake clients and fake workers around it: no I/O, no clock, no threads.
 
 Every message goes through the real codec in both directions, so that the machine neither sends nor needs what the wire
-would refuse. After every turn the machine checks itself. What the fakes hear becomes short lines of *news* ("run a",
-"finished a", "free a"), and a test must ask for all of them: at its end nothing may be left (`World.end`).
+would refuse. No verb may enter a Python frame. After every turn the machine checks itself. What the fakes hear becomes
+short lines of *news* ("run a", "finished a", "free a"), and a test must ask for all of them: at its end nothing may be
+left (`World.end`).
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ from fastsched.wire.messages import (
     WantItem,
     Welcome,
 )
+from tests.machines.helpers.frames import without_frames
 
 FN = b"function"
 VALUE: Frames = (b"value",)
@@ -99,7 +101,7 @@ class World:
         self.settle()
 
     def receive(self, peer: int, message: Message) -> None:
-        self.machine.receive(peer, through_the_wire(message), self.now)
+        without_frames(self.machine.receive, peer, through_the_wire(message), self.now)
         self.settle()
 
     def lost(self, peer: Peer, cause: str | None = None, executing: Sequence[int] | None = None) -> None:
@@ -109,9 +111,9 @@ class World:
     def advance(self, seconds: float) -> None:
         """Let time pass, deadline by deadline."""
         end = self.now + seconds
-        while (deadline := self.machine.next_deadline()) is not None and deadline <= end:
+        while (deadline := without_frames(self.machine.next_deadline)) is not None and deadline <= end:
             self.now = max(self.now, deadline)
-            self.machine.tick(self.now)
+            without_frames(self.machine.tick, self.now)
             self.settle()
             again = self.machine.next_deadline()
             assert again is None or again > self.now, "a deadline that has passed stays due: a server would spin"
@@ -143,7 +145,7 @@ class World:
         self.machine.check()
 
     def _deliver(self) -> None:
-        for action in self.machine.drain():
+        for action in without_frames(self.machine.drain):
             match action:
                 case Send(number, message):
                     self.peers[number].hear(through_the_wire(message))

@@ -1,0 +1,3 @@
+# What other compiled modules may call directly.
+
+cpdef object make(type kind, tuple fields)

@@ -1,0 +1,23 @@
+"""Items and messages made without entering a Python frame."""
+
+from typing import Any, TypeVar
+
+T = TypeVar("T", bound=tuple[Any, ...])
+
+def make(kind: type[T], fields: tuple[Any, ...]) -> T:
+    """A named tuple with these fields: ``kind(*fields)`` without its bytecode.
+
+    The number of fields is checked in debug builds only.
+
+    Parameters
+    ----------
+    kind : type
+        A subclass of `typing.NamedTuple`.
+    fields : tuple
+        All of them, in order; defaults are not filled in.
+
+    Raises
+    ------
+    TypeError
+        If `kind` is no kind of tuple.
+    """
