@@ -2,7 +2,7 @@
 
     python benchmarks/compare.py                          # everything: about twenty minutes on two cores
     python benchmarks/compare.py --only sync,map --pairs 5
-    python benchmarks/compare.py --peers                  # dask.distributed and loky too: pip install .[peers]
+    python benchmarks/compare.py --peers                  # other systems side by side: pip install .[peers]
     python benchmarks/compare.py --load FILE --markdown docs/performance.md
 
 Figures of a machine that does something else meanwhile say nothing, except that it works. Every raw sample is saved.
@@ -19,10 +19,10 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
 
-from benchmarks.comparing import machine, tables
+from benchmarks.comparing import machine, peers, tables
 from benchmarks.comparing.rounds import Runner, subjects_of, take_rounds
 from benchmarks.comparing.run import Conditions, Result, Run
-from benchmarks.workloads.catalogue import SUBJECTS, WORKLOADS, Workload, workload
+from benchmarks.workloads.catalogue import PEERS, SUBJECTS, WORKLOADS, Workload, workload
 from benchmarks.workloads.placing import can_pin
 
 __all__ = ["main"]
@@ -35,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         run = Run.read(options.load) if options.load else _measure(options)
         print(tables.as_text(run))
+        if peers.compared(run):
+            print("\n" + peers.as_text(run))
         if options.markdown:
-            tables.replace_between_marks(options.markdown, tables.as_markdown(run))
+            _write(options.markdown, run)
     except (machine.WrongBuildError, ValueError, OSError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -65,11 +67,17 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _write(page: Path, run: Run) -> None:
+    tables.replace_between_marks(page, tables.MARK, tables.as_markdown(run))
+    if peers.compared(run):
+        tables.replace_between_marks(page, peers.MARK, peers.as_markdown(run))
+
+
 def _measure(options: argparse.Namespace) -> Run:
     machine.refuse_a_debug_build()
     chosen = _chosen(options.only)
     runner = Runner(sys.executable, options.peer_python, options.smoke)
-    peers = _peers(runner) if options.peers else []
+    others = _peers(runner) if options.peers else []
     run = Run(
         Conditions(machine.now(), machine.load(), options.pairs, options.smoke), machine.describe(options.peer_python)
     )
@@ -78,7 +86,7 @@ def _measure(options: argparse.Namespace) -> Run:
             result = Result(entry.name, pinned)
             run.results.append(result)
             result.rounds.extend(
-                take_rounds(runner.take, entry, subjects_of(entry, peers), pinned, options.pairs, say=_say)
+                take_rounds(runner.take, entry, subjects_of(entry, others), pinned, options.pairs, say=_say)
             )
     run.conditions.ended, run.conditions.load_after = machine.now(), machine.load()
     run.save(options.json)
@@ -91,13 +99,14 @@ def _chosen(names: str | None) -> Sequence[Workload]:
 
 
 def _peers(runner: Runner) -> list[str]:
-    """Which of the optional subjects are there."""
+    """Which of the other systems are there."""
     there = []
-    for name, subject in SUBJECTS.items():
-        if subject.package and runner.has(subject.package):
+    for name in PEERS:
+        subject = SUBJECTS[name]
+        if not subject.package or runner.has(subject.package):
             there.append(name)
-        elif subject.package:
-            _say(f"{subject.title} is not installed for {runner.peer_python}: left out")
+        else:
+            _say(f"{subject.title} is not installed for {runner.peer_python}: not measured")
     return there
 
 

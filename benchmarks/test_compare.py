@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from benchmarks import compare
-from benchmarks.comparing import rounds
+from benchmarks.comparing import peers, rounds
 from benchmarks.comparing.figures import figures_of
 from benchmarks.comparing.rounds import Failure, Round, Runner, Take, subjects_of, take_rounds
 from benchmarks.comparing.run import Conditions, Result, Run
-from benchmarks.comparing.tables import BEGIN, END, as_markdown, as_text, duration, replace_between_marks
-from benchmarks.workloads.catalogue import SUBJECTS, WORKLOADS, Workload, Yardstick, workload
+from benchmarks.comparing.tables import MARK, as_markdown, as_text, duration, replace_between_marks
+from benchmarks.workloads.catalogue import PEERS, SUBJECTS, WORKLOADS, Workload, Yardstick, workload
 from benchmarks.workloads.measuring import Sample
 from fastsched import _core
 
@@ -49,6 +49,9 @@ def scripted(answers: dict[str, Sample | Failure]) -> tuple[Take, Asked]:
     return take, asked
 
 
+BEGIN, END = f"<!-- {MARK}: begin -->", f"<!-- {MARK}: end -->"
+
+
 def silent(_: str) -> None:
     """Says nothing."""
 
@@ -64,8 +67,19 @@ def test_a_ratio_is_the_median_over_pairs_and_not_of_medians() -> None:
 
 def test_a_cost_is_the_median_of_medians_and_its_tail_needs_many_times() -> None:
     figures = figures_of(entry(), [{"fastsched": Sample([float(i) for i in range(101)]), "echo": Sample([1.0, 5.0])}])
-    assert (figures.costs["fastsched"].p50, figures.costs["fastsched"].p99) == (50.0, 99.0)
-    assert (figures.costs["echo"].p50, figures.costs["echo"].p99) == (3.0, None)
+    assert (figures.costs["fastsched"].typical, figures.costs["fastsched"].p99) == (50.0, 99.0)
+    assert (figures.costs["echo"].typical, figures.costs["echo"].p99) == (3.0, None)
+
+
+def test_a_cost_is_a_mean_where_a_few_times_are_very_long() -> None:
+    figures = figures_of(entry(by_mean=True), [{"fastsched": Sample([1.0, 1.0, 7.0]), "echo": Sample([1.0])}])
+    assert (figures.costs["fastsched"].typical, figures.ratios["echo"].median) == (3.0, 3.0)
+
+
+def test_tails_have_ratios_of_their_own() -> None:
+    ours, theirs = Sample([float(i) for i in range(101)]), Sample([2.0 * i for i in range(101)])
+    figures = figures_of(entry(), [{"fastsched": ours, "echo": theirs}])
+    assert figures.tails["echo"].median == 0.5
 
 
 @pytest.mark.parametrize(("required", "met"), [(None, None), (2.0, True), (1.9, False)])
@@ -96,7 +110,12 @@ def test_who_failed_is_not_asked_again() -> None:
 
 def test_peers_take_part_only_if_they_are_there() -> None:
     assert subjects_of(workload("sync"), []) == ["fastsched", "echo", "executor"]
-    assert subjects_of(workload("sync"), ["dask"]) == ["fastsched", "echo", "executor", "dask"]
+    assert subjects_of(workload("sync"), ["ray", "dask"]) == ["fastsched", "echo", "executor", "ray", "dask"]
+
+
+def test_peers_take_part_only_in_what_they_can_do() -> None:
+    assert subjects_of(workload("nested"), ["executor", "frisky", "dask"]) == ["fastsched", "calls", "dask"]
+    assert subjects_of(workload("core"), ["executor", "dask"]) == ["fastsched"]
 
 
 def script(folder: Path, text: str) -> str:
@@ -135,7 +154,7 @@ def test_floors_give_times(name: str) -> None:
 @pytest.mark.parametrize("name", [entry.name for entry in WORKLOADS])
 def test_every_subject_of_a_workload_can_be_measured(name: str) -> None:
     found = workload(name)
-    for subject in subjects_of(found, list(SUBJECTS)):
+    for subject in subjects_of(found, PEERS):
         assert callable(importlib.import_module(found.module_of(subject)).measure)
 
 
@@ -177,6 +196,15 @@ def test_tables_show_costs_ratios_and_what_is_required() -> None:
     assert len({row.count("|") for row in as_markdown(run).splitlines() if row.startswith("|")}) == 1
 
 
+def test_peers_stand_side_by_side_with_what_they_lack() -> None:
+    many = Sample([1.0] * 100)
+    taken: Round = {"fastsched": many, "dask": Sample([4.0] * 100), "ray": Failure("no")}
+    run = run_of(Result("nested", False, [taken]), Result("core", False, [pair(1.0, 1.0)]))
+    (row,) = (line for line in peers.as_markdown(run).splitlines() if line.startswith("| nested"))
+    assert row.split(" | ")[2:] == ["1 s", "1 s", *["no nested tasks"] * 4, "failed", "0.25, 0.25 |"]
+    assert peers.compared(run) and not peers.compared(run_of(Result("core", False, [pair(1.0, 1.0)])))
+
+
 @pytest.mark.parametrize(("load", "said"), [(0.1, "quiet"), (4.0, "NOT quiet")])
 def test_a_table_says_whether_the_machine_was_quiet(load: float, said: str) -> None:
     assert f"included): {said}" in as_text(run_of(load=load))
@@ -191,7 +219,7 @@ def test_the_table_of_a_page_is_replaced_and_the_rest_kept(tmp_path: Path) -> No
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     for text in ("new", "newer"):
-        replace_between_marks(page, text)
+        replace_between_marks(page, MARK, text)
     assert page.read_text() == f"before\n{BEGIN}\n\nnewer\n\n{END}\nafter\n"
 
 
@@ -199,7 +227,7 @@ def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n")
     with pytest.raises(ValueError, match="table: begin"):
-        replace_between_marks(page, "new")
+        replace_between_marks(page, MARK, "new")
     assert page.read_text() == "before\n"
 
 
@@ -235,7 +263,7 @@ def test_wrong_options_are_named(arguments: list[str], said: str, capsys: pytest
 def test_it_works_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     saved, page = tmp_path / "run.json", tmp_path / "page.md"
     page.write_text(f"{BEGIN}\n{END}\n")
-    options = ["--smoke", "--pairs", "1", "--only", "sync,open,core", "--free-only"]
+    options = ["--smoke", "--pairs", "1", "--only", "sync,open,core,zero,convoy-worker", "--free-only"]
     if _core.build()["debug"]:
         pytest.skip("a debug build is refused")
     compare.main([*options, "--json", os.fspath(saved), "--markdown", os.fspath(page)])

@@ -21,13 +21,15 @@ class Cost:
 
     Attributes
     ----------
-    p50, p99 : float
-        Median and 99th percentile of a sample's times; no p99 if a sample has few of them.
+    typical : float
+        The median of a sample's times; their mean where the workload says so.
+    p99 : float, optional
+        Their 99th percentile; none if a sample has few of them.
     details : dict
         What else the samples say, by name.
     """
 
-    p50: float
+    typical: float
     p99: float | None
     details: dict[str, float]
 
@@ -47,6 +49,7 @@ class Figures:
 
     costs: dict[str, Cost] = field(default_factory=dict)  # by subject
     ratios: dict[str, Ratio] = field(default_factory=dict)  # by yardstick
+    tails: dict[str, Ratio] = field(default_factory=dict)  # of the 99th percentiles, by yardstick
     failures: dict[str, str] = field(default_factory=dict)  # by subject
     met: bool | None = None  # whether our cost is within what is required; None if nothing is
 
@@ -60,20 +63,25 @@ def figures_of(workload: Workload, rounds: Sequence[Round]) -> Figures:
         if failures:
             figures.failures[subject] = failures[0].reason
         else:
-            figures.costs[subject] = cost_of([sample for sample in samples if isinstance(sample, Sample)])
-    for subject in figures.costs:
-        if subject != workload.ours and workload.ours in figures.costs:
-            figures.ratios[subject] = _ratio([_p50(r[workload.ours]) / _p50(r[subject]) for r in rounds])
+            figures.costs[subject] = cost_of([s for s in samples if isinstance(s, Sample)], workload.by_mean)
+    ours = figures.costs.get(workload.ours)
+    for subject, cost in figures.costs.items():
+        if subject != workload.ours and ours is not None:
+            pairs = [(_taken(r[workload.ours]), _taken(r[subject])) for r in rounds]
+            typical = [_typical(mine, workload.by_mean) / _typical(its, workload.by_mean) for mine, its in pairs]
+            figures.ratios[subject] = _ratio(typical)
+            if ours.p99 is not None and cost.p99 is not None:
+                figures.tails[subject] = _ratio([_tail(mine) / _tail(its) for mine, its in pairs])
     if workload.required is not None:
-        figures.met = workload.ours in figures.costs and figures.costs[workload.ours].p50 <= workload.required
+        figures.met = ours is not None and ours.typical <= workload.required
     return figures
 
 
-def cost_of(samples: Sequence[Sample]) -> Cost:
+def cost_of(samples: Sequence[Sample], by_mean: bool = False) -> Cost:
     """Medians over samples."""
-    tails = [_quantile(sample.times, 0.99) for sample in samples if len(sample.times) >= ENOUGH]
+    tails = [_tail(sample) for sample in samples if len(sample.times) >= ENOUGH]
     return Cost(
-        statistics.median(_p50(sample) for sample in samples),
+        statistics.median(_typical(sample, by_mean) for sample in samples),
         statistics.median(tails) if tails else None,
         {name: statistics.median(sample.details[name] for sample in samples) for name in samples[0].details},
     )
@@ -83,9 +91,17 @@ def _ratio(ratios: Sequence[float]) -> Ratio:
     return Ratio(_quantile(ratios, 0.5), _quantile(ratios, 0.25), _quantile(ratios, 0.75))
 
 
-def _p50(sample: Sample | Failure) -> float:
+def _taken(sample: Sample | Failure) -> Sample:
     assert isinstance(sample, Sample)
-    return statistics.median(sample.times)
+    return sample
+
+
+def _typical(sample: Sample, by_mean: bool) -> float:
+    return (statistics.mean if by_mean else statistics.median)(sample.times)
+
+
+def _tail(sample: Sample) -> float:
+    return _quantile(sample.times, 0.99)
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

@@ -17,7 +17,7 @@ from fastsched import _core
 __all__ = ["WrongBuildError", "describe", "load", "now", "refuse_a_debug_build"]
 
 PACKAGES = ("numpy", "uvloop", "msgpack", "cloudpickle", "cython")
-PEERS = ("distributed", "loky")
+PEERS = ("distributed", "frisky", "loky", "ray")
 
 
 class WrongBuildError(Exception):

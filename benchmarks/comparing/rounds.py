@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workloads.catalogue import SUBJECTS, Workload
+from benchmarks.workloads.catalogue import PEERS, SUBJECTS, Workload, lacking
 from benchmarks.workloads.measuring import Sample
 
 __all__ = ["Failure", "Round", "Runner", "Take", "subjects_of", "take_rounds"]
@@ -81,9 +81,12 @@ class Runner:
 
 
 def subjects_of(workload: Workload, peers: Sequence[str]) -> list[str]:
-    """Ours and the yardsticks of this workload; of the peers, only these."""
+    """Ours and the yardsticks of this workload; with some peers, all of them that can run it."""
     yardsticks = [yardstick.subject for yardstick in workload.yardsticks]
-    return [workload.ours, *(name for name in yardsticks if not SUBJECTS[name].package or name in peers)]
+    chosen = [workload.ours, *(name for name in yardsticks if not SUBJECTS[name].package or name in peers)]
+    if not workload.alone:
+        chosen += [name for name in PEERS if name in peers and name not in chosen and not lacking(workload, name)]
+    return chosen
 
 
 def take_rounds(

@@ -9,10 +9,20 @@ from benchmarks.comparing.figures import Cost, Figures, figures_of
 from benchmarks.comparing.run import Run
 from benchmarks.workloads.catalogue import OURS, SUBJECTS, Unit, Workload, workload
 
-__all__ = ["as_markdown", "as_text", "duration", "replace_between_marks"]
+__all__ = [
+    "Row",
+    "aligned",
+    "as_markdown",
+    "as_text",
+    "costs_of",
+    "duration",
+    "markdown_rows",
+    "number",
+    "replace_between_marks",
+]
 
 HEAD = ("workload", "processes", OURS, "p99", "required", "goal", "yardstick", "its cost", "ratio", "goal")
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+MARK = "table"  # of the place in a page for this table
 QUIET = 0.25  # load per core below which we call a machine quiet
 
 Row = Sequence[str]
@@ -20,29 +30,37 @@ Row = Sequence[str]
 
 def as_text(run: Run) -> str:
     """For a terminal."""
-    rows = [HEAD, *_rows(run, plain=True)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*_about(run), "", *lines, "", *_notes(run)])
+    return "\n".join([*_about(run), "", *aligned([HEAD, *_rows(run, plain=True)]), "", *_notes(run)])
 
 
 def as_markdown(run: Run) -> str:
     """For the documentation."""
-    rows = [HEAD, ["---"] * len(HEAD), *_rows(run, plain=False)]
-    table = ["| " + " | ".join(row) + " |" for row in rows]
+    table = markdown_rows([HEAD, *_rows(run, plain=False)])
     return "\n".join(
         [*(line + "\\" for line in _about(run)[:-1]), _about(run)[-1], "", *table, "", *_list(_notes(run))]
     )
 
 
-def replace_between_marks(path: Path, text: str) -> None:
-    """Put the text where the file has the marks for it; ValueError if it has none."""
+def aligned(rows: Sequence[Row]) -> list[str]:
+    """Lines with columns of equal width; the first row is the head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+
+
+def markdown_rows(rows: Sequence[Row]) -> list[str]:
+    """Lines of a table; the first row is the head."""
+    return ["| " + " | ".join(row) + " |" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
+
+
+def replace_between_marks(path: Path, mark: str, text: str) -> None:
+    """Put the text where the file has the marks of this name; ValueError if it has none."""
+    begin_mark, end_mark = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
     content = path.read_text()
-    before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = content.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise ValueError(f"{path} has no lines {BEGIN!r} and {END!r} to put the table between")
+        raise ValueError(f"{path} has no lines {begin_mark!r} and {end_mark!r} to put it between")
     path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
@@ -85,11 +103,20 @@ def _rows(run: Run, plain: bool) -> Iterator[Row]:
 
 
 def _our_cells(entry: Workload, figures: Figures, pinned: bool) -> Row:
+    typical, p99 = costs_of(entry, figures)
+    if entry.ours not in figures.costs:
+        return [typical, p99, "MISSED" if figures.met is False else "", ""]
+    if entry.tail is not None and not pinned:
+        p99 += f" (≤ {_quantity(entry, entry.tail)})"
+    return [typical, p99, *(["", ""] if pinned else [_verdict(entry, figures), _limit(entry, entry.goal)])]
+
+
+def costs_of(entry: Workload, figures: Figures) -> Row:
+    """What one operation costs us, and the 99th percentile if there is one."""
     cost = figures.costs.get(entry.ours)
     if cost is None:
-        return ["failed", "", "MISSED" if figures.met is False else "", ""]
-    p99 = "" if cost.p99 is None else _quantity(entry, cost.p99)
-    return [_cost(entry, cost), p99, *(["", ""] if pinned else [_verdict(entry, figures), _limit(entry, entry.goal)])]
+        return ["failed", ""]
+    return [_cost(entry, cost), "" if cost.p99 is None else _quantity(entry, cost.p99)]
 
 
 def _their_cells(entry: Workload, figures: Figures) -> Iterator[Row]:
@@ -98,7 +125,7 @@ def _their_cells(entry: Workload, figures: Figures) -> Iterator[Row]:
         if yardstick.subject in figures.ratios:
             ratio = figures.ratios[yardstick.subject]
             cost = _cost(entry, figures.costs[yardstick.subject])
-            spread = f"{_number(ratio.median)} ({_number(ratio.low)} to {_number(ratio.high)})"
+            spread = f"{number(ratio.median)} ({number(ratio.low)} to {number(ratio.high)})"
             yield [title, cost, spread, goal]
         elif yardstick.subject in figures.failures:
             yield [title, "failed", "", goal]
@@ -124,9 +151,17 @@ def _notes(run: Run) -> list[str]:
     for entry, pinned, figures in _figures(run):
         where = f"{entry.name}, {'pinned' if pinned else 'free'}"
         for subject, cost in figures.costs.items():
-            notes += [f"{where}: {name}, {SUBJECTS[subject].title}: {duration(c)}" for name, c in cost.details.items()]
+            notes += [
+                f"{where}: {name}, {SUBJECTS[subject].title}: {duration(c)}{_goal_of(entry, subject, name)}"
+                for name, c in cost.details.items()
+            ]
         notes += [f"{where}: {SUBJECTS[name].title} failed: {why}" for name, why in figures.failures.items()]
     return notes
+
+
+def _goal_of(entry: Workload, subject: str, name: str) -> str:
+    goal = entry.side_goals.get(name) if subject == entry.ours else None
+    return "" if goal is None else f" (goal ≤ {duration(goal)})"
 
 
 def _list(lines: Sequence[str]) -> list[str]:
@@ -137,8 +172,8 @@ def _list(lines: Sequence[str]) -> list[str]:
 
 
 def _cost(entry: Workload, cost: Cost) -> str:
-    rate = f" ({_rate(1 / cost.p50)})" if entry.rate else ""
-    return _quantity(entry, cost.p50) + rate
+    rate = f" ({_rate(1 / cost.typical)})" if entry.rate else ""
+    return _quantity(entry, cost.typical) + rate
 
 
 def _quantity(entry: Workload, value: float) -> str:
@@ -155,17 +190,17 @@ def duration(seconds: float) -> str:
     """
     for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
         if seconds < limit:
-            return f"{_number(seconds * factor)} {unit}"
-    return f"{_number(seconds)} s"
+            return f"{number(seconds * factor)} {unit}"
+    return f"{number(seconds)} s"
 
 
 def _rate(per_second: float) -> str:
     for limit, factor, unit in ((1e6, 1e6, "M/s"), (1e3, 1e3, "k/s")):
         if per_second >= limit:
-            return f"{_number(per_second / factor)} {unit}"
-    return f"{_number(per_second)} /s"
+            return f"{number(per_second / factor)} {unit}"
+    return f"{number(per_second)} /s"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three digits, never in scientific notation."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -5,10 +5,23 @@ Data only, and light: the process that compares reads it, and so does each that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, Flag, auto
 
-__all__ = ["OURS", "SUBJECTS", "WORKLOADS", "Subject", "Unit", "Workload", "Yardstick", "workload"]
+__all__ = [
+    "OURS",
+    "PEERS",
+    "SUBJECTS",
+    "WORKLOADS",
+    "Needs",
+    "Subject",
+    "Unit",
+    "Workload",
+    "Yardstick",
+    "lacking",
+    "workload",
+]
 
 
 class Unit(Enum):
@@ -16,6 +29,27 @@ class Unit(Enum):
 
     SECONDS = "s"
     BYTES = "B"
+
+
+class Needs(Flag):
+    """What a workload asks of a system beyond calling a function with values. Not every peer has all of it."""
+
+    NOTHING = 0
+    LINKS = auto()
+    NESTING = auto()
+    SHARING = auto()
+    OPENING = auto()
+
+
+LACKING = {
+    Needs.LINKS: "no futures as inputs",
+    Needs.NESTING: "no nested tasks",
+    Needs.SHARING: "equal calls are not shared",
+    Needs.OPENING: "nothing to open",
+}
+"""What to say of a peer that does not have it."""
+
+ALL = Needs.LINKS | Needs.NESTING | Needs.SHARING | Needs.OPENING
 
 
 @dataclass(frozen=True)
@@ -32,12 +66,15 @@ class Subject:
         What must be importable; empty if it is always there. Subjects with a package are peers: optional.
     slow : bool
         Whether it gets the small size of a workload.
+    has : Needs
+        What it can do beyond calling functions with values.
     """
 
     title: str
     module: str
     package: str = ""
     slow: bool = False
+    has: Needs = ALL
 
 
 CLUSTERS = "benchmarks.workloads.clusters"
@@ -45,6 +82,8 @@ POOLS = "benchmarks.workloads.pools"
 FLOORS = "benchmarks.floors"
 ALONE = "benchmarks.workloads.alone"
 START = "benchmarks.workloads.start"
+ZERO = "benchmarks.workloads.zero"
+CONVOY = "benchmarks.workloads.convoy"
 
 OURS = "fastsched"
 SUBJECTS = {
@@ -56,11 +95,17 @@ SUBJECTS = {
     "calls": Subject("pickle + blake2b + call", FLOORS),
     "handoff": Subject("hand-off to a thread and back", FLOORS),
     "plain-tree": Subject("the same tree as calls through pickle", FLOORS),
-    "executor": Subject("ProcessPoolExecutor", POOLS),
-    "pool": Subject("multiprocessing.Pool", POOLS),
-    "loky": Subject("loky", POOLS, package="loky"),
+    "undisturbed": Subject("fastsched without that thread", CONVOY),
+    "executor": Subject("ProcessPoolExecutor", POOLS, has=Needs.NOTHING),
+    "pool": Subject("multiprocessing.Pool", POOLS, has=Needs.NOTHING),
+    "loky": Subject("loky", POOLS, package="loky", has=Needs.NOTHING),
+    "frisky": Subject("Frisky", CLUSTERS, package="frisky", has=Needs.LINKS),
+    "ray": Subject("Ray", CLUSTERS, package="ray", slow=True, has=Needs.LINKS | Needs.NESTING),
     "dask": Subject("dask.distributed", CLUSTERS, package="distributed", slow=True),
 }
+
+PEERS = ("executor", "pool", "loky", "frisky", "ray", "dask")
+"""Other systems that run tasks, for a comparison side by side."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +152,16 @@ class Workload:
         Whether to measure it with pinned processes, too.
     apart : bool
         Then: whether the client has a core for itself (see `placing`).
+    needs : Needs
+        What it asks of a peer.
+    alone : bool
+        Whether it measures a part or a shape of ours alone, so that no peer has it.
+    by_mean : bool
+        Whether the cost is the mean of the times and not their median: where a few are very long.
+    tail : float, optional
+        The 99th percentile that we want to reach.
+    side_goals : dict
+        The costs beside it that we want to reach, by their names in `Sample.details`.
     """
 
     name: str
@@ -124,10 +179,16 @@ class Workload:
     rate: bool = False
     pinned: bool = True
     apart: bool = True
+    needs: Needs = Needs.NOTHING
+    alone: bool = False
+    by_mean: bool = False
+    tail: float | None = None
+    side_goals: Mapping[str, float] = field(default_factory=dict)
 
     def module_of(self, subject: str) -> str:
         """The module that measures this workload on that subject."""
-        return self.module or SUBJECTS[subject].module
+        own = SUBJECTS[subject].module
+        return own if own == FLOORS else self.module or own
 
     def size_for(self, subject: str, smoke: bool) -> int:
         """How large it is on that subject."""
@@ -142,7 +203,7 @@ WORKLOADS = (
         size=1000,
         small=100,
         smoke=20,
-        yardsticks=(Yardstick("echo", 2.0), Yardstick("executor", 0.4), Yardstick("loky"), Yardstick("dask")),
+        yardsticks=(Yardstick("echo", 2.0), Yardstick("executor", 0.4)),
         required=1e-3,
     ),
     Workload(
@@ -154,6 +215,7 @@ WORKLOADS = (
         smoke=20,
         yardsticks=(Yardstick("echo3", 1.3),),
         ours="four-hops",
+        alone=True,
     ),
     Workload(
         name="map",
@@ -162,7 +224,7 @@ WORKLOADS = (
         size=10_000,
         small=1000,
         smoke=100,
-        yardsticks=(Yardstick("pool", 1 / 3), Yardstick("loky"), Yardstick("dask")),
+        yardsticks=(Yardstick("pool", 1 / 3), Yardstick("frisky", 1 / 8)),
         required=1e-4,
         rate=True,
         apart=False,
@@ -175,9 +237,10 @@ WORKLOADS = (
         size=10_000,
         small=1000,
         smoke=100,
-        yardsticks=(Yardstick("executor", 1 / 8), Yardstick("loky"), Yardstick("dask")),
+        yardsticks=(Yardstick("executor", 1 / 8),),
         rate=True,
         apart=False,
+        side_goals={"a call of submit": 8e-6},
     ),
     Workload(
         name="chain",
@@ -186,7 +249,8 @@ WORKLOADS = (
         size=1000,
         small=100,
         smoke=20,
-        yardsticks=(Yardstick("echo"), Yardstick("dask")),
+        needs=Needs.LINKS,
+        yardsticks=(Yardstick("echo"),),
         goal=15e-6,
     ),
     Workload(
@@ -196,7 +260,8 @@ WORKLOADS = (
         size=1000,
         small=100,
         smoke=20,
-        yardsticks=(Yardstick("calls", 4.0), Yardstick("dask")),
+        needs=Needs.NESTING,
+        yardsticks=(Yardstick("calls", 4.0),),
         goal=10e-6,
     ),
     Workload(
@@ -206,7 +271,8 @@ WORKLOADS = (
         size=1000,
         small=200,
         smoke=20,
-        yardsticks=(Yardstick("calls"), Yardstick("dask")),
+        needs=Needs.NESTING | Needs.OPENING,
+        yardsticks=(Yardstick("calls"),),
         required=50e-6,
         goal=2e-6,
     ),
@@ -217,7 +283,8 @@ WORKLOADS = (
         size=18,
         small=10,
         smoke=6,
-        yardsticks=(Yardstick("plain-tree"), Yardstick("dask")),
+        needs=Needs.NESTING,
+        yardsticks=(Yardstick("plain-tree"),),
         goal=10e-6,
     ),
     Workload(
@@ -227,7 +294,7 @@ WORKLOADS = (
         size=100,
         small=100,
         smoke=20,
-        yardsticks=(Yardstick("dask"),),
+        needs=Needs.NESTING | Needs.SHARING,
         required=0.3,
         goal=20e-3,
     ),
@@ -238,7 +305,8 @@ WORKLOADS = (
         size=10,
         small=7,
         smoke=4,
-        yardsticks=(Yardstick("one-worker", 1 / 1.7), Yardstick("dask")),
+        needs=Needs.NESTING,
+        yardsticks=(Yardstick("one-worker", 1 / 1.7),),
         apart=False,
     ),
     Workload(
@@ -248,10 +316,76 @@ WORKLOADS = (
         size=2000,
         small=500,
         smoke=100,
-        yardsticks=(Yardstick("pool"), Yardstick("dask")),
+        needs=Needs.NESTING,
+        yardsticks=(Yardstick("pool"),),
         rate=True,
         apart=False,
         goal=1e-5,
+    ),
+    Workload(
+        name="zero",
+        text="merge-10K (10,000 tasks and one sum) with workers that answer at once, scheduler in a process of its own",
+        per="task",
+        size=10_000,
+        small=10_000,
+        smoke=500,
+        yardsticks=(Yardstick("calls"),),
+        module=ZERO,
+        apart=False,
+        alone=True,
+        goal=10e-6,
+    ),
+    Workload(
+        name="zero-100k",
+        text="the same with merge-100K",
+        per="task",
+        size=100_000,
+        small=100_000,
+        smoke=1000,
+        yardsticks=(Yardstick("calls"),),
+        module=ZERO,
+        pinned=False,
+        alone=True,
+        goal=10e-6,
+    ),
+    Workload(
+        name="zero-tree",
+        text="the same with tree-15 (32,768 numbers added pairwise, level by level)",
+        per="task",
+        size=15,
+        small=15,
+        smoke=8,
+        yardsticks=(Yardstick("calls"),),
+        module=ZERO,
+        pinned=False,
+        alone=True,
+        goal=10e-6,
+    ),
+    Workload(
+        name="convoy-worker",
+        text="`sync` on one worker, beside a thread in it that burns CPU in pure Python",
+        per="task",
+        size=1000,
+        small=200,
+        smoke=20,
+        yardsticks=(Yardstick("undisturbed"), Yardstick("executor")),
+        module=CONVOY,
+        by_mean=True,
+        goal=0.5e-3,
+        tail=1e-3,
+    ),
+    Workload(
+        name="convoy-client",
+        text="the same with the thread in the client",
+        per="task",
+        size=1000,
+        small=200,
+        smoke=20,
+        yardsticks=(Yardstick("undisturbed"), Yardstick("executor")),
+        module=CONVOY,
+        by_mean=True,
+        goal=0.5e-3,
+        tail=1e-3,
     ),
     Workload(
         name="core",
@@ -262,8 +396,10 @@ WORKLOADS = (
         smoke=1000,
         required=0.5e-6,
         module=ALONE,
+        alone=True,
         rate=True,
         goal=0.2e-6,
+        side_goals={"one at a time": 0.5e-6},
     ),
     Workload(
         name="memory",
@@ -273,6 +409,7 @@ WORKLOADS = (
         small=1_000_000,
         smoke=10_000,
         module=ALONE,
+        alone=True,
         unit=Unit.BYTES,
         pinned=False,
         goal=500,
@@ -284,13 +421,20 @@ WORKLOADS = (
         size=1,
         small=1,
         smoke=1,
-        yardsticks=(Yardstick("executor"), Yardstick("loky"), Yardstick("dask")),
+        yardsticks=(Yardstick("executor"),),
         required=0.5,
         module=START,
         pinned=False,
         goal=0.15,
+        side_goals={"close": 0.05},
     ),
 )
+
+
+def lacking(entry: Workload, subject: str) -> str:
+    """Why a peer cannot run this; empty if it can."""
+    missing = entry.needs & ~SUBJECTS[subject].has
+    return next((text for need, text in LACKING.items() if need in missing), "")
 
 
 def workload(name: str) -> Workload:

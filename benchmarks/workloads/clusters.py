@@ -1,24 +1,23 @@
-"""Runs the programs of `flat` and `nested` on fastsched, and on dask as its documentation advises.
+"""Runs the programs of `flat` and `nested` on fastsched, and on its peers as their documentation advises.
 
 ``fastsched``   the scheduler embedded in the client's process
 ``four-hops``   the scheduler in a process of its own
 ``one-worker``  as ``fastsched``, with one worker instead of two
 ``dask``        `distributed.Client` with worker processes; no dashboard, as it would only cost
+``ray``         see `on_ray`
+``frisky``      see `on_frisky`
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from benchmarks.workloads import flat
+from benchmarks import kernel
+from benchmarks.workloads import flat, processes
 from benchmarks.workloads.measuring import Sample
 from benchmarks.workloads.placing import Placing
 from benchmarks.workloads.tasks import SYSTEM
@@ -26,8 +25,12 @@ from benchmarks.workloads.tasks import SYSTEM
 __all__ = ["measure", "open_client"]
 
 WORKERS = 2
+SYSTEMS = {  # the module that has `Client` and `worker_client`
+    "dask": "distributed",
+    "ray": "benchmarks.workloads.on_ray",
+    "frisky": "benchmarks.workloads.on_frisky",
+}
 ON_ONE_WORKER = {"fib"}  # its cost per task, not its speed-up, is in question
-START_SECONDS = 20.0  # for processes to come and go
 
 Program = Callable[[Any, int], Sample]
 FLAT: dict[str, Program] = {
@@ -46,8 +49,15 @@ def measure(subject: str, workload: str, size: int, placing: Placing) -> Sample:
     with open_client(subject, workers) as client:
         program = FLAT.get(workload) or _nested_program(workload)
         flat.warm_up(client)
-        placing.place(client.run(os.getpid).values())
+        placing.place(_others(subject, client))
         return program(client, size)
+
+
+def _others(subject: str, client: Any) -> list[int]:
+    """The worker processes; where there are others on the way, or nobody says which they are, all that we started."""
+    if subject == "four-hops" or not hasattr(client, "run"):
+        return kernel.descendants(os.getpid())
+    return list(client.run(os.getpid).values())
 
 
 def _nested_program(workload: str) -> Program:
@@ -59,43 +69,18 @@ def _nested_program(workload: str) -> Program:
 @contextmanager
 def open_client(subject: str, workers: int) -> Iterator[Any]:
     """A client of a new cluster of `subject` with `workers` processes of one thread each."""
-    system = "distributed" if subject == "dask" else "fastsched"
+    system = SYSTEMS.get(subject, "fastsched")
     os.environ[SYSTEM] = system  # for `nested`, here and in the workers
     client_type = importlib.import_module(system).Client
     if subject == "four-hops":
-        with _processes(workers) as access_file, client_type(access_file) as client:
-            client.wait_for_workers(workers, timeout=START_SECONDS)
+        with (
+            processes.scheduler() as (access_file, _),
+            processes.workers(access_file, workers),
+            client_type(access_file) as client,
+        ):
+            client.wait_for_workers(workers, timeout=processes.START_SECONDS)
             yield client
     else:
         options = {"dashboard_address": None} if subject == "dask" else {}
         with client_type(n_workers=workers, threads_per_worker=1, **options) as client:
             yield client
-
-
-@contextmanager
-def _processes(workers: int) -> Iterator[str]:
-    """Scheduler and workers as one starts them by hand; the path of the access file."""
-    with tempfile.TemporaryDirectory() as folder:
-        access_file = str(Path(folder, "access.json"))
-        run = [sys.executable, "-m"]
-        scheduler = subprocess.Popen(
-            [*run, "fastsched.cli.scheduler", "--access-file", access_file], stdout=subprocess.PIPE, text=True
-        )
-        assert scheduler.stdout is not None
-        started = [scheduler]
-        try:
-            for line in scheduler.stdout:  # "listens at", then "access file"
-                if line.startswith("access file"):
-                    break
-            started.append(
-                subprocess.Popen(
-                    [*run, "fastsched.cli.worker", access_file, "--nworkers", str(workers), "--nthreads", "1"],
-                    stdout=subprocess.DEVNULL,
-                )
-            )
-            yield access_file
-        finally:
-            for process in reversed(started):
-                process.terminate()
-                process.wait(START_SECONDS)
-            scheduler.stdout.close()

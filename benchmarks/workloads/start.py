@@ -43,6 +43,22 @@ PROGRAMS = {
         call="client.submit(inc, 1).result()",
         close="client.close(); client.cluster.close()",
     ),
+    "ray": PROGRAM.format(
+        open="import ray; ray.init(include_dashboard=False, logging_level='error')",
+        call="ray.get(ray.remote(inc).remote(1))",
+        close="ray.shutdown()",
+    ),
+    "frisky": PROGRAM.format(
+        open="import frisky; cluster = frisky.LocalCluster(processes=True, silence_summary=True); "
+        "client = cluster.get_client()",
+        call="client.submit(inc, 1).result()",
+        close="client.close(); cluster.close()",
+    ),
+    "pool": PROGRAM.format(
+        open="from multiprocessing import Pool",
+        call="(pool := Pool()).apply(inc, (1,))",  # it forks at once: the function must be there
+        close="pool.close(); pool.join()",
+    ),
     "executor": PROGRAM.format(
         open="from concurrent.futures import ProcessPoolExecutor; pool = ProcessPoolExecutor()",
         call="pool.submit(inc, 1).result()",

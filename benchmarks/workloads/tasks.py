@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from time import perf_counter
 
-__all__ = ["SYSTEM", "inc", "work"]
+__all__ = ["SYSTEM", "add", "add_all", "inc", "times_ten", "work"]
 
 SYSTEM = "BENCHMARK_SYSTEM"  # environment variable: the package whose `worker_client` nested tasks use
 
 
 def inc(x: int) -> int:
     return x + 1
+
+
+def times_ten(x: int) -> int:
+    return x * 10
+
+
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+def add_all(numbers: list[int]) -> int:
+    return sum(numbers)
 
 
 def work(seconds: float) -> int:
