@@ -13,14 +13,16 @@ import marshal
 import operator
 import os
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
-from fastsched.wire.payload.futures import SCALARS, is_future
+from fastsched.wire.payload.futures import flat, scalar, scalars_and_futures
 from fastsched.wire.tokens import NotDeterministic, token
 
 __all__ = ["data_key", "function_name", "task_key", "unique_key"]
 
 HASH_BYTES = 16
+RANDOM = 256  # so many random keys are drawn at once
 NAME = 50  # characters of a function's name in a key
 
 # After the function's id; so the ways to write arguments down can never be taken for each other.
@@ -28,11 +30,13 @@ _PLAIN = b"\0"
 _FUTURES = b"\1"
 _NESTED = b"\2"
 _NAMED = b"\3"
-
-_SEQUENCES = frozenset((list, tuple))
+_PLAIN_NAMED = b"\4"
 
 _blake2b = hashlib.blake2b
 _marshal = marshal.dumps
+
+_random: list[bytes] = []  # drawn and not used
+os.register_at_fork(after_in_child=_random.clear)  # the parent will use them
 
 
 def task_key(name: str, fn_id: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -54,31 +58,52 @@ def task_key(name: str, fn_id: bytes, args: tuple[Any, ...], kwargs: dict[str, A
         pickled, for one).
     """
     # marshal's version 2 writes equal values equally, and has no memory of objects met before
-    if not kwargs and _plain(args):
-        data = fn_id + _PLAIN + _marshal(args, 2)
-    elif not kwargs and all([type(arg) in SCALARS or is_future(arg) for arg in args]):  # noqa: C419  half the time
-        data = fn_id + _FUTURES + _marshal([arg if type(arg) in SCALARS else (arg.key,) for arg in args], 2)
+    if _sequences(args):
+        if not kwargs:
+            data = fn_id + _PLAIN + _marshal(args, 2)
+        elif flat(kwargs.values()):
+            data = fn_id + _PLAIN_NAMED + _marshal((args, sorted(kwargs.items())), 2)
+        else:
+            return _key_by_token(name, fn_id, args, kwargs)
+    elif not kwargs and scalars_and_futures(args):
+        data = fn_id + _FUTURES + _marshal([arg if scalar(arg) else (arg.key,) for arg in args], 2)
     else:
-        try:
-            data = fn_id + (_NAMED + token((args, kwargs)) if kwargs else _NESTED + token(args))
-        except NotDeterministic:
-            return unique_key(name)
+        return _key_by_token(name, fn_id, args, kwargs)
+    return _key(name, data)
+
+
+def _key(name: str, data: bytes) -> str:
     return f"{name}-{_blake2b(data, digest_size=HASH_BYTES).hexdigest()}"
 
 
-def _plain(args: tuple[Any, ...]) -> bool:
+def _key_by_token(name: str, fn_id: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    try:
+        return _key(name, fn_id + (_NAMED + token((args, kwargs)) if kwargs else _NESTED + token(args)))
+    except NotDeterministic:
+        return unique_key(name)
+
+
+def _sequences(args: tuple[Any, ...]) -> bool:
     """Whether these are scalars, and lists and tuples of scalars."""
-    others = set(map(type, args)) - SCALARS
-    if not others:
-        return True
-    if not others <= _SEQUENCES:
-        return False
-    return all(SCALARS.issuperset(map(type, arg)) for arg in args if type(arg) in _SEQUENCES)
+    for arg in args:
+        if not scalar(arg):
+            kind = type(arg)
+            if (kind is not list and kind is not tuple) or not flat(arg):
+                return False
+    return True
 
 
 def unique_key(name: str) -> str:
     """A key that no other task has: ``name-<32 random hexadecimal digits>``."""
-    return f"{name}-{os.urandom(HASH_BYTES).hex()}"
+    try:
+        unused = _random.pop()
+    except IndexError:
+        # many at once: a system call for each would be half the cost of the key
+        data = os.urandom(HASH_BYTES * RANDOM)
+        pieces = [data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)]
+        unused = pieces.pop()
+        _random.extend(pieces)
+    return f"{name}-{unused.hex()}"
 
 
 def data_key(type_name: str, value: Any) -> str:
@@ -87,11 +112,13 @@ def data_key(type_name: str, value: Any) -> str:
         data = token(value)
     except NotDeterministic:
         return unique_key(type_name)
-    return f"{type_name}-{_blake2b(data, digest_size=HASH_BYTES).hexdigest()}"
+    return _key(type_name, data)
 
 
 def function_name(fn: Callable[..., Any]) -> str:
     """What to call a function in a key, after dask's ``funcname``: that of the function inside a partial, "lambda"."""
+    if type(fn) is FunctionType and fn.__name__ != "<lambda>":
+        return fn.__name__[:NAME]
     while isinstance(fn, functools.partial):
         fn = fn.func
     if isinstance(fn, operator.methodcaller):

@@ -11,6 +11,7 @@ import itertools
 import json
 import math
 import operator
+import os
 import pathlib
 import re
 import threading
@@ -419,6 +420,22 @@ def test_a_function_that_arrived_counts_by_the_id_under_which_it_arrived() -> No
 
 def test_unique_keys_are_unique() -> None:
     assert len({keys.unique_key("f") for _ in range(1000)}) == 1000
+
+
+def test_a_forked_process_draws_other_unique_keys() -> None:
+    """Although they are drawn many at a time."""
+    keys.unique_key("f")
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writer, "".join(keys.unique_key("f") for _ in range(300)).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    childs = os.read(reader, 1 << 16).decode()
+    os.close(reader)
+    os.close(writer)
+    assert len(childs) == 300 * len("f-") + 300 * 32
+    assert not [key for key in (keys.unique_key("f") for _ in range(300)) if key in childs]
 
 
 # -- tokens -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fastsched.errors import SerializationError
 from fastsched.wire import payload
-from fastsched.wire.payload import pickling
+from fastsched.wire.payload import futures, pickling
 from tests.wire.futures import FakeFuture, Holder
 
 Pair = namedtuple("Pair", "left right")
@@ -149,6 +149,34 @@ def test_a_container_shared_ten_thousand_times_is_walked_once() -> None:
         assert found[0] is found[1]
         found = found[0]
     assert found == ["A"]
+
+
+@pytest.mark.parametrize("make", [lambda x: [x, x], lambda x: (x, x), lambda x: {"a": x, "b": x}], ids=str)
+def test_a_plain_container_shared_many_times_is_not_walked_each_time(make: Any) -> None:
+    value: Any = ["leaf"]
+    for _ in range(60):
+        value = make(value)
+    ((found,), _) = delivered((value,))
+    assert payload.nbytes(payload.dumps_call((value,), {}, "a test")[0]) < 2000
+    assert type(found) is type(value)
+
+
+@given(
+    st.recursive(
+        st.integers() | st.text() | st.just(FakeFuture("a")) | st.just(Holder(x=1)),
+        lambda inner: (
+            st.lists(inner, max_size=60) | st.lists(inner).map(tuple) | st.dictionaries(st.tuples(st.text()), inner)
+        ),
+    )
+)
+def test_what_is_plain_holds_nothing_but_builtin_values(value: Any) -> None:
+    def odd(part: Any) -> bool:
+        if isinstance(part, dict):
+            return any(map(odd, part.values()))
+        return any(map(odd, part)) if isinstance(part, list | tuple) else type(part) not in futures.SCALARS
+
+    assert not (futures.plain(value) and odd(value))
+    assert futures.plain(value) or odd(value) or len(repr(value)) > 100
 
 
 def test_a_deep_container_is_walked_or_refused() -> None:

@@ -208,7 +208,8 @@ def test_an_exception_of_ours_keeps_its_frames() -> None:
     """If there is nobody else's frame, all are kept."""
     error = failing(lambda: payload.loads((b"garbage",)))
     error.__traceback__ = error.__traceback__.tb_next.tb_next
-    assert [name for name, _ in places(there_and_back(error).__traceback__)] == ["loads"]
+    (name,) = [name for name, _ in places(there_and_back(error).__traceback__)]
+    assert name.endswith("loads")  # a compiled function stands there with its module
 
 
 def test_a_very_long_traceback_is_shortened() -> None:

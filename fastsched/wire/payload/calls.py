@@ -6,12 +6,21 @@ their values. Called by the client's shell (out) and the worker's executor (in).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fastsched.errors import SerializationError
 from fastsched.wire.messages import Frames
-from fastsched.wire.payload.futures import OUTSIDE, SCALARS, collecting, is_future, replace_futures, resolving
+from fastsched.wire.payload.futures import (
+    OUTSIDE,
+    collecting,
+    flat,
+    plain,
+    replace_futures,
+    resolving,
+    scalar,
+    scalars_and_futures,
+)
 from fastsched.wire.payload.pickling import loads, pickled, plainly, unpickled
 
 __all__ = ["dumps_call", "dumps_function_call", "loads_call", "loads_function_call"]
@@ -41,11 +50,10 @@ def dumps_call(args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -> tupl
     SerializationError
         An argument cannot be pickled.
     """
-    if SCALARS.issuperset(map(type, kwargs.values())):
-        if SCALARS.issuperset(map(type, args)):
-            return plainly((args, kwargs)), [], []
-        if all([type(arg) in SCALARS or is_future(arg) for arg in args]):  # noqa: C419  half the time of a generator
-            return _with_futures(args, kwargs)
+    if _plain(args) and (not kwargs or _plain(kwargs.values())):
+        return plainly((args, kwargs)), [], []
+    if scalars_and_futures(args) and (not kwargs or flat(kwargs.values())):
+        return _with_futures(args, kwargs)
     try:
         call, dependencies = replace_futures((args, kwargs))
     except RecursionError as error:
@@ -54,6 +62,13 @@ def dumps_call(args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -> tupl
     with collecting(pins):
         frames = pickled(call, f"the arguments of {what}", snapshot=True)
     return frames, dependencies, pins
+
+
+def _plain(arguments: Iterable[Any]) -> bool:
+    for argument in arguments:  # noqa: SIM110  as in `futures.flat`
+        if not plain(argument):
+            return False
+    return True
 
 
 def _with_futures(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Frames, list[Any], list[Any]]:
@@ -67,7 +82,7 @@ def _with_futures(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Frames
     spots: list[int | None] = []
     values: list[Any] = []
     for arg in args:
-        if type(arg) in SCALARS:
+        if scalar(arg):
             spots.append(None)
             values.append(arg)
             continue

@@ -9,7 +9,7 @@ must be kept alive. Knows a future only by its class attribute and its `key`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import NoneType
 from typing import Any
 
@@ -17,11 +17,15 @@ __all__ = [
     "OUTSIDE",
     "SCALARS",
     "collecting",
+    "flat",
     "is_future",
     "load_future",
     "note_future",
+    "plain",
     "replace_futures",
     "resolving",
+    "scalar",
+    "scalars_and_futures",
     "set_future_loader",
 ]
 
@@ -31,6 +35,7 @@ SCALARS = frozenset((NoneType, bool, int, float, complex, str, bytes))
 OUTSIDE = "arguments with futures were unpickled outside a task"
 
 _CONTAINERS = frozenset((list, tuple, set, frozenset, dict))
+_PARTS = 100  # so many of a container `plain` looks at
 
 
 class _Local(threading.local):
@@ -47,6 +52,58 @@ _loader: list[Callable[[str], Any]] = []
 def is_future(obj: object) -> bool:
     """Whether this is a future of fastsched."""
     return getattr(type(obj), "__fastsched_future__", False) is True
+
+
+def scalar(value: object) -> bool:
+    """Whether this is one of `SCALARS`."""
+    kind = type(value)
+    return (
+        kind is int or kind is str or kind is float or value is None or kind is bool or kind is bytes or kind is complex
+    )
+
+
+def plain(value: Any) -> bool:
+    """Whether plain pickle is enough: scalars, and builtin containers that hold nothing else at any depth.
+
+    Of large nested containers the answer is no without a look at all of it, which would cost more than it saves.
+    """
+    if scalar(value):
+        return True
+    kind = type(value)
+    return ((kind is list or kind is tuple) and flat(value)) or _unspent(value, _PARTS) >= 0
+
+
+def flat(values: Iterable[Any]) -> bool:
+    """Whether these are scalars, however many."""
+    for value in values:  # noqa: SIM110  this becomes a loop in C, a generator does not
+        if not scalar(value):
+            return False
+    return True
+
+
+def scalars_and_futures(values: Iterable[Any]) -> bool:
+    """Whether there is nothing else among these."""
+    for value in values:  # noqa: SIM110  as above
+        if not (scalar(value) or is_future(value)):
+            return False
+    return True
+
+
+def _unspent(container: Any, parts: int) -> int:
+    """How many of `parts` are left after a look at each part of a container; negative if it is not plain."""
+    kind = type(container)
+    if kind is dict:
+        parts = _unspent(list(container), parts)
+        container = container.values()
+    elif kind is not list and kind is not tuple and kind is not set and kind is not frozenset:
+        return -1
+    for part in container:
+        if parts <= 0:
+            return -1
+        parts -= 1
+        if not scalar(part):
+            parts = _unspent(part, parts)
+    return parts
 
 
 # -- futures that pickle themselves ----------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from fastsched.errors import SerializationError
 from fastsched.wire.messages import Buffer, Frames
 from fastsched.wire.payload import byvalue
 from fastsched.wire.payload.culprit import culprit
-from fastsched.wire.payload.futures import SCALARS, collecting
+from fastsched.wire.payload.futures import collecting, plain
 
 __all__ = [
     "PROTOCOL",
@@ -69,9 +69,8 @@ def dumps(obj: Any, what: str = "a value", snapshot: bool = False) -> Payload:
     SerializationError
         It cannot be pickled. Names `what` and the part of it that is to blame.
     """
-    kind = type(obj)
-    if kind in SCALARS or ((kind is list or kind is tuple) and SCALARS.issuperset(map(type, obj))):
-        return Payload(plainly(obj), ())
+    if plain(obj):
+        return tuple.__new__(Payload, (plainly(obj), ()))
     futures: list[Any] = []
     with collecting(futures):
         frames = pickled(obj, what, snapshot)

@@ -14,7 +14,7 @@ import hashlib
 import weakref
 from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from fastsched.wire.messages import Buffer, Frames
 from fastsched.wire.payload.captures import Watch, captured, unchanged
@@ -26,17 +26,18 @@ __all__ = ["FunctionTable", "load_function"]
 ID_BYTES = 8
 
 
+Sent: TypeAlias = tuple[bytes, Frames, tuple[Any, ...]]  # id, pickle (empty: not in this process yet), futures
+
+
 class _Known:
     """A function that was pickled or that arrived."""
 
-    __slots__ = ("fn_id", "frames", "futures", "ref", "watches")
+    __slots__ = ("ref", "sent", "watches")
 
-    def __init__(self, ref: Any, fn_id: bytes, frames: Frames, watches: list[Watch], futures: list[Any]) -> None:
+    def __init__(self, ref: Any, sent: Sent, watches: list[Watch]) -> None:
         self.ref = ref
-        self.fn_id = fn_id
-        self.frames = frames  # empty: not pickled in this process yet
+        self.sent = sent
         self.watches = watches
-        self.futures = futures
 
 
 class FunctionTable:
@@ -58,20 +59,32 @@ class FunctionTable:
         SerializationError
             It cannot be pickled.
         """
+        fn_id, frames, futures = self.identified(fn)
+        for future in futures:
+            note_future(future)
+        return fn_id, frames
+
+    def identified(self, fn: Callable[..., Any]) -> Sent:
+        """The id of a function, its frames, and the futures that it holds.
+
+        Raises
+        ------
+        SerializationError
+            It cannot be pickled.
+        """
         known = self._known.get(id(fn))
         if known is not None and known.ref() is fn and unchanged(known.watches):
-            if not known.frames:
-                known.frames = pickled(fn, f"the function {_name(fn)}")
-            for future in known.futures:
-                note_future(future)
-            return known.fn_id, known.frames
+            if not known.sent[1]:  # it arrived, and is sent on for the first time
+                frames, futures = _pickled(fn)
+                known.sent = (known.sent[0], frames, known.sent[2] or futures)
+            return known.sent
         # the watches first: what changes while it is being pickled must be seen as a change
         watches = captured(fn) if _may_be_kept(fn) else None
-        frames = pickled(fn, f"the function {_name(fn)}")
-        fn_id = _identity(frames)
+        frames, futures = _pickled(fn)
+        sent = _identity(frames), frames, futures
         if watches is not None:
-            self._remember(fn, fn_id, frames, watches, [])
-        return fn_id, frames
+            self._remember(fn, sent, watches)
+        return sent
 
     def register(
         self, fn_id: bytes, fn: Callable[..., Any], frames: Frames = (), futures: list[Any] | None = None
@@ -91,7 +104,7 @@ class FunctionTable:
         """
         known = self._known.get(id(fn))
         if _may_be_kept(fn) and (known is None or known.ref() is not fn):
-            self._remember(fn, fn_id, frames, [], futures or [])
+            self._remember(fn, (fn_id, frames, tuple(futures or ())), [])
 
     def load(self, fn_id: bytes, frames: Frames) -> Callable[..., Any]:
         """Unpickle a function and register it; the futures that it holds are noted. Raises SerializationError."""
@@ -103,12 +116,10 @@ class FunctionTable:
             note_future(future)
         return fn
 
-    def _remember(
-        self, fn: Callable[..., Any], fn_id: bytes, frames: Frames, watches: list[Watch], futures: list[Any]
-    ) -> None:
+    def _remember(self, fn: Callable[..., Any], sent: Sent, watches: list[Watch]) -> None:
         key, entries = id(fn), self._known
         ref = weakref.ref(fn, lambda _: entries.pop(key, None))
-        entries[key] = _Known(ref, fn_id, frames, watches, futures)
+        entries[key] = _Known(ref, sent, watches)
 
 
 def load_function(frames: Frames) -> Callable[..., Any]:
@@ -120,6 +131,14 @@ def load_function(frames: Frames) -> Callable[..., Any]:
         It cannot be unpickled here.
     """
     return loads(frames, "the function")  # type: ignore[no-any-return]
+
+
+def _pickled(fn: Callable[..., Any]) -> tuple[Frames, tuple[Any, ...]]:
+    """The frames of a function, and the futures that it holds."""
+    futures: list[Any] = []
+    with collecting(futures):
+        frames = pickled(fn, f"the function {_name(fn)}")
+    return frames, tuple(futures)
 
 
 def _identity(frames: Frames) -> bytes:

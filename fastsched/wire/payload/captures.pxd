@@ -1,0 +1,3 @@
+# Types for the compiled captures.py.
+
+cpdef bint unchanged(list watches) except -1
