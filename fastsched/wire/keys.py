@@ -16,8 +16,8 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-from fastsched.wire.payload.futures import flat, scalar, scalars_and_futures
-from fastsched.wire.tokens import NotDeterministic, token
+from fastsched.wire.payload.futures import flat, plain, scalar, scalars_and_futures
+from fastsched.wire.tokens import NotDeterministic, plain_token, token
 
 __all__ = ["data_key", "function_name", "task_key", "unique_key"]
 
@@ -31,8 +31,9 @@ _FUTURES = b"\1"
 _NESTED = b"\2"
 _NAMED = b"\3"
 _PLAIN_NAMED = b"\4"
+_CONTAINERS = b"\5"
 
-_blake2b = hashlib.blake2b
+_blank = hashlib.blake2b(digest_size=HASH_BYTES)  # a copy of it comes faster than a new one
 _marshal = marshal.dumps
 
 _random: list[bytes] = []  # drawn and not used
@@ -63,17 +64,23 @@ def task_key(name: str, fn_id: bytes, args: tuple[Any, ...], kwargs: dict[str, A
             data = fn_id + _PLAIN + _marshal(args, 2)
         elif flat(kwargs.values()):
             data = fn_id + _PLAIN_NAMED + _marshal((args, sorted(kwargs.items())), 2)
+        elif plain(kwargs):
+            data = fn_id + _CONTAINERS + plain_token((args, kwargs))
         else:
             return _key_by_token(name, fn_id, args, kwargs)
     elif not kwargs and scalars_and_futures(args):
         data = fn_id + _FUTURES + _marshal([arg if scalar(arg) else (arg.key,) for arg in args], 2)
+    elif plain(args) and (not kwargs or plain(kwargs)):
+        data = fn_id + _CONTAINERS + plain_token((args, kwargs))
     else:
         return _key_by_token(name, fn_id, args, kwargs)
     return _key(name, data)
 
 
 def _key(name: str, data: bytes) -> str:
-    return f"{name}-{_blake2b(data, digest_size=HASH_BYTES).hexdigest()}"
+    hashed = _blank.copy()
+    hashed.update(data)
+    return f"{name}-{hashed.hexdigest()}"
 
 
 def _key_by_token(name: str, fn_id: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -479,6 +479,39 @@ def test_tokens_survive_a_journey(value: Any) -> None:
     assert tokens.token(payload.loads(payload.dumps(value).frames)) == tokens.token(value)
 
 
+@given(values, values)
+def test_keys_are_equal_exactly_for_equal_values(one: Any, other: Any) -> None:
+    equal = written(one) == written(other)
+    assert (key(one) == key(other)) == equal
+    assert (key(value=one) == key(value=other)) == equal
+    assert (key([1], value=one) == key([1], value=other)) == equal
+
+
+@given(values, st.randoms(use_true_random=False))
+def test_neither_sharing_nor_order_nor_a_journey_counts(value: Any, random: Any) -> None:
+    def again(part: Any) -> Any:
+        """Equal, made anew, in another order where order does not count."""
+        if isinstance(part, dict):
+            pairs = [(again(one), again(other)) for one, other in part.items()]
+            random.shuffle(pairs)
+            return dict(pairs)
+        if isinstance(part, set | frozenset):
+            return type(part)(random.sample([again(element) for element in part], len(part)))
+        if isinstance(part, list | tuple):
+            return type(part)([again(element) for element in part])
+        return part
+
+    assert key(again(value), again(value)) == key(value, value)
+    assert key(payload.loads(payload.dumps(value).frames), k=value) == key(value, k=again(value))
+
+
+def test_large_values_have_equal_keys_too() -> None:
+    """There the long way is taken."""
+    one = {str(index): [index, {index}] for index in range(1000)}
+    other = {str(index): [index, {index}] for index in reversed(range(1000))}
+    assert key(one) == key(other) != key(one | {"1": [1, {2}]})
+
+
 @given(st.lists(scalars, max_size=3).map(tuple), st.lists(scalars, max_size=3).map(tuple))
 def test_the_fast_path_tells_calls_apart(one: Any, other: Any) -> None:
     assert (key(*one) == key(*other)) == (written(one) == written(other))

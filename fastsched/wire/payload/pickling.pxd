@@ -1,5 +1,6 @@
 # Types for the compiled pickling.py.
 
+from fastsched.wire.items cimport make
 from fastsched.wire.payload.futures cimport plain
 
 cpdef tuple plainly(object obj)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from fastsched.config import Config
 from fastsched.errors import SerializationError
+from fastsched.wire.items import make
 from fastsched.wire.messages import Buffer, Frames
 from fastsched.wire.payload import byvalue
 from fastsched.wire.payload.culprit import culprit
@@ -70,7 +71,7 @@ def dumps(obj: Any, what: str = "a value", snapshot: bool = False) -> Payload:
         It cannot be pickled. Names `what` and the part of it that is to blame.
     """
     if plain(obj):
-        return tuple.__new__(Payload, (plainly(obj), ()))
+        return make(Payload, (plainly(obj), ()))
     futures: list[Any] = []
     with collecting(futures):
         frames = pickled(obj, what, snapshot)
