@@ -74,7 +74,7 @@ def _write(page: Path, run: Run) -> None:
 
 
 def _measure(options: argparse.Namespace) -> Run:
-    machine.refuse_a_debug_build()
+    machine.refuse_what_is_not_built()
     chosen = _chosen(options.only)
     runner = Runner(sys.executable, options.peer_python, options.smoke)
     others = _peers(runner) if options.peers else []

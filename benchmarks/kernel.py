@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Counts", "available", "counts", "counts_by_thread", "descendants", "resident", "together"]
+__all__ = ["Counts", "available", "command", "counts", "counts_by_thread", "descendants", "resident", "together"]
 
 SWITCHES = re.compile(r"^voluntary_ctxt_switches:\s+(\d+)$", re.MULTILINE)
 
@@ -70,6 +70,11 @@ def counts(pid: int) -> Counts:
 def together(all_counts: Iterable[Counts]) -> Counts:
     """The sum."""
     return sum(all_counts, Counts())
+
+
+def command(pid: int) -> str:
+    """The command line of a process, its words with spaces between."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
 def resident(pid: int) -> int:

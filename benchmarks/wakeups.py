@@ -2,7 +2,10 @@
 
     python benchmarks/wakeups.py                    # submit(inc, i).result()
     python benchmarks/wakeups.py --nested           # the same inside a task
+    python benchmarks/wakeups.py --4hop             # the same with the scheduler in a process of its own
+    python benchmarks/wakeups.py --rate 100         # so many a second, not one after the other
     python benchmarks/wakeups.py --strace           # system calls, too, in a second run
+    python benchmarks/wakeups.py --idle             # a cluster that has nothing to do
 
 A wake-up is a voluntary switch: the thread had nothing to do and slept until something came. It costs some ten
 microseconds, so a scheduler is as fast as its wake-ups are few. They are counted by the kernel, in
@@ -21,36 +24,32 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
 
+from benchmarks import kernel
 from benchmarks.comparing.tables import duration
-from benchmarks.workloads import flat, nested
+from benchmarks.workloads import clusters, flat, nested
 from benchmarks.workloads.measuring import each
 from benchmarks.workloads.tasks import inc
-from fastsched import Client
 
-__all__ = ["main"]
+__all__ = ["Process", "Threads", "Trips", "idle", "main", "trips_of", "used_for", "watch"]
 
 NEVER = 0.02  # per trip: what happens less often is not worth a line
+IDLE_SECONDS = 3.0
+SETTLE_SECONDS = 0.5  # from the last task to a cluster that has nothing to do
+PAUSE = kernel.Counts(1, 0)  # what the pause before a trip adds to the thread that makes it
 
-
-@dataclass(frozen=True)
-class Counts:
-    """What the kernel has counted for a thread so far."""
-
-    wakeups: int
-    nanoseconds: int
-
-    def since(self, before: Counts) -> Counts:
-        """What was added."""
-        return Counts(self.wakeups - before.wakeups, self.nanoseconds - before.nanoseconds)
+Trips = Callable[[int], list[float]]  # makes so many, and gives their times
+Threads = dict[int, kernel.Counts]  # of a process, by their ids
 
 
 @dataclass(frozen=True)
@@ -67,38 +66,111 @@ class Process:
         return cls(pid, names | {pid: "MainThread"})  # after a fork, Python remembers the parent's id
 
 
-def counts(pid: int) -> dict[int, Counts]:
-    """Of all threads of a process, by their ids."""
-    found = {}
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        switches = re.search(r"^voluntary_ctxt_switches:\s+(\d+)$", (thread / "status").read_text(), re.MULTILINE)
-        assert switches is not None
-        found[int(thread.name)] = Counts(int(switches[1]), int((thread / "schedstat").read_text().split()[0]))
-    return found
+# -- round trips ------------------------------------------------------------------------------------------------------
 
 
-def count_wakeups(processes: Mapping[str, Process], trips: int, run: Callable[[int], list[float]]) -> None:
+@contextmanager
+def watch(subject: str = "fastsched") -> Iterator[tuple[Any, dict[str, Process]]]:
+    """A client of a new cluster with one worker, warm, and the processes that take part in a trip."""
+    with clusters.open_client(subject, 1) as client:
+        flat.warm_up(client)
+        client.submit(nested.submit_and_wait, -100, 50).result()
+        (worker,) = client.run(Process.this).values()
+        processes = {"client": Process.this(), "worker": worker}
+        if subject == "four-hops":
+            (pid,) = (
+                pid for pid in kernel.descendants(os.getpid()) if "fastsched.cli.scheduler" in kernel.command(pid)
+            )
+            processes["scheduler"] = Process(pid, {pid: "MainThread"})
+        yield client, processes
+
+
+def trips_of(client: Any, inside: bool, rate: float | None) -> Trips:
+    """One after the other, or `rate` of them a second; from the client, or inside a task."""
+
+    def trip(i: int) -> None:
+        client.submit(inc, i).result()
+
+    if inside:
+        return lambda n: client.submit(nested.submit_and_wait, 0, n, pure=False).result()
+    if rate is None:
+        return lambda n: each(trip, range(n))
+    pause = 1 / rate
+
+    def paused(n: int) -> list[float]:
+        times = []
+        for i in range(n):
+            time.sleep(pause)
+            times += each(trip, (i,))
+        return times
+
+    return paused
+
+
+def used_for(processes: Mapping[str, Process], run: Trips, trips: int) -> tuple[list[float], dict[str, Threads]]:
+    """Run the trips; their times, and what each thread of each process was counted meanwhile."""
+    before = {name: kernel.counts_by_thread(process.pid) for name, process in processes.items()}
+    times = run(trips)
+    used = {}
+    for name, process in processes.items():
+        after = kernel.counts_by_thread(process.pid)
+        used[name] = {thread: now - before[name].get(thread, kernel.Counts()) for thread, now in after.items()}
+    return sorted(times), used
+
+
+def print_wakeups(processes: Mapping[str, Process], trips: int, run: Trips, paused: bool) -> None:
     """Run the trips, and print what each thread did for one of them."""
-    before = {name: counts(process.pid) for name, process in processes.items()}
-    times = sorted(run(trips))
+    times, used = used_for(processes, run, trips)
+    if paused:
+        me = threading.get_native_id()
+        used["client"][me] -= kernel.Counts(trips * PAUSE.wakeups, 0)
     p50, p99 = times[trips // 2], times[trips * 99 // 100]
     print(f"{trips:,} round trips: median {duration(p50)}, p99 {duration(p99)}. For each of them:")
     print(f"{'process':10} {'thread':20} {'wake-ups':>9} {'on a core':>10}")
-    total = Counts(0, 0)
-    for name, process in processes.items():
-        for thread, now in counts(process.pid).items():
-            new = now.since(before[name].get(thread, Counts(0, 0)))
-            total = total.since(Counts(-new.wakeups, -new.nanoseconds))
-            if new.wakeups > NEVER * trips:
-                print(_line(name, process.threads.get(thread, "started since"), new, trips))
+    for name, threads in used.items():
+        for thread, counts in threads.items():
+            if counts.wakeups > NEVER * trips:
+                print(_line(name, processes[name].threads.get(thread, "started since"), counts, trips))
+    total = kernel.together(counts for threads in used.values() for counts in threads.values())
     print(_line("together", "", total, trips))
 
 
-def _line(process: str, thread: str, new: Counts, trips: int) -> str:
-    return f"{process:10} {thread:20} {new.wakeups / trips:9.2f} {duration(new.nanoseconds / trips * 1e-9):>10}"
+def _line(process: str, thread: str, counts: kernel.Counts, trips: int) -> str:
+    return f"{process:10} {thread:20} {counts.wakeups / trips:9.2f} {duration(counts.seconds / trips):>10}"
 
 
-def count_calls(processes: Mapping[str, Process], trips: int, run: Callable[[int], list[float]]) -> None:
+# -- nothing to do ----------------------------------------------------------------------------------------------------
+
+
+def idle(subject: str = "fastsched", seconds: float = IDLE_SECONDS) -> dict[str, kernel.Counts]:
+    """A cluster with two workers that has nothing to do: what each of its processes is counted in a second."""
+    with clusters.open_client(subject, 2) as client:
+        flat.warm_up(client)
+        time.sleep(SETTLE_SECONDS)
+        pids = [os.getpid(), *kernel.descendants(os.getpid())]
+        before = {pid: kernel.counts(pid) for pid in pids}
+        time.sleep(seconds)
+        used = {pid: kernel.counts(pid) - before[pid] for pid in pids}
+    used[os.getpid()] -= PAUSE  # ours
+    return {
+        f"{'client' if pid == os.getpid() else 'child'} {pid}": kernel.Counts(
+            round(counts.wakeups / seconds), round(counts.nanoseconds / seconds)
+        )
+        for pid, counts in used.items()
+    }
+
+
+def print_idle(subject: str) -> None:
+    """Wake-ups and time on a core of each process, per second."""
+    print(f"{'process':20} {'wake-ups':>9} {'on a core':>10}   per second")
+    for name, counts in idle(subject).items():
+        print(f"{name:20} {counts.wakeups:9} {duration(counts.seconds):>10}")
+
+
+# -- system calls -----------------------------------------------------------------------------------------------------
+
+
+def print_calls(processes: Mapping[str, Process], trips: int, run: Trips) -> None:
     """Run the trips under strace, and print the most frequent system calls. Traced threads wake up more often."""
     tables = dict.fromkeys(processes, "")
     with ExitStack() as stack:
@@ -131,27 +203,27 @@ def _traced(pid: int, give: Callable[[str], None]) -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nested", action="store_true", help="round trips inside a task, not from the client")
+    parser.add_argument("--4hop", dest="apart", action="store_true", help="the scheduler in a process of its own")
+    parser.add_argument("--rate", type=float, metavar="N", help="round trips per second (default: one after the other)")
     parser.add_argument("--strace", action="store_true", help="count system calls")
+    parser.add_argument("--idle", action="store_true", help="no round trips: a cluster that has nothing to do")
     parser.add_argument("--trips", type=int, default=2000, help="how many (default: 2000)")
     options = parser.parse_args()
-    if not Path("/proc/self/schedstat").exists():
+    if options.nested and options.rate:
+        parser.error("--rate is for round trips from the client")
+    if not kernel.available():
         sys.exit("wakeups: this system has no /proc/self/schedstat")
     if options.strace and not shutil.which("strace"):
         sys.exit("wakeups: strace is not installed")
-    with Client(n_workers=1, threads_per_worker=1) as client:
-        flat.warm_up(client)
-        client.submit(nested.submit_and_wait, -100, 50).result()
-
-        def trips(n: int) -> list[float]:
-            if options.nested:
-                return client.submit(nested.submit_and_wait, 0, n).result()
-            return each(lambda i: client.submit(inc, i).result(), range(n))
-
-        (worker,) = client.run(Process.this).values()
-        processes = {"client": Process.this(), "worker": worker}
-        count_wakeups(processes, options.trips, trips)
+    subject = "four-hops" if options.apart else "fastsched"
+    if options.idle:
+        print_idle(subject)
+        return
+    with watch(subject) as (client, processes):
+        run = trips_of(client, options.nested, options.rate)
+        print_wakeups(processes, options.trips, run, paused=options.rate is not None)
         if options.strace:
-            count_calls(processes, options.trips, trips)
+            print_calls(processes, options.trips, run)
 
 
 if __name__ == "__main__":

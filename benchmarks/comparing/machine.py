@@ -9,14 +9,18 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import fastsched
 from benchmarks.comparing.rounds import ROOT
+from benchmarks.comparing.run import Conditions
 from fastsched import _core
+from fastsched._compiled import interpreted, stale
 
-__all__ = ["WrongBuildError", "describe", "load", "now", "refuse_a_debug_build"]
+__all__ = ["WrongBuildError", "about", "describe", "load", "now", "refuse_what_is_not_built"]
 
 PACKAGES = ("numpy", "uvloop", "msgpack", "cloudpickle", "cython")
+QUIET = 0.25  # load per core below which we call a machine quiet
 PEERS = ("distributed", "frisky", "loky", "ray")
 
 
@@ -24,13 +28,21 @@ class WrongBuildError(Exception):
     """The compiled core is not the one whose speed is worth knowing."""
 
 
-def refuse_a_debug_build() -> None:
-    """Raises WrongBuildError if the core was built with bounds checks and assertions."""
+def refuse_what_is_not_built() -> None:
+    """Raises WrongBuildError if what runs is not what users run.
+
+    That is: the core was built with bounds checks and assertions, or modules that are compiled run as Python, or their
+    builds are older than their sources.
+    """
+    build = "Build a release: .venv/bin/python setup.py build_ext --inplace"
     if _core.build()["debug"]:
         raise WrongBuildError(
             f"the compiled core {_core.__file__} is a debug build: it checks every access, so its figures say nothing. "
-            "Build a release: .venv/bin/python setup.py build_ext --inplace --force"
+            f"{build} --force"
         )
+    for names, what in ((interpreted(), "run as Python"), (stale(), "are older than their sources")):
+        if names:
+            raise WrongBuildError(f"these modules {what}: {', '.join(names)}. {build}")
 
 
 def describe(peer_python: str) -> dict[str, object]:
@@ -57,6 +69,22 @@ def load() -> list[float]:
 def now() -> str:
     """Date and time, to the minute."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def about(machine: dict[str, Any], conditions: Conditions, repeated: str) -> list[str]:
+    """Lines that say on what a run was made, and how; `repeated` says how often."""
+    packages = ", ".join(f"{name} {version}" for name, version in {**machine["packages"], **machine["peers"]}.items())
+    limit = QUIET * machine["cores"]
+    quiet = "quiet" if conditions.load_before[0] <= limit else "NOT quiet: other work ran on it"
+    smoke = ["a smoke run: tiny workloads, the figures say nothing"] if conditions.smoke else []
+    return [
+        *smoke,
+        f"fastsched {machine['fastsched']} ({machine['commit']}), Python {machine['python']}, {packages}",
+        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}",
+        f"{conditions.begun} to {conditions.ended}, {repeated}",
+        f"load average {conditions.load_before[0]:g} before, {conditions.load_after[0]:g} after "
+        f"(the benchmarks' own work included): {quiet}",
+    ]
 
 
 def _processor() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.comparing.figures import Cost, Figures, figures_of
+from benchmarks.comparing.machine import about
 from benchmarks.comparing.run import Run
 from benchmarks.workloads.catalogue import OURS, SUBJECTS, Unit, Workload, workload
 
@@ -23,7 +24,6 @@ __all__ = [
 
 HEAD = ("workload", "processes", OURS, "p99", "required", "goal", "yardstick", "its cost", "ratio", "goal")
 MARK = "table"  # of the place in a page for this table
-QUIET = 0.25  # load per core below which we call a machine quiet
 
 Row = Sequence[str]
 
@@ -39,6 +39,10 @@ def as_markdown(run: Run) -> str:
     return "\n".join(
         [*(line + "\\" for line in _about(run)[:-1]), _about(run)[-1], "", *table, "", *_list(_notes(run))]
     )
+
+
+def _about(run: Run) -> list[str]:
+    return about(run.machine, run.conditions, f"{run.conditions.pairs} pairs of fresh processes each")
 
 
 def aligned(rows: Sequence[Row]) -> list[str]:
@@ -62,25 +66,6 @@ def replace_between_marks(path: Path, mark: str, text: str) -> None:
     if not begin or not end:
         raise ValueError(f"{path} has no lines {begin_mark!r} and {end_mark!r} to put it between")
     path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
-
-
-# -- what was measured, on what ---------------------------------------------------------------------------------------
-
-
-def _about(run: Run) -> list[str]:
-    machine, conditions = run.machine, run.conditions
-    packages = ", ".join(f"{name} {version}" for name, version in {**machine["packages"], **machine["peers"]}.items())
-    limit = QUIET * machine["cores"]
-    quiet = "quiet" if conditions.load_before[0] <= limit else "NOT quiet: other work ran on it"
-    smoke = ["a smoke run: tiny workloads, the figures say nothing"] if conditions.smoke else []
-    return [
-        *smoke,
-        f"fastsched {machine['fastsched']} ({machine['commit']}), Python {machine['python']}, {packages}",
-        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}",
-        f"{conditions.begun} to {conditions.ended}, {conditions.pairs} pairs of fresh processes each",
-        f"load average {conditions.load_before[0]:g} before, {conditions.load_after[0]:g} after "
-        f"(the benchmarks' own work included): {quiet}",
-    ]
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------

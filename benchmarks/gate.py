@@ -1,0 +1,149 @@
+"""The gate: does a task still cost what it cost? For CI, so it looks only at what is stable there.
+
+    python benchmarks/gate.py                  # fails if a bound is exceeded, or the build is not the right one
+    python benchmarks/gate.py --no-count       # without valgrind, even if it is installed
+
+Never a time. Instructions per task, counted by valgrind, are the same in every run; without valgrind, time on the
+processor divided by that of a fixed loop of Python in the same run. Beside them wake-ups, which the kernel counts. The
+table below is the only place with numbers. A change that makes something cheaper takes its bound down with it: run
+this, and put the new figure and a third more into the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
+
+from benchmarks import kernel, wakeups
+from benchmarks.comparing import machine
+from benchmarks.comparing.tables import aligned
+from benchmarks.gating import measures
+
+__all__ = ["BOUNDS", "Bound", "main", "verdicts"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What something was, and what it must not exceed."""
+
+    measured: float
+    limit: float
+
+
+INSTRUCTIONS = "instructions per task"
+RATIO = "times a fixed loop"
+WAKEUPS = "wake-ups"
+
+# Measured at 6d74138 with Python 3.11 and gcc 12 (instructions), and on a busy machine of two cores (the others).
+BOUNDS: dict[str, dict[str, Bound]] = {
+    INSTRUCTIONS: {
+        "core": Bound(2_190, 2_900),
+        "core, one by one": Bound(6_510, 8_700),
+        "scheduler": Bound(68_200, 91_000),
+        "scheduler, all wanted": Bound(67_600, 90_000),
+        "scheduler, one by one": Bound(149_000, 199_000),
+        "wire": Bound(25_300, 34_000),
+        "wire, one by one": Bound(70_400, 94_000),
+        "call": Bound(31_800, 42_000),
+    },
+    RATIO: {
+        "core": Bound(0.12, 0.3),
+        "core, one by one": Bound(0.30, 0.7),
+        "scheduler": Bound(4.3, 9.0),
+        "scheduler, all wanted": Bound(4.8, 10.0),
+        "scheduler, one by one": Bound(11.0, 23.0),
+        "wire": Bound(1.3, 3.0),
+        "wire, one by one": Bound(4.8, 10.0),
+        "call": Bound(2.5, 5.0),
+    },
+    WAKEUPS: {
+        "a round trip": Bound(6.0, 7.5),
+        "a round trip, scheduler apart": Bound(8.6, 11.0),
+        "idle, a second": Bound(0.0, 10.0),
+    },
+}
+
+TRIPS = 500
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of the outcome."""
+
+    what: str
+    unit: str
+    value: float
+    bound: Bound
+
+    @property
+    def held(self) -> bool:
+        """Whether it is within its bound."""
+        return self.value <= self.bound.limit
+
+
+def verdicts(unit: str, values: Mapping[str, float]) -> Iterator[Verdict]:
+    """Hold each value against its bound; a bound that nothing was measured for is a mistake of ours (KeyError)."""
+    for what, bound in BOUNDS[unit].items():
+        yield Verdict(what, unit, values[what], bound)
+
+
+def wakeup_counts() -> dict[str, float]:
+    """Wake-ups of a round trip, and of a second in which nothing happens."""
+    return {
+        "a round trip": _wakeups_of_a_trip("fastsched"),
+        "a round trip, scheduler apart": _wakeups_of_a_trip("four-hops"),
+        "idle, a second": sum(counts.wakeups for counts in wakeups.idle().values()),
+    }
+
+
+def _wakeups_of_a_trip(subject: str) -> float:
+    with wakeups.watch(subject) as (client, processes):
+        _, used = wakeups.used_for(processes, wakeups.trips_of(client, inside=False, rate=None), TRIPS)
+    return kernel.together(counts for threads in used.values() for counts in threads.values()).wakeups / TRIPS
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--no-count", action="store_true", help="do not count instructions")
+    options = parser.parse_args(arguments)
+    try:
+        machine.refuse_what_is_not_built()
+    except machine.WrongBuildError as error:
+        sys.exit(f"gate: {error}")
+    counting = measures.can_count() and not options.no_count
+    found = list(verdicts(INSTRUCTIONS, measures.instructions()) if counting else verdicts(RATIO, measures.ratios()))
+    if kernel.available():
+        found += verdicts(WAKEUPS, wakeup_counts())
+    print("\n".join(_table(found)))
+    exceeded = [verdict.what for verdict in found if not verdict.held]
+    if exceeded:
+        sys.exit(f"gate: these cost more than they may: {'; '.join(exceeded)}")
+
+
+def _table(found: Sequence[Verdict]) -> list[str]:
+    head = ("what", "unit", "now", "measured", "bound", "")
+    rows = [
+        (
+            v.what,
+            v.unit,
+            _short(v.value),
+            _short(v.bound.measured),
+            f"≤ {_short(v.bound.limit)}",
+            "" if v.held else "EXCEEDED",
+        )
+        for v in found
+    ]
+    return aligned([head, *rows])
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    main()
