@@ -20,16 +20,15 @@ PANEL_TOP, PANEL_BOTTOM = 44, 196
 LEFT, GAP = 48, 26
 PAD = 14  # between the frame of a panel and its first and last point
 
-STYLE = """
-text { font: 12px system-ui, sans-serif; fill: #444 }
-.title { font-weight: 600; fill: #222 }
-.grid { stroke: #ddd; stroke-width: 1 }
-.line { stroke: #2a6fbb; stroke-width: 2; fill: none }
-.median { fill: #2a6fbb }
-.round { stroke: #2a6fbb; stroke-width: 1.5; opacity: .45 }
+# Attributes on the elements, which every renderer understands; the style sheet only adds what is darker.
+TEXT = 'font-family="system-ui, sans-serif" font-size="12" fill="#444"'
+GRID = 'stroke="#ddd" stroke-width="1"'
+LINE = 'stroke="#2a6fbb" stroke-width="2" fill="none"'
+ROUND = 'stroke="#2a6fbb" stroke-width="1.5" stroke-opacity="0.45"'
+MEDIAN = 'fill="#2a6fbb"'
+DARK = """
 @media (prefers-color-scheme: dark) {
-  text { fill: #bbb } .title { fill: #eee } .grid { stroke: #444 }
-  .line, .round { stroke: #6fb1f5 } .median { fill: #6fb1f5 }
+  text { fill: #bbb } .grid { stroke: #444 } .line, .round { stroke: #6fb1f5 } .median { fill: #6fb1f5 }
 }
 """
 
@@ -41,8 +40,8 @@ def as_svg(growth: Growth) -> str:
     top = _round_up(max((1e6 * _cost(r) for _, points in panels for point in points for r in point.rounds), default=1))
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
-        f"<style>{STYLE}</style>",
-        _text(LEFT, 16, "scheduler on a core, µs per task (fan-in: per input)", "title"),
+        f"<style>{DARK}</style>",
+        _text(LEFT, 16, "scheduler on a core, µs per task (the last panel: per input)"),
         *(_text(LEFT - 8, _y(value, top) + 4, f"{value:g}", anchor="end") for value in _ticks(top)),
     ]
     for number, (series, points) in enumerate(panels):
@@ -53,7 +52,7 @@ def as_svg(growth: Growth) -> str:
 def _panel(series: Series, points: Sequence[Point], left: float, width: float, top: float) -> Iterator[str]:
     for value in _ticks(top):
         y = _y(value, top)
-        yield f'<line class="grid" x1="{left:.1f}" y1="{y:.1f}" x2="{left + width:.1f}" y2="{y:.1f}"/>'
+        yield f'<line class="grid" {GRID} x1="{left:.1f}" y1="{y:.1f}" x2="{left + width:.1f}" y2="{y:.1f}"/>'
     low, high = math.log10(points[0].size), math.log10(points[-1].size)
     places = []
     for point in points:
@@ -62,10 +61,10 @@ def _panel(series: Series, points: Sequence[Point], left: float, width: float, t
         places.append((x, _y(1e6 * point.median(_figure()), top)))
         for figures in point.rounds:
             y = _y(1e6 * _cost(figures), top)
-            yield f'<line class="round" x1="{x - 5:.1f}" y1="{y:.1f}" x2="{x + 5:.1f}" y2="{y:.1f}"/>'
+            yield f'<line class="round" {ROUND} x1="{x - 5:.1f}" y1="{y:.1f}" x2="{x + 5:.1f}" y2="{y:.1f}"/>'
         yield _text(x, PANEL_BOTTOM + 18, _short(point.size), anchor="middle")
-    yield f'<polyline class="line" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}"/>'
-    yield from (f'<circle class="median" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in places)
+    yield f'<polyline class="line" {LINE} points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}"/>'
+    yield from (f'<circle class="median" {MEDIAN} cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in places)
     yield _text(left + width / 2, PANEL_BOTTOM + 38, series.title, anchor="middle")
 
 
@@ -77,9 +76,8 @@ def _cost(figures: dict[str, float]) -> float:
     return figures[_figure()]
 
 
-def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
-    name = f' class="{kind}"' if kind else ""
-    return f'<text{name} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
+    return f'<text {TEXT} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _y(value: float, top: float) -> float:
@@ -87,9 +85,9 @@ def _y(value: float, top: float) -> float:
 
 
 def _round_up(value: float) -> float:
-    """The next of 1, 2, 4, 5 times a power of ten, so that four steps have short names."""
+    """The next value that four steps divide into short numbers."""
     power: float = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= value)
+    return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if step * power >= value)
 
 
 def _ticks(top: float) -> list[float]:
