@@ -10,7 +10,7 @@ from benchmarks.comparing.rounds import Failure, Round
 from benchmarks.workloads.catalogue import Workload
 from benchmarks.workloads.measuring import Sample
 
-__all__ = ["Cost", "Figures", "Ratio", "cost_of", "figures_of"]
+__all__ = ["Cost", "Figures", "Ratio", "cost_of", "figures_of", "quantile"]
 
 ENOUGH = 100  # times in a sample, for a 99th percentile
 
@@ -88,7 +88,7 @@ def cost_of(samples: Sequence[Sample], by_mean: bool = False) -> Cost:
 
 
 def _ratio(ratios: Sequence[float]) -> Ratio:
-    return Ratio(_quantile(ratios, 0.5), _quantile(ratios, 0.25), _quantile(ratios, 0.75))
+    return Ratio(quantile(ratios, 0.5), quantile(ratios, 0.25), quantile(ratios, 0.75))
 
 
 def _taken(sample: Sample | Failure) -> Sample:
@@ -101,15 +101,15 @@ def _typical(sample: Sample, by_mean: bool) -> float:
 
 
 def _tail(sample: Sample) -> float:
-    return _quantile(sample.times, 0.99)
+    return quantile(sample.times, 0.99)
 
 
-def _quantile(values: Sequence[float], share: float) -> float:
+def quantile(values: Sequence[float], share: float) -> float:
     """Interpolated between neighbours, as `numpy.quantile` does.
 
     Examples
     --------
-    >>> _quantile([1.0, 2.0, 4.0], 0.75)
+    >>> quantile([1.0, 2.0, 4.0], 0.75)
     3.0
     """
     ordered = sorted(values)

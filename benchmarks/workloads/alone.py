@@ -32,11 +32,17 @@ def measure(subject: str, workload: str, size: int, placing: Placing) -> Sample:
 
 def core(n: int) -> Sample:
     """Submit, assign, finish and release the graph merge-n in batches; time per task."""
+    larger = batches(10 * n, BATCH_ROUNDS // 10)
+    one_by_one = sorted(each(one_task(core_with(1)), range(SINGLES)))
+    details = {"ten times as many tasks": sorted(larger)[len(larger) // 2], "one at a time": one_by_one[SINGLES // 2]}
+    return Sample(batches(n, BATCH_ROUNDS), details)
+
+
+def batches(n: int, rounds: int) -> list[float]:
+    """The life of merge-n, so many times; time per task."""
     machine, graph, sizes = core_with(WORKERS), merge_graph(n), np.ones(n, np.int64)
     run_merge(machine, graph, sizes)
-    times = each(lambda _: run_merge(machine, graph, sizes), range(BATCH_ROUNDS))
-    one_by_one = sorted(each(one_task(core_with(1)), range(SINGLES)))
-    return Sample([time / (n + 1) for time in times], {"one at a time": one_by_one[SINGLES // 2]})
+    return [time / (n + 1) for time in each(lambda _: run_merge(machine, graph, sizes), range(rounds))]
 
 
 def one_task(machine: SchedulerCore) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-__all__ = ["SYSTEM", "add", "add_all", "inc", "times_ten", "work"]
+__all__ = ["SYSTEM", "add", "add_all", "inc", "now", "times_ten", "work"]
 
 SYSTEM = "BENCHMARK_SYSTEM"  # environment variable: the package whose `worker_client` nested tasks use
 
@@ -23,6 +23,11 @@ def add(x: int, y: int) -> int:
 
 def add_all(numbers: list[int]) -> int:
     return sum(numbers)
+
+
+def now(_: int) -> float:
+    """When it was called, by the clock that all processes of a machine share."""
+    return perf_counter()
 
 
 def work(seconds: float) -> int:
