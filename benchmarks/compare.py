@@ -78,9 +78,8 @@ def _measure(options: argparse.Namespace) -> Run:
     chosen = _chosen(options.only)
     runner = Runner(sys.executable, options.peer_python, options.smoke)
     others = _peers(runner) if options.peers else []
-    run = Run(
-        Conditions(machine.now(), machine.load(), options.pairs, options.smoke), machine.describe(options.peer_python)
-    )
+    watch = machine.Watch()
+    run = Run(Conditions(options.pairs, options.smoke), machine.describe(options.peer_python))
     for entry in chosen:
         for pinned in _variants(entry, options.free_only):
             result = Result(entry.name, pinned)
@@ -88,7 +87,7 @@ def _measure(options: argparse.Namespace) -> Run:
             result.rounds.extend(
                 take_rounds(runner.take, entry, subjects_of(entry, others), pinned, options.pairs, say=_say)
             )
-    run.conditions.ended, run.conditions.load_after = machine.now(), machine.load()
+    watch.close(run.conditions)
     run.save(options.json)
     _say(f"all samples are in {options.json}")
     return Run.read(options.json)  # what is shown is what was saved, with its rounding

@@ -69,7 +69,8 @@ def _measure(options: argparse.Namespace) -> Growth:
     if not kernel.available():
         raise OSError("this system has no /proc/self/schedstat, from which time on a core is read")
     chosen = SERIES if options.only is None else [series_of(name.strip()) for name in options.only.split(",")]
-    conditions = Conditions(machine.now(), machine.load(), options.rounds, options.smoke)
+    watch = machine.Watch()
+    conditions = Conditions(options.rounds, options.smoke)
     growth = Growth(conditions, machine.describe(sys.executable))
     points = {(series.name, size): Point(series.name, size) for series in chosen for size in _sizes(series, options)}
     growth.points.extend(points.values())
@@ -77,7 +78,7 @@ def _measure(options: argparse.Namespace) -> Growth:
         for (name, size), point in points.items():
             print(f"round {number + 1} of {options.rounds}: {size:,} {series_of(name).title}", file=sys.stderr)
             point.rounds.append(_figures(name, size, options.smoke))
-    conditions.ended, conditions.load_after = machine.now(), machine.load()
+    watch.close(conditions)
     growth.save(options.json)
     print(f"all figures are in {options.json}", file=sys.stderr)
     return Growth.read(options.json)

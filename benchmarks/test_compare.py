@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks import compare
-from benchmarks.comparing import peers, rounds
+from benchmarks.comparing import machine, peers, rounds
 from benchmarks.comparing.figures import figures_of
 from benchmarks.comparing.rounds import Failure, Round, Runner, Take, subjects_of, take_rounds
 from benchmarks.comparing.run import Conditions, Result, Run
@@ -166,10 +167,10 @@ def test_every_workload_is_explained_in_the_documentation() -> None:
 # -- a run, saved and shown --------------------------------------------------------------------------------------------
 
 
-def run_of(*results: Result, load: float = 0.1) -> Run:
+def run_of(*results: Result, others: float | None = 0.0) -> Run:
     about = {"fastsched": "1.0", "commit": "abc", "python": "3.11", "packages": {"numpy": "2.0"}, "peers": {}}
     return Run(
-        Conditions("now", [load, 0, 0], pairs=2, ended="later", load_after=[1.0, 1.0, 1.0]),
+        Conditions(2, load_before=[0.1, 0, 0], load_after=[1.0, 1.0, 1.0], others=others),
         {**about, "processor": "Z80", "cores": 2, "system": "CP/M"},
         list(results),
     )
@@ -205,9 +206,27 @@ def test_peers_stand_side_by_side_with_what_they_lack() -> None:
     assert peers.compared(run) and not peers.compared(run_of(Result("core", False, [pair(1.0, 1.0)])))
 
 
-@pytest.mark.parametrize(("load", "said"), [(0.1, "quiet"), (4.0, "NOT quiet")])
-def test_a_table_says_whether_the_machine_was_quiet(load: float, said: str) -> None:
-    assert f"included): {said}" in as_text(run_of(load=load))
+@pytest.mark.parametrize(
+    ("others", "said"), [(0.05, "0.05 of 2 cores: quiet"), (0.5, "0.50 of 2 cores: NOT quiet"), (None, "not known")]
+)
+def test_a_table_says_whether_the_machine_was_quiet(others: float | None, said: str) -> None:
+    assert said in as_text(run_of(others=others))
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="this system has no /proc/stat")
+def test_what_our_children_did_is_not_the_work_of_others() -> None:
+    def others(work: list[str], ours: bool) -> float:
+        watch, conditions = machine.Watch(), Conditions(1)
+        process = subprocess.Popen(work, start_new_session=True)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is nobody's child for `times` yet
+        if ours:
+            process.wait()
+        watch.close(conditions)
+        process.wait()
+        return conditions.others or 0.0
+
+    burn = [sys.executable, "-c", "import time\nwhile time.process_time() < 0.5: pass"]
+    assert others(burn, ours=False) - others(burn, ours=True) > 0.3
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(1.23456e-6, "1.23 µs"), (0.0482, "48.2 ms"), (1234.0, "1,234 s")])

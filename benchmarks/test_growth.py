@@ -24,7 +24,7 @@ def of_clients(*costs: list[float]) -> Growth:
     """One, ten, a hundred clients, with the costs of each round."""
     about = {"fastsched": "1.0", "commit": "abc", "python": "3.11", "packages": {}, "peers": {}}
     machine = {**about, "processor": "Z80", "cores": 2, "system": "CP/M"}
-    conditions = Conditions("now", [0.1, 0, 0], 2, ended="later", load_after=[0.1, 0, 0])
+    conditions = Conditions(2, load_before=[0.1, 0, 0], load_after=[0.1, 0, 0])
     sizes = (10**power for power in range(len(costs)))
     rounds = [[dict.fromkeys(FIGURES, cost) for cost in its] for its in costs]
     return Growth(conditions, machine, [Point("clients", *point) for point in zip(sizes, rounds, strict=True)])

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ from benchmarks.comparing.run import Conditions
 from fastsched import _core
 from fastsched._compiled import interpreted, stale
 
-__all__ = ["WrongBuildError", "about", "describe", "load", "now", "refuse_what_is_not_built"]
+__all__ = ["Watch", "WrongBuildError", "about", "describe", "now", "refuse_what_is_not_built"]
 
 PACKAGES = ("numpy", "uvloop", "msgpack", "cloudpickle", "cython")
-QUIET = 0.25  # load per core below which we call a machine quiet
+QUIET = 0.05  # share of the cores that others may take where we call a machine quiet
 PEERS = ("distributed", "frisky", "loky", "ray")
 
 
@@ -74,17 +75,55 @@ def now() -> str:
 def about(machine: dict[str, Any], conditions: Conditions, repeated: str) -> list[str]:
     """Lines that say on what a run was made, and how; `repeated` says how often."""
     packages = ", ".join(f"{name} {version}" for name, version in {**machine["packages"], **machine["peers"]}.items())
-    limit = QUIET * machine["cores"]
-    quiet = "quiet" if conditions.load_before[0] <= limit else "NOT quiet: other work ran on it"
     smoke = ["a smoke run: tiny workloads, the figures say nothing"] if conditions.smoke else []
     return [
         *smoke,
         f"fastsched {machine['fastsched']} ({machine['commit']}), Python {machine['python']}, {packages}",
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}",
         f"{conditions.begun} to {conditions.ended}, {repeated}",
-        f"load average {conditions.load_before[0]:g} before, {conditions.load_after[0]:g} after "
-        f"(the benchmarks' own work included): {quiet}",
+        _quietness(conditions, machine["cores"]),
     ]
+
+
+def _quietness(conditions: Conditions, cores: int) -> str:
+    load = f"load average {conditions.load_before[0]:g} before, {conditions.load_after[0]:g} after"
+    if conditions.others is None:
+        return f"{load} (the benchmarks' own work included); what others did meanwhile is not known here"
+    quiet = "quiet" if conditions.others <= QUIET * cores else "NOT quiet: other work ran on it"
+    return f"{load}; meanwhile other programs took {conditions.others:.2f} of {cores} cores: {quiet}"
+
+
+class Watch:
+    """How busy the machine is with other programs, from the making of this to a look at it."""
+
+    def __init__(self) -> None:
+        self.began = now()
+        self.load_before = load()
+        self._foreign = _foreign_work()
+        self._start = time.perf_counter()
+
+    def close(self, conditions: Conditions) -> None:
+        """Note when it was, and how busy."""
+        conditions.begun, conditions.ended = self.began, now()
+        conditions.load_before, conditions.load_after = self.load_before, load()
+        foreign = _foreign_work()
+        if foreign is not None and self._foreign is not None:
+            conditions.others = round((foreign - self._foreign) / (time.perf_counter() - self._start), 3)
+
+
+def _foreign_work() -> float | None:
+    """Seconds that all cores have spent on others so far: not on us, nor on our children that have ended.
+
+    What other virtual machines took from us is theirs, too. Of a child's children only those count as ours that it
+    waited for; so this is rather too high.
+    """
+    try:
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    except OSError:
+        return None
+    user, nice, system, _, _, interrupts, soft_interrupts, stolen = map(int, fields[1:9])
+    busy = (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
+    return busy - sum(os.times()[:4])
 
 
 def _processor() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.comparing.figures import Figures, figures_of
 from benchmarks.comparing.run import Run
-from benchmarks.comparing.tables import Row, aligned, costs_of, markdown_rows, number
+from benchmarks.comparing.tables import Row, aligned, conditions, costs_of, markdown_rows, number
 from benchmarks.workloads.catalogue import OURS, PEERS, SUBJECTS, Workload, lacking, workload
 
 __all__ = ["MARK", "as_markdown", "as_text", "compared"]
@@ -30,7 +30,7 @@ def as_text(run: Run) -> str:
 
 def as_markdown(run: Run) -> str:
     """For the documentation."""
-    return "\n".join([*markdown_rows([_head(), *_rows(run)]), "", LEGEND])
+    return "\n".join([conditions(run), "", *markdown_rows([_head(), *_rows(run)]), "", LEGEND])
 
 
 def _head() -> Row:

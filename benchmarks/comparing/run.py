@@ -23,22 +23,25 @@ class Conditions:
 
     Attributes
     ----------
-    begun, ended : str
-        Date and time.
-    load_before, load_after : list of float
-        The system's load averages.
     pairs : int
         Rounds per workload and variant.
     smoke : bool
         Whether everything was made small: then only that it works is of interest.
+    begun, ended : str
+        Date and time.
+    load_before, load_after : list of float
+        The system's load averages.
+    others : float, optional
+        How many cores other programs kept busy meanwhile, on average.
     """
 
-    begun: str
-    load_before: list[float]
     pairs: int
     smoke: bool = False
+    begun: str = ""
     ended: str = ""
+    load_before: list[float] = field(default_factory=list)
     load_after: list[float] = field(default_factory=list)
+    others: float | None = None
 
 
 @dataclass

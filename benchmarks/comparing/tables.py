@@ -15,6 +15,7 @@ __all__ = [
     "aligned",
     "as_markdown",
     "as_text",
+    "conditions",
     "costs_of",
     "duration",
     "markdown_rows",
@@ -36,9 +37,12 @@ def as_text(run: Run) -> str:
 def as_markdown(run: Run) -> str:
     """For the documentation."""
     table = markdown_rows([HEAD, *_rows(run, plain=False)])
-    return "\n".join(
-        [*(line + "\\" for line in _about(run)[:-1]), _about(run)[-1], "", *table, "", *_list(_notes(run))]
-    )
+    return "\n".join([conditions(run), "", *table, "", *(f"- {note}" for note in _notes(run))])
+
+
+def conditions(run: Run) -> str:
+    """For the documentation: on what it was measured, and how, a line each."""
+    return "\\\n".join(_about(run))
 
 
 def _about(run: Run) -> list[str]:
@@ -147,10 +151,6 @@ def _notes(run: Run) -> list[str]:
 def _goal_of(entry: Workload, subject: str, name: str) -> str:
     goal = entry.side_goals.get(name) if subject == entry.ours else None
     return "" if goal is None else f" (goal ≤ {duration(goal)})"
-
-
-def _list(lines: Sequence[str]) -> list[str]:
-    return [f"- {line}" for line in lines]
 
 
 # -- numbers ----------------------------------------------------------------------------------------------------------
