@@ -53,6 +53,18 @@ def test_the_gate_fails_where_a_bound_is_exceeded(monkeypatch: pytest.MonkeyPatc
     assert "cost more than they may: core; core, one by one; scheduler" in told(monkeypatch, 1.1)
 
 
+def test_it_proposes_lines_for_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(machine, "refuse_what_is_not_built", lambda: None)
+    monkeypatch.setattr(measures, "can_count", lambda: True)
+    monkeypatch.setattr(measures, "instructions", lambda: dict.fromkeys(WORKS, 12_345.6))
+    monkeypatch.setattr(gate, "wakeup_counts", lambda: {**dict.fromkeys(BOUNDS[WAKEUPS], 4.0), "idle, a second": 0.0})
+    gate.main(["--propose"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == '"core": Bound(12_300, 16_500),'
+    assert lines[-1] == '"idle, a second": Bound(0.0, 10.0),'
+    assert '"a round trip": Bound(4.0, 5.0),' in lines
+
+
 @pytest.mark.parametrize(
     ("where", "name", "answer", "said"),
     [
