@@ -12,11 +12,11 @@ import hashlib
 import marshal
 import operator
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
 
-from fastsched.wire.payload.futures import flat, plain, scalar, scalars_and_futures
+from fastsched.wire.payload.futures import flat, is_future, plain, scalar, scalars_and_futures
 from fastsched.wire.tokens import NotDeterministic, plain_token, token
 
 __all__ = ["data_key", "function_name", "task_key", "unique_key"]
@@ -32,6 +32,7 @@ _NESTED = b"\2"
 _NAMED = b"\3"
 _PLAIN_NAMED = b"\4"
 _CONTAINERS = b"\5"
+_NAMED_FUTURES = b"\6"
 
 _blank = hashlib.blake2b(digest_size=HASH_BYTES)  # a copy of it comes faster than a new one
 _marshal = marshal.dumps
@@ -59,21 +60,22 @@ def task_key(name: str, fn_id: bytes, args: tuple[Any, ...], kwargs: dict[str, A
         pickled, for one).
     """
     # marshal's version 2 writes equal values equally, and has no memory of objects met before
-    if _sequences(args):
-        if not kwargs:
-            data = fn_id + _PLAIN + _marshal(args, 2)
-        elif flat(kwargs.values()):
-            data = fn_id + _PLAIN_NAMED + _marshal((args, sorted(kwargs.items())), 2)
-        elif plain(kwargs):
-            data = fn_id + _CONTAINERS + plain_token((args, kwargs))
-        else:
-            return _key_by_token(name, fn_id, args, kwargs)
-    elif not kwargs and scalars_and_futures(args):
-        data = fn_id + _FUTURES + _marshal([arg if scalar(arg) else (arg.key,) for arg in args], 2)
+    sequences = _sequences(args)
+    if sequences and not kwargs:
+        data = fn_id + _PLAIN + _marshal(args, 2)
+    elif sequences and flat(kwargs.values()):
+        data = fn_id + _PLAIN_NAMED + _marshal((args, sorted(kwargs.items())), 2)
+    elif not kwargs and _with_futures(args):
+        data = fn_id + _FUTURES + plain_token(args)
+    elif _with_futures(args) and _with_futures(kwargs.values()):
+        data = fn_id + _NAMED_FUTURES + plain_token((args, kwargs))
     elif plain(args) and (not kwargs or plain(kwargs)):
         data = fn_id + _CONTAINERS + plain_token((args, kwargs))
     else:
-        return _key_by_token(name, fn_id, args, kwargs)
+        try:
+            data = fn_id + (_NAMED + token((args, kwargs)) if kwargs else _NESTED + token(args))
+        except NotDeterministic:
+            return unique_key(name)
     return _key(name, data)
 
 
@@ -83,19 +85,22 @@ def _key(name: str, data: bytes) -> str:
     return f"{name}-{hashed.hexdigest()}"
 
 
-def _key_by_token(name: str, fn_id: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    try:
-        return _key(name, fn_id + (_NAMED + token((args, kwargs)) if kwargs else _NESTED + token(args)))
-    except NotDeterministic:
-        return unique_key(name)
-
-
 def _sequences(args: tuple[Any, ...]) -> bool:
     """Whether these are scalars, and lists and tuples of scalars."""
     for arg in args:
         if not scalar(arg):
             kind = type(arg)
             if (kind is not list and kind is not tuple) or not flat(arg):
+                return False
+    return True
+
+
+def _with_futures(values: Iterable[Any]) -> bool:
+    """Whether these are scalars and futures, and lists and tuples of them."""
+    for value in values:
+        if not (scalar(value) or is_future(value)):
+            kind = type(value)
+            if (kind is not list and kind is not tuple) or not scalars_and_futures(value):
                 return False
     return True
 

@@ -73,14 +73,14 @@ def token(value: Any) -> bytes:
 
 
 def plain_token(value: Any) -> bytes:
-    """A shorter way to the same end for what is `plain`; it writes other bytes than `token`."""
+    """A shorter way to the same end for what is `plain`, or would be but for futures; it writes other bytes."""
     return _marshal(_ordered(value), 2)
 
 
 def _ordered(value: Any) -> Any:
     """The value in lists and tuples alone, with dicts and sets in an order that depends on what is in them.
 
-    In a tuple that begins with an ellipsis: that is not plain, so no tuple of the user's looks like it.
+    These, and futures, become a tuple that begins with an ellipsis: as that is not plain, no tuple of the user's does.
     """
     if scalar(value):
         return value
@@ -94,7 +94,9 @@ def _ordered(value: Any) -> Any:
             return value
         parts = [_ordered(part) for part in value]
         return parts if kind is list else tuple(parts)
-    return ..., kind.__name__, sorted([plain_token(element) for element in value])
+    if kind is set or kind is frozenset:
+        return ..., kind.__name__, sorted([plain_token(element) for element in value])
+    return ..., value.key
 
 
 class _Open:
@@ -167,7 +169,8 @@ class _Writer:
                 closed = top.closed()
                 if not self.numbered:
                     known[top.place] = closed
-                stack[-1].tokens.append(closed)
+                top = stack[-1]
+                top.tokens.append(closed)
 
     def opened(self, kind: type, value: Any) -> _Open | bytes:
         """What it is, and its parts; or at once its token, if it has none that need a look of their own.

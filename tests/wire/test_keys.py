@@ -350,6 +350,27 @@ def test_futures_count_by_their_keys() -> None:
     assert noted == []
 
 
+def test_a_future_is_taken_for_nothing_else() -> None:
+    future = FakeFuture("a")
+    parts = [
+        future,
+        FakeFuture("b"),
+        "a",
+        ("a",),
+        [future],
+        (future,),
+        [future, 1],
+        [[future]],
+        {"a": future},
+        {future},
+    ]
+    parts += [["a"], [("a",)], ((future,),), (..., "a"), [..., "a"], {"a": "a"}, {"a"}, (future, future)]
+    calls = [key(part) for part in parts] + [key(part, FakeFuture("c")) for part in parts]
+    calls += [key(k=part) for part in parts] + [key(FakeFuture("c"), k=part) for part in parts]
+    assert len(set(calls)) == 4 * len(parts)
+    assert key([FakeFuture("a"), 1], k=(FakeFuture("b"),)) == key([FakeFuture("a"), 1], k=(FakeFuture("b"),))
+
+
 def test_what_has_no_value_gets_a_key_of_its_own() -> None:
     for value in (threading.Lock(), (x for x in ()), [threading.Lock()], memoryview(b"x")):
         found = {key(value), key(value), keys.data_key("f", value), keys.data_key("f", value)}

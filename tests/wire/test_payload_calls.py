@@ -151,6 +151,37 @@ def test_a_container_shared_ten_thousand_times_is_walked_once() -> None:
     assert found == ["A"]
 
 
+argument_parts = st.integers() | st.text() | st.sampled_from("abc").map(FakeFuture)
+arguments = st.recursive(
+    argument_parts,
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.lists(inner, max_size=5).map(tuple) | st.dictionaries(st.text(), inner)
+    ),
+    max_leaves=20,
+)
+
+
+def resolved(part: Any) -> Any:
+    """What should arrive."""
+    if isinstance(part, FakeFuture):
+        return part.key.upper()
+    if isinstance(part, dict):
+        return {key: resolved(value) for key, value in part.items()}
+    return type(part)(map(resolved, part)) if isinstance(part, list | tuple) else part
+
+
+@given(st.lists(arguments, max_size=4).map(tuple), st.dictionaries(st.text(), arguments, max_size=3))
+def test_arguments_arrive_with_their_values_in_place(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    assert delivered(args, **kwargs) == resolved((args, kwargs))
+
+
+def test_a_list_of_futures_that_is_two_arguments_arrives_as_one_list() -> None:
+    shared = [FakeFuture("a"), 1]
+    ((one, other), named) = delivered((shared, shared), k=shared)
+    assert one == ["A", 1]
+    assert one is other is named["k"]
+
+
 @pytest.mark.parametrize("make", [lambda x: [x, x], lambda x: (x, x), lambda x: {"a": x, "b": x}], ids=str)
 def test_a_plain_container_shared_many_times_is_not_walked_each_time(make: Any) -> None:
     value: Any = ["leaf"]

@@ -1,8 +1,21 @@
 # Types for the compiled calls.py.
 
-from fastsched.wire.payload.futures cimport flat, plain, scalar, scalars_and_futures
+cimport cython
+
+from fastsched.wire.payload.futures cimport flat, is_future, plain, resolving, scalar
 from fastsched.wire.payload.pickling cimport plainly, unpickled
 
 cpdef tuple dumps_call(tuple args, dict kwargs, object what)
 cdef bint _plain(object arguments) except -1
-cdef tuple _with_futures(tuple args, dict kwargs)
+cdef list _put_back(list values, object spots, object inputs)
+
+@cython.final
+cdef class _Apart:
+    cdef list futures
+    cdef dict _places
+    cdef set _known
+
+    @cython.locals(values=list, spots=list, found=tuple)
+    cdef tuple taken(self, object parts, bint inside)
+
+    cdef object index(self, object future)

@@ -15,11 +15,11 @@ from fastsched.wire.payload.futures import (
     OUTSIDE,
     collecting,
     flat,
+    is_future,
     plain,
     replace_futures,
     resolving,
     scalar,
-    scalars_and_futures,
 )
 from fastsched.wire.payload.pickling import loads, pickled, plainly, unpickled
 
@@ -52,8 +52,10 @@ def dumps_call(args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -> tupl
     """
     if _plain(args) and (not kwargs or _plain(kwargs.values())):
         return plainly((args, kwargs)), [], []
-    if scalars_and_futures(args) and (not kwargs or flat(kwargs.values())):
-        return _with_futures(args, kwargs)
+    apart = _Apart()
+    found = apart.taken((*args, *kwargs.values()) if kwargs else args, False)
+    if found is not None:
+        return plainly((found[0], tuple(kwargs), found[1])), apart.futures, []
     try:
         call, dependencies = replace_futures((args, kwargs))
     except RecursionError as error:
@@ -71,29 +73,68 @@ def _plain(arguments: Iterable[Any]) -> bool:
     return True
 
 
-def _with_futures(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Frames, list[Any], list[Any]]:
-    """A call whose arguments are scalars and futures: most calls of a chain or a tree.
+class _Apart:
+    """Takes the futures out of arguments that are scalars, futures, and lists and tuples of these: most calls.
 
-    Instead of placeholders, which pickle one by one through Python, there is a third part: for each argument the index
-    of the dependency, or None.
+    Placeholders would pickle one by one, through Python. Instead it is said beside the arguments where the futures
+    were: for each argument its *spot*, which is None, the index of a dependency, or a list or tuple of spots.
     """
-    places: dict[str, int] = {}
-    futures: list[Any] = []
-    spots: list[int | None] = []
-    values: list[Any] = []
-    for arg in args:
-        if scalar(arg):
-            spots.append(None)
-            values.append(arg)
-            continue
-        key = arg.key
-        spot = places.get(key)
+
+    __slots__ = ("_known", "_places", "futures")
+
+    def __init__(self) -> None:
+        self.futures: list[Any] = []
+        self._places: dict[str, int] = {}  # by key
+        self._known: set[int] = set()  # containers with futures: one that is there twice must arrive as one
+
+    def taken(self, parts: Iterable[Any], inside: bool) -> tuple[list[Any], list[Any]] | None:
+        """The parts without futures, and their spots; None if something else is among them."""
+        values: list[Any] = []
+        spots: list[Any] = []
+        for part in parts:
+            kind = type(part)
+            if scalar(part):
+                values.append(part)
+                spots.append(None)
+            elif is_future(part):
+                values.append(None)
+                spots.append(self.index(part))
+            elif inside or (kind is not list and kind is not tuple) or id(part) in self._known:
+                return None
+            elif flat(part):
+                values.append(part)
+                spots.append(None)
+            else:
+                self._known.add(id(part))
+                found = self.taken(part, True)
+                if found is None:
+                    return None
+                values.append(found[0])
+                spots.append(found[1] if kind is list else tuple(found[1]))
+        return values, spots
+
+    def index(self, future: Any) -> int:
+        """Which dependency this is."""
+        key = future.key
+        index = self._places.get(key)
+        if index is None:
+            index = self._places[key] = len(self.futures)
+            self.futures.append(future)
+        return index
+
+
+def _put_back(values: Sequence[Any], spots: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+    """The parts with the values of the dependencies in their spots."""
+    parts = []
+    for place, spot in enumerate(spots):
         if spot is None:
-            spot = places[key] = len(futures)
-            futures.append(arg)
-        spots.append(spot)
-        values.append(None)
-    return plainly((values, kwargs, spots)), futures, []
+            parts.append(values[place])
+        elif type(spot) is int:
+            parts.append(inputs[spot])
+        else:
+            found = _put_back(values[place], spot, inputs)
+            parts.append(found if type(spot) is list else tuple(found))
+    return parts
 
 
 def loads_call(
@@ -117,16 +158,21 @@ def loads_call(
     """
     try:
         if not inputs:
-            args, kwargs, *spots = unpickled(frames)
+            parts = unpickled(frames)
         else:
             with resolving(inputs):
-                args, kwargs, *spots = unpickled(frames)
-        if spots:
-            if not inputs:
-                raise ValueError(OUTSIDE)
-            found = [arg if spot is None else inputs[spot] for arg, spot in zip(args, spots[0], strict=True)]
-            return tuple(found), kwargs
-        return args, kwargs
+                parts = unpickled(frames)
+        if len(parts) == 2:
+            args, kwargs = parts
+            return args, kwargs
+        values, names, spots = parts
+        if not inputs:
+            raise ValueError(OUTSIDE)
+        found = _put_back(values, spots, inputs)
+        if not names:
+            return tuple(found), {}
+        first = len(found) - len(names)
+        return tuple(found[:first]), dict(zip(names, found[first:], strict=True))
     except Exception as error:
         text = f"the arguments of {what} cannot be unpickled here: {type(error).__name__}: {error}"
         raise SerializationError(text) from error
