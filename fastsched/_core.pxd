@@ -10,6 +10,8 @@
 #     _core_workers.pxi      occupancy, the heap of workers by load
 #     _core_transitions.pxi  what happens to a row, and what follows for its neighbours
 #     _core_placement.pxi    who runs what where; rejoin
+#     _core_early.pxi        tasks placed before their inputs are in memory
+#     _core_turn.pxi         the end of a turn
 #     _core_batch.pxi        a batch of tasks, checked before anything is changed
 #     _core_lists.pxi        answers that are lists
 #     _core_check.pxi        every invariant, recomputed
@@ -30,12 +32,14 @@ cdef enum:  # states of a row (State)
     S_ERRED = 6
     N_STATES = 7
 
-cdef enum:  # flags of a row; the first two are public
+cdef enum:  # flags of a row; EXTERNAL, SECEDED and EARLY are public
     F_EXTERNAL = 1   # cannot be computed here; its inputs, if any, are not needed for it
     F_SECEDED = 2    # ASSIGNED, holds no slot
     F_REJOINING = 4  # SECEDED, and in the rejoining list of its worker
     F_HANDED = 8     # EXTERNAL because it was handed over; take_back() undoes it
     F_YOUNG = 16     # added without wants in this turn; forgotten at the drain, not before
+    F_EARLY = 32     # ASSIGNED before its inputs are in MEMORY: those that are not are ASSIGNED to the same worker
+    F_AWAITED = 64   # ASSIGNED; a row was placed early because of it
 
 cdef enum:  # effects (Effect)
     E_ASSIGN = 1
@@ -54,6 +58,7 @@ cdef enum:
     REJOINS_IN_A_ROW = 8  # then one ready task goes
     LOOK_AT_INPUTS = 8    # placement looks at so many inputs,
     LOOK_AT_HOLDERS = 4   # and so many holders of each
+    INPUTS_EARLY = 16     # a task with more inputs is not placed before they are in memory
     MOST_ROWS = 0x7FFFFFFF  # and edges, wants, generations
 
 cdef struct Task:
@@ -143,9 +148,13 @@ cdef struct Worker:
     ReadyQueue own           # READY rows that may run only here
     int64_t n_only           # live rows that may run only here
     int32_t rejoins          # granted since the last ready task
+    int32_t early            # so many rows may be EARLY here
+    int32_t n_early          # so many are: they hold no slot and wait for none yet
+    int32_t unlooked         # the first of `assigned` whose dependents were not looked at, or NONE
     int32_t load_at          # index in the heap of workers with room, or NONE
     int32_t idle             # its part of Core.idle_slots
     bint watched             # in Core.watched
+    bint looking             # in Core.lookers
 
 cdef struct EffectRow:
     int64_t kind
@@ -181,6 +190,7 @@ cdef struct Core:
     RowStack gone_workers    # removed in this turn, reused after the drain
     RowStack free_workers
     RowStack watched         # workers with own or rejoining tasks that changed in this turn
+    RowStack lookers         # workers with room for early rows and unlooked ones
     int32_t *loads           # heap of workers with room, the least loaded on top
     int32_t n_loads
     int64_t idle_slots
@@ -193,10 +203,13 @@ cdef struct Core:
     RowStack to_activate     # rows that have become needed  } emptied by settle
     RowStack to_release      # rows that may not be needed   } before the verb returns
     RowStack failing         # rows whose failure is to be passed on, used within fail_row
+    RowStack recalled        # early rows that lost what they were placed for, used within recall
+    RowStack candidates      # WAITING rows that may be placed early at the end of the turn
     RowStack lost            # rows that lost their last replica, used within lose_worker
     RowStack inputs          # rows of the dependencies of the task that is being added
     # -- settings and counters
     int64_t locality_bytes
+    bint early               # some worker may have, or had, early rows
     uint32_t last_generation  # a row that had it is retired
     int64_t stale
 
@@ -218,6 +231,7 @@ cdef class SchedulerCore:
     cpdef int set_limit(self, int worker, int limit) except -1
     cpdef int set_open(self, int worker, bint open) except -1
     cpdef int set_lent(self, int worker, int n) except -1
+    cpdef int set_early(self, int worker, int n) except -1
     cpdef list workers(self)
     cpdef list assigned_to(self, int worker)
     cpdef int n_assigned(self, int worker) except -1
@@ -228,6 +242,7 @@ cdef class SchedulerCore:
     cpdef int free_slots(self, int worker) except? -1
     cpdef int lent(self, int worker) except? -1
     cpdef int n_rejoining(self, int worker) except -1
+    cpdef int n_early(self, int worker) except -1
     cpdef list replicas_of(self, int worker)
     cpdef list retractable(self, int worker, int n)
 

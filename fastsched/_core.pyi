@@ -72,6 +72,8 @@ class Event(IntEnum):
     HAND_OVER = 18
     TAKE_BACK = 19
     DEPENDENT_GONE = 20  # the last dependent's row was forgotten
+    PLACE_EARLY = 21  # drain() put it on the worker that computes its inputs
+    RECALL = 22  # an input that it was placed early for left the worker without a value
 
 class Transition(NamedTuple):
     """One row of the table: what `event` does to a row in `state`, if `when` holds ("" = always)."""
@@ -86,6 +88,8 @@ EXTERNAL: int
 """Flag: cannot be computed here (scattered data in the scheduler, an input to fetch in a worker)."""
 SECEDED: int
 """Flag: assigned, but holds no slot."""
+EARLY: int
+"""Flag: assigned before its inputs are in memory. Those that are not there are assigned to the same worker."""
 BYTES_PER_TASK: int
 """Size of a task row, without edges and replicas."""
 BYTES_PER_EDGE: int
@@ -131,6 +135,12 @@ class SchedulerCore:
 
         Negative: slots that are taken by what is not assigned any more (dropped attempts that still run), at most all.
         """
+    def set_early(self, worker: int, n: int) -> None:
+        """How many tasks it is sent, at most, before their inputs are in memory. At first none.
+
+        All inputs that are missing are assigned to this worker then. One of them that comes back, errs or is dropped
+        takes such tasks with it (DROP); they wait again.
+        """
     def workers(self) -> list[int]: ...
     def assigned_to(self, worker: int) -> list[int]:
         """Ids assigned to it, the oldest assignment first, then those that wait in rejoin()."""
@@ -139,19 +149,22 @@ class SchedulerCore:
     def limit(self, worker: int) -> int: ...
     def is_open(self, worker: int) -> bool: ...
     def occupancy(self, worker: int) -> int:
-        """Assigned tasks that hold a slot (or wait for one there): assigned - seceded - lent, at least 0."""
+        """Assigned tasks that hold a slot (or wait for one there): assigned - early - seceded - lent, at least 0."""
     def free_slots(self, worker: int) -> int:
         """slots - occupancy; negative while overdrawn or prefilled."""
     def lent(self, worker: int) -> int:
         """Tasks of it that hold no slot: seceded here, plus what set_lent() reported (which may be negative)."""
     def n_rejoining(self, worker: int) -> int:
         """Tasks that wait in rejoin() for a slot."""
+    def n_early(self, worker: int) -> int:
+        """Tasks that it was sent before their inputs, which are not there yet."""
     def replicas_of(self, worker: int) -> list[int]:
         """Ids whose value it holds."""
     def retractable(self, worker: int, n: int) -> list[tuple[int, int]]:
         """Up to `n` (id, run) of its unseceded tasks beyond its slots, the latest first: to be asked back.
 
-        Tasks that are there because of `locality_bytes` of inputs are left: they would be placed there again.
+        Tasks that are there because of `locality_bytes` of inputs are left: they would be placed there again. Early
+        tasks are not named: they are dropped when the task that they wait for comes back.
         """
 
     # ---- tasks -----------------------------------------------------------------------------------------------------
@@ -205,7 +218,7 @@ class SchedulerCore:
         A lost value that is needed is computed again; a handed-over one is fetched again; other EXTERNAL ones err.
         """
     def secede(self, id: int) -> bool:
-        """An assigned task lends its slot. False if it is not assigned, or has none to lend."""
+        """An assigned task lends its slot. False if it is not assigned, has none to lend, or is early."""
     def rejoin(self, id: int) -> bool:
         """A seceded task wants a slot. True: it has one now. False: REJOIN follows, or DROP.
 
@@ -241,7 +254,7 @@ class SchedulerCore:
     def known(self, id: int) -> bool: ...
     def state(self, id: int) -> int: ...
     def flags(self, id: int) -> int:
-        """EXTERNAL and SECEDED are public bits; there are others."""
+        """EXTERNAL, SECEDED and EARLY are public bits; there are others."""
     def run(self, id: int) -> int:
         """How often it was assigned; the current or last run."""
     def worker(self, id: int) -> int:

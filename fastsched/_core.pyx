@@ -20,6 +20,8 @@ include "_core_ready.pxi"
 include "_core_workers.pxi"
 include "_core_transitions.pxi"
 include "_core_placement.pxi"
+include "_core_early.pxi"
+include "_core_turn.pxi"
 include "_core_batch.pxi"
 include "_core_lists.pxi"
 include "_core_check.pxi"
@@ -139,6 +141,14 @@ cdef class SchedulerCore:
         record.lent = n
         return worker_changed(&self.core, worker)
 
+    cpdef int set_early(self, int worker, int n) except -1:
+        cdef Worker *record = self.worker_of(worker)
+        if n < 0:
+            raise ValueError(f"early must be >= 0, not {n}")
+        record.early = n
+        self.core.early |= n > 0
+        return worker_changed(&self.core, worker)
+
     cpdef list workers(self):
         return [w for w in range(self.core.n_workers) if self.core.workers[w].alive]
 
@@ -172,6 +182,9 @@ cdef class SchedulerCore:
 
     cpdef int n_rejoining(self, int worker) except -1:
         return self.worker_of(worker).rejoining.n
+
+    cpdef int n_early(self, int worker) except -1:
+        return self.worker_of(worker).n_early
 
     cpdef list replicas_of(self, int worker):
         return ids_held_by(&self.core, self.worker_of(worker))
@@ -375,7 +388,7 @@ cdef class SchedulerCore:
 
     cpdef bint secede(self, int64_t id) except -1:
         cdef int32_t row = self.reported(id)
-        if row == NONE or self.core.tasks[row].state != S_ASSIGNED or self.core.tasks[row].flags & F_SECEDED:
+        if row == NONE or self.core.tasks[row].state != S_ASSIGNED or self.core.tasks[row].flags & (F_SECEDED | F_EARLY):
             return False
         lend_slot(&self.core, row)
         return True

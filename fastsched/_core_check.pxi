@@ -12,7 +12,7 @@ cdef int demand(bint holds, str text, int64_t row=-1, int64_t other=-1) except -
 cdef int check_core(Core *core) except -1:
     """The order matters: later checks trust what earlier ones established."""
     demand(core.to_activate.n == 0 and core.to_release.n == 0, "a verb did not settle")
-    demand(core.failing.n == 0 and core.lost.n == 0, "a transition left work behind")
+    demand(core.failing.n == 0 and core.lost.n == 0 and core.recalled.n == 0, "a transition left work behind")
     demand(core.n_rows <= core.room, "more rows than memory")
     check_counts(core)
     check_edges(core)
@@ -157,8 +157,27 @@ cdef int check_states(Core *core) except -1:
         demand(task.state != S_ASSIGNED or computable, "an EXTERNAL row was ASSIGNED", row)
         demand(not task.flags & F_SECEDED or task.state == S_ASSIGNED, "SECEDED but not ASSIGNED", row)
         demand(not task.flags & F_REJOINING or task.flags & F_SECEDED, "rejoining but not SECEDED", row)
+        demand(not task.flags & F_AWAITED or task.state == S_ASSIGNED, "awaited but not ASSIGNED", row)
+        if task.flags & F_EARLY:
+            check_early(core, <int32_t> row)
         demand(not task.flags & F_HANDED or not computable, "handed over but not EXTERNAL", row)
         demand(task.only < core.n_workers, "restricted to a worker that never was", row, task.only)
+    return 0
+
+
+cdef int check_early(Core *core, int32_t row) except -1:
+    """What an early row waits for is on the desk of its worker."""
+    cdef Task *task = core.tasks + row
+    cdef Task *above
+    cdef int32_t e = task.dependencies
+    demand(task.state == S_ASSIGNED and not task.flags & F_SECEDED, "early but not ASSIGNED with a slot to come", row)
+    demand(task.unmet > 0, "early, but its inputs are there", row)
+    while e != NONE:
+        above = core.tasks + core.edges[e].dependency
+        if above.state != S_MEMORY:
+            demand(above.state == S_ASSIGNED and above.worker == task.worker, "early at the wrong place", row, task.worker)
+            demand((above.flags & F_AWAITED) != 0, "an input does not know that a row is early because of it", row)
+        e = core.edges[e].next_dependency
     return 0
 
 
@@ -207,26 +226,38 @@ cdef int check_queues(Core *core) except -1:
     return demand(core.ready.n + n_own == core.counts[S_READY], "a READY row is in no queue")
 
 
-cdef int check_list(Core *core, RowList *rows, int32_t w, bint rejoining) except -1:
-    """The rows of a worker's list; returns how many are SECEDED."""
+cdef int check_list(Core *core, RowList *rows, int32_t w, bint rejoining, uint8_t flag) except -1:
+    """The rows of a worker's list; returns how many have the flag."""
     cdef int32_t row = rows.first, before = NONE
-    cdef int n = 0, seceded = 0
+    cdef int n = 0, flagged = 0
     while row != NONE:
         demand(core.tasks[row].worker == w, "a row is in the list of another worker", row, w)
         demand(core.tasks[row].prev == before, "a worker's list of rows is torn", row, w)
         demand(((core.tasks[row].flags & F_REJOINING) != 0) == rejoining,
                "a rejoining row is in the wrong list", row, w)
-        seceded += (core.tasks[row].flags & F_SECEDED) != 0
+        flagged += (core.tasks[row].flags & flag) != 0
         n += 1
         demand(n <= core.n_rows, "a worker's list of rows has a cycle", w)
         before = row
         row = core.tasks[row].next
     demand(rows.last == before and rows.n == n, "a worker's list of rows is torn", w)
-    return seceded
+    return flagged
+
+
+cdef int check_unlooked(Core *core, int32_t w) except -1:
+    """The first row whose dependents were not looked at is in the list, and the worker is known to have one."""
+    cdef Worker *worker = core.workers + w
+    cdef int32_t row = worker.assigned.first
+    if worker.unlooked == NONE:
+        return 0
+    while row != NONE and row != worker.unlooked:
+        row = core.tasks[row].next
+    demand(row != NONE, "a worker would look at a row that it does not have", w, worker.unlooked)
+    return demand(worker.looking or not has_room_for_early(worker), "a worker with room does not look", w)
 
 
 cdef int check_workers(Core *core) except -1:
-    cdef int32_t w, at, seceded
+    cdef int32_t w, at, n_flagged
     cdef int64_t row, n_only, n_assigned = 0, idle = 0, n_room = 0, n_alive = 0
     cdef Worker *worker
     for w in range(core.n_workers):
@@ -237,8 +268,12 @@ cdef int check_workers(Core *core) except -1:
             continue
         n_alive += 1
         demand(0 <= worker.slots <= worker.limit, "limit below slots", w)
-        seceded = check_list(core, &worker.assigned, w, False) + check_list(core, &worker.rejoining, w, True)
-        demand(seceded == worker.seceded, "the number of seceded tasks is wrong", w, seceded)
+        n_flagged = check_list(core, &worker.assigned, w, False, F_SECEDED)
+        n_flagged += check_list(core, &worker.rejoining, w, True, F_SECEDED)
+        demand(n_flagged == worker.seceded, "the number of seceded tasks is wrong", w, n_flagged)
+        n_flagged = check_list(core, &worker.assigned, w, False, F_EARLY)
+        demand(n_flagged == worker.n_early, "the number of early tasks is wrong", w, n_flagged)
+        check_unlooked(core, w)
         n_assigned += worker.assigned.n + worker.rejoining.n
         demand((worker.load_at != NONE) == has_room(worker), "in the heap without room, or the other way round", w)
         n_room += has_room(worker)

@@ -48,14 +48,15 @@ cdef list dependents_of(Core *core, int32_t row):
 cdef list latest_beyond_slots(Core *core, int32_t w, int n):
     """(id, run) of at most `n` tasks that hold no slot yet, the latest assignment first.
 
-    Not those that follow their inputs: they would be placed there again at once, and so on without an end.
+    Not those that follow their inputs: they would be placed there again at once, and so on without an end. Nor early
+    ones: nobody else could run them, and they come back with the input that they wait for.
     """
     cdef list found = []
     cdef Worker *worker = core.workers + w
     cdef int32_t row = worker.assigned.last
     cdef int beyond = occupancy_of(worker) - worker.slots
     while row != NONE and beyond > 0 and n > 0:
-        if not core.tasks[row].flags & F_SECEDED:
+        if not core.tasks[row].flags & (F_SECEDED | F_EARLY):
             beyond -= 1
             if not follows_inputs_to(core, row, w):
                 found.append((id_of(core, row), core.tasks[row].run))

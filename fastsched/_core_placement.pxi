@@ -102,7 +102,7 @@ cdef inline int give_slot(Core *core, int32_t row) except -1 nogil:
     cdef Task *task = core.tasks + row
     cdef Worker *worker = core.workers + task.worker
     if task.flags & F_REJOINING:
-        unlink_row(core, &worker.rejoining, row)
+        leave_worker(core, row)
         prepend_row(core, &worker.assigned, row)
     task.flags &= ~(F_SECEDED | F_REJOINING)
     worker.seceded -= 1
@@ -117,7 +117,7 @@ cdef inline bint rejoin_row(Core *core, int32_t row) except -1 nogil:
         worker.rejoins += 1
         give_slot(core, row)
         return True
-    unlink_row(core, &worker.assigned, row)
+    leave_worker(core, row)
     append_row(core, &worker.rejoining, row)
     core.tasks[row].flags |= F_REJOINING
     watch(core, w)
@@ -161,35 +161,4 @@ cdef int place_ready(Core *core) except -1 nogil:
         if core.n_own and core.workers[w].own.n and own_goes_first(core, core.workers + w):
             row = first_item(core, &core.workers[w].own).row
         place(core, row, w)
-    return 0
-
-
-cdef int forget_young(Core *core) except -1 nogil:
-    """Rows added without wants in this turn that nothing came to depend on."""
-    cdef int64_t i
-    for i in range(core.young.n):
-        core.tasks[core.young.rows[i]].flags &= ~F_YOUNG
-    while core.young.n:
-        push(&core.to_release, pop(&core.young))
-    return settle(core)
-
-
-cdef int end_turn(Core *core) except -1 nogil:
-    """Everything a drain does before it hands out the effects."""
-    cdef int64_t i
-    if core.young.n:
-        forget_young(core)
-    for i in range(core.watched.n):
-        grant_rejoins(core, core.watched.rows[i])
-    place_ready(core)
-    i = 0
-    while i < core.watched.n:  # placing may let more workers be watched
-        place_own(core, core.watched.rows[i])
-        i += 1
-    for i in range(core.watched.n):
-        core.workers[core.watched.rows[i]].watched = False
-    core.watched.n = 0
-    free_resting_rows(core)
-    while core.gone_workers.n:
-        push(&core.free_workers, pop(&core.gone_workers))
     return 0

@@ -62,9 +62,12 @@ cdef void free_memory(Core *core) noexcept nogil:
     free(core.gone_workers.rows)
     free(core.free_workers.rows)
     free(core.watched.rows)
+    free(core.lookers.rows)
     free(core.to_activate.rows)
     free(core.to_release.rows)
     free(core.failing.rows)
+    free(core.recalled.rows)
+    free(core.candidates.rows)
     free(core.lost.rows)
     free(core.inputs.rows)
 

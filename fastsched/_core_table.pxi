@@ -17,6 +17,7 @@ cdef extern from *:
 
 EXTERNAL = F_EXTERNAL
 SECEDED = F_SECEDED
+EARLY = F_EARLY
 BYTES_PER_TASK = sizeof(Task)
 BYTES_PER_EDGE = sizeof(Edge)
 BYTES_PER_REPLICA = sizeof(Replica)
@@ -76,6 +77,8 @@ class Event(IntEnum):
     HAND_OVER = 18
     TAKE_BACK = 19
     DEPENDENT_GONE = 20
+    PLACE_EARLY = 21
+    RECALL = 22
 
 
 class Transition(NamedTuple):
@@ -103,6 +106,7 @@ WAITING  INPUT_ERRED    | computable                  | ERRED    | ERRED
 WAITING  ERR            |                             | ERRED    | ERRED
 WAITING  REPLICA        | external                    | MEMORY   | MEMORY
 WAITING  REMOVE_WORKER  | only worker of the task     | ERRED    | ERRED
+WAITING  PLACE_EARLY    | an input on a desk          | ASSIGNED | ASSIGN
 WAITING  HAND_OVER      | computable                  | WAITING  |
 WAITING  TAKE_BACK      | handed over, inputs in memory | READY  |
 WAITING  TAKE_BACK      | handed over, an input missing | WAITING |
@@ -118,6 +122,9 @@ READY    REMOVE_WORKER  | only worker of the task     | ERRED    | ERRED
 READY    HAND_OVER      |                             | WAITING  |
 ASSIGNED UNNEEDED       | has dependents              | RELEASED | DROP
 ASSIGNED UNNEEDED       | no dependents               | FREE     | DROP FORGET
+ASSIGNED INPUT_LOST     | early                       | WAITING  | DROP
+ASSIGNED INPUT_ERRED    | early                       | ERRED    | DROP ERRED
+ASSIGNED RECALL         | early                       | WAITING  | DROP
 ASSIGNED FINISH         |                             | MEMORY   | MEMORY
 ASSIGNED FAIL           |                             | ERRED    | ERRED
 ASSIGNED RETRY          | inputs in memory            | READY    |

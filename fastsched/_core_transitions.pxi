@@ -14,6 +14,7 @@ After `settle`, for every row:
 
     RELEASED              <=>  not needed
     READY                 ==>  every input is in MEMORY; the row is in exactly one ready queue
+    ASSIGNED, early       ==>  some input is not in MEMORY, and all those are ASSIGNED to the same worker
     WAITING, computable   ==>  some input is not in MEMORY, and none has ERRED
     MEMORY                <=>  some worker holds the value
     forgotten             <=>  RELEASED, without dependent rows (and not added in this turn)
@@ -99,8 +100,8 @@ cdef int activate(Core *core, int32_t row) except -1 nogil:
     set_state(core, row, S_WAITING)
     need_inputs(core, row)
     if task.unmet == 0:
-        make_ready(core, row)
-    return 0
+        return make_ready(core, row)
+    return consider(core, row)
 
 
 cdef int release(Core *core, int32_t row) except -1 nogil:
@@ -178,16 +179,25 @@ cdef inline int leave_queue(Core *core, int32_t row) except -1 nogil:
     return 0
 
 
+cdef inline void leave_worker(Core *core, int32_t row) noexcept nogil:
+    """ASSIGNED: take it out of the list of its worker that it is in."""
+    cdef Task *task = core.tasks + row
+    cdef Worker *worker = core.workers + task.worker
+    if worker.unlooked == row:
+        worker.unlooked = task.next
+    unlink_row(core, &worker.rejoining if task.flags & F_REJOINING else &worker.assigned, row)
+
+
 cdef inline int detach(Core *core, int32_t row) except -1 nogil:
     """ASSIGNED: take it from its worker. The caller sets the next state."""
     cdef Task *task = core.tasks + row
     cdef int32_t w = task.worker
     cdef Worker *worker = core.workers + w
     assert task.state == S_ASSIGNED and w != NONE
-    unlink_row(core, &worker.rejoining if task.flags & F_REJOINING else &worker.assigned, row)
-    if task.flags & F_SECEDED:
-        worker.seceded -= 1
-        task.flags &= ~(F_SECEDED | F_REJOINING)
+    leave_worker(core, row)
+    worker.seceded -= (task.flags & F_SECEDED) != 0
+    worker.n_early -= (task.flags & F_EARLY) != 0
+    task.flags &= ~(F_SECEDED | F_REJOINING | F_EARLY | F_AWAITED)
     task.worker = NONE
     return worker_changed(core, w)
 
@@ -205,7 +215,7 @@ cdef inline int free_replicas(Core *core, int32_t row) except -1 nogil:
 # ---- memory --------------------------------------------------------------------------------------------------------
 
 cdef inline int enter_memory(Core *core, int32_t row, int32_t worker, int64_t nbytes) except -1 nogil:
-    """WAITING or detached -> MEMORY; dependents that waited for this alone become READY."""
+    """WAITING or detached -> MEMORY; dependents that waited for this alone become READY, or are early no more."""
     cdef int32_t e = core.tasks[row].dependents
     cdef int32_t below
     assert core.tasks[row].holders == NONE
@@ -217,14 +227,21 @@ cdef inline int enter_memory(Core *core, int32_t row, int32_t worker, int64_t nb
         below = core.edges[e].dependent
         assert core.tasks[below].unmet > 0
         core.tasks[below].unmet -= 1
-        if core.tasks[below].unmet == 0 and core.tasks[below].state == S_WAITING and is_active(core, below):
-            make_ready(core, below)
+        if core.tasks[below].state == S_WAITING and is_active(core, below):
+            if core.tasks[below].unmet == 0:
+                make_ready(core, below)
+            else:
+                consider(core, below)
+        elif core.tasks[below].unmet == 0 and core.tasks[below].flags & F_EARLY:
+            core.tasks[below].flags &= ~F_EARLY
+            core.workers[core.tasks[below].worker].n_early -= 1
+            worker_changed(core, core.tasks[below].worker)
         e = core.edges[e].next_dependent
     return 0
 
 
 cdef inline int leave_memory(Core *core, int32_t row) except -1 nogil:
-    """MEMORY: dependents that were READY go back to WAITING. The caller sets the next state."""
+    """MEMORY: dependents that were READY go back to WAITING, early ones too. The caller sets the next state."""
     cdef int32_t e = core.tasks[row].dependents
     cdef int32_t below
     assert core.tasks[row].state == S_MEMORY
@@ -234,6 +251,8 @@ cdef inline int leave_memory(Core *core, int32_t row) except -1 nogil:
         if core.tasks[below].state == S_READY:
             leave_queue(core, below)
             set_state(core, below, S_WAITING)
+        elif core.tasks[below].flags & F_EARLY:
+            recall(core, below)
         e = core.edges[e].next_dependent
     return 0
 
@@ -263,7 +282,8 @@ cdef inline int enter_erred(Core *core, int32_t row, int64_t cause) except -1 no
 cdef int fail_row(Core *core, int32_t row, int64_t cause) except -1 nogil:
     """Any state -> ERRED, and with it whoever waits for it, and so on.
 
-    An ASSIGNED dependent is left alone: it had its inputs when it was placed. If it comes back it will find the error.
+    An ASSIGNED dependent is left alone, unless it is early: it had its inputs when it was placed. If it comes back it
+    will find the error.
     """
     cdef int32_t e, below
     enter_erred(core, row, cause)
@@ -271,7 +291,8 @@ cdef int fail_row(Core *core, int32_t row, int64_t cause) except -1 nogil:
         e = core.tasks[pop(&core.failing)].dependents
         while e != NONE:
             below = core.edges[e].dependent
-            if core.tasks[below].state in (S_WAITING, S_READY) and is_active(core, below):
+            if is_active(core, below) and (
+                    core.tasks[below].state != S_ASSIGNED or core.tasks[below].flags & F_EARLY):
                 enter_erred(core, below, cause)
             e = core.edges[e].next_dependent
     return 0
@@ -279,16 +300,24 @@ cdef int fail_row(Core *core, int32_t row, int64_t cause) except -1 nogil:
 
 # ---- assignment ----------------------------------------------------------------------------------------------------
 
-cdef inline int assign(Core *core, int32_t row, int32_t w) except -1 nogil:
-    """READY -> ASSIGNED. The effect, if any, is the caller's."""
+cdef inline int enter_assigned(Core *core, int32_t row, int32_t w) except -1 nogil:
+    """READY without a queue, or WAITING -> ASSIGNED."""
     cdef Task *task = core.tasks + row
-    assert core.workers[w].alive and (task.only == NONE or task.only == w)
-    leave_queue(core, row)
+    cdef Worker *worker = core.workers + w
+    assert worker.alive and (task.only == NONE or task.only == w)
     set_state(core, row, S_ASSIGNED)
     task.run += 1
     task.worker = w
-    append_row(core, &core.workers[w].assigned, row)
+    append_row(core, &worker.assigned, row)
+    if worker.unlooked == NONE:
+        worker.unlooked = row
     return worker_changed(core, w)
+
+
+cdef inline int assign(Core *core, int32_t row, int32_t w) except -1 nogil:
+    """READY -> ASSIGNED. The effect, if any, is the caller's."""
+    leave_queue(core, row)
+    return enter_assigned(core, row, w)
 
 
 cdef int finish_row(Core *core, int32_t row, int64_t nbytes) except -1 nogil:
@@ -309,8 +338,11 @@ cdef int fail_run(Core *core, int32_t row) except -1 nogil:
 cdef int requeue(Core *core, int32_t row) except -1 nogil:
     """ASSIGNED -> READY, WAITING or ERRED, as its inputs are now. They stay needed."""
     cdef int64_t cause
+    cdef bint awaited = core.tasks[row].flags & F_AWAITED
     detach(core, row)
     set_state(core, row, S_WAITING)
+    if awaited:
+        recall_followers(core, row)
     if core.tasks[row].only == ONLY_GONE:
         return fail_row(core, row, id_of(core, row))
     if core.tasks[row].unmet == 0:
@@ -318,6 +350,65 @@ cdef int requeue(Core *core, int32_t row) except -1 nogil:
     cause = failed_input(core, row)
     if cause:
         return fail_row(core, row, cause)
+    return 0
+
+
+# ---- early rows ----------------------------------------------------------------------------------------------------
+
+cdef inline int32_t early_home(Core *core, int32_t row) noexcept nogil:
+    """The worker that all missing inputs of a row are assigned to, or NONE. Looks at a bounded number of inputs."""
+    cdef int32_t home = NONE
+    cdef int32_t e = core.tasks[row].dependencies
+    cdef int inputs = 0
+    cdef Task *above
+    while e != NONE:
+        above = core.tasks + core.edges[e].dependency
+        inputs += 1
+        if inputs > INPUTS_EARLY:
+            return NONE
+        if above.state != S_MEMORY:
+            if above.state != S_ASSIGNED or (home != NONE and above.worker != home):
+                return NONE
+            home = above.worker
+        e = core.edges[e].next_dependency
+    return home
+
+
+cdef inline int consider(Core *core, int32_t row) except -1 nogil:
+    """WAITING, and its inputs have changed: may it be placed early at the end of this turn?"""
+    if core.early and core.tasks[row].unmet <= INPUTS_EARLY and early_home(core, row) != NONE:
+        push(&core.candidates, row)
+    return 0
+
+
+cdef inline int recall_followers(Core *core, int32_t row) except -1 nogil:
+    """A row left its worker without a value: rows that were placed early because of it have no business there."""
+    cdef int32_t e = core.tasks[row].dependents
+    while e != NONE:
+        if core.tasks[core.edges[e].dependent].flags & F_EARLY:
+            recall(core, core.edges[e].dependent)
+        e = core.edges[e].next_dependent
+    return 0
+
+
+cdef int recall(Core *core, int32_t row) except -1 nogil:
+    """An early row -> WAITING, and with it whoever is there because of it, and so on."""
+    cdef int32_t e
+    cdef Task *task
+    push(&core.recalled, row)
+    while core.recalled.n:
+        row = pop(&core.recalled)
+        task = core.tasks + row
+        if not task.flags & F_EARLY:
+            continue  # it came here by two ways
+        e = task.dependents if task.flags & F_AWAITED else NONE
+        effect(core, E_DROP, id_of(core, row), task.worker, task.run)
+        detach(core, row)
+        set_state(core, row, S_WAITING)
+        while e != NONE:
+            if core.tasks[core.edges[e].dependent].flags & F_EARLY:
+                push(&core.recalled, core.edges[e].dependent)
+            e = core.edges[e].next_dependent
     return 0
 
 
@@ -350,6 +441,8 @@ cdef int orphan_restricted(Core *core, int32_t w) except -1 nogil:
             if core.tasks[row].state == S_READY:
                 leave_queue(core, <int32_t> row)  # while `only` still tells which queue it is in
                 set_state(core, <int32_t> row, S_WAITING)
+            elif core.tasks[row].flags & F_EARLY:
+                recall(core, <int32_t> row)
             core.tasks[row].only = ONLY_GONE
     for row in range(core.n_rows):
         if core.tasks[row].only == ONLY_GONE and core.tasks[row].state == S_WAITING and is_active(core, <int32_t> row):

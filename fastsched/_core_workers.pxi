@@ -4,12 +4,19 @@ Load is occupancy / slots.
 """
 
 cdef inline int32_t occupancy_of(Worker *worker) noexcept nogil:
-    """Tasks that hold a slot, or wait there for one. A report of lent slots may be older than the tasks it counts."""
-    return max(0, worker.assigned.n + worker.rejoining.n - worker.seceded - worker.lent)
+    """Tasks that hold a slot, or wait there for one. A report of lent slots may be older than the tasks it counts.
+
+    Early ones do not count: they can use no slot before their inputs are there, and a chain of them uses one.
+    """
+    return max(0, worker.assigned.n + worker.rejoining.n - worker.seceded - worker.n_early - worker.lent)
 
 
 cdef inline bint has_room(Worker *worker) noexcept nogil:
     return worker.alive and worker.open and worker.slots > 0 and occupancy_of(worker) < worker.limit
+
+
+cdef inline bint has_room_for_early(Worker *worker) noexcept nogil:
+    return worker.n_early < worker.early and worker.alive and worker.open and worker.slots > 0
 
 
 cdef inline int64_t excess_load(Core *core, int32_t a, int32_t b) noexcept nogil:
@@ -66,7 +73,7 @@ cdef inline int worker_changed(Core *core, int32_t w) except -1 nogil:
     cdef Worker *worker = core.workers + w
     cdef int32_t at = worker.load_at
     cdef int32_t idle = max(0, worker.slots - occupancy_of(worker)) if worker.alive and worker.open else 0
-    assert 0 <= worker.seceded <= worker.assigned.n + worker.rejoining.n
+    assert 0 <= worker.seceded + worker.n_early <= worker.assigned.n + worker.rejoining.n
     core.idle_slots += idle - worker.idle
     worker.idle = idle
     if has_room(worker):
@@ -83,6 +90,9 @@ cdef inline int worker_changed(Core *core, int32_t w) except -1 nogil:
             settle_load(core, at)
     if worker.own.n or worker.rejoining.n:
         watch(core, w)
+    if worker.unlooked != NONE and not worker.looking and has_room_for_early(worker):
+        worker.looking = True
+        push(&core.lookers, w)
     return 0
 
 
@@ -109,6 +119,7 @@ cdef int32_t new_worker(Core *core) except -1 nogil:
     worker.rejoining.first = worker.rejoining.last = NONE
     worker.replicas = NONE
     worker.load_at = NONE
+    worker.unlooked = NONE
     worker.alive = True
     worker.open = True
     core.n_alive += 1

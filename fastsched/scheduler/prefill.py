@@ -49,6 +49,8 @@ class Prefill:
         """A worker reported `finished` tasks that took `seconds` together."""
         worker.heard = now
         if finished:
+            if self._books.core.free_slots(worker.handle) < 0:
+                self.crowded.add(worker)  # tasks that were sent before their inputs may all have them now
             sample = seconds / finished
             part = 1.0 if worker.mean < 0.0 else min(1.0, finished / AVERAGE)
             worker.mean += (sample - worker.mean) * part
@@ -123,3 +125,5 @@ class Prefill:
         if limit != worker.limit:
             worker.limit = limit
             self._books.core.set_limit(worker.handle, limit)
+            # what it may wait for on its own desk: nothing before it is known that this takes no time
+            self._books.core.set_early(worker.handle, 0 if worker.mean < 0.0 else limit - worker.slots)

@@ -18,6 +18,11 @@ only: a running attempt that was dropped keeps its row and its slot until its th
 of the same task has a row of its own already; and a row whose value is gone stays behind, nameless, while a result
 that was made from it lives.
 
+A task may come before its inputs are computed, if they are computed here: its row depends on their rows, and the core
+starts it when they are through, without a word to the scheduler. If such an input goes (it raised, was given back or
+dropped), the tasks that came because of it err in the core and stay, silent: the scheduler hears of the input, and
+drops them all by itself.
+
 May import: _core, messages, config, and its own room's records.
 """
 
@@ -63,7 +68,7 @@ SCHEDULER = 0
 _ASSIGN, _FREE, _FORGET = int(Effect.ASSIGN), int(Effect.FREE), int(Effect.FORGET)
 _FETCH, _REJOIN = int(Effect.FETCH), int(Effect.REJOIN)
 _RELEASED, _WAITING, _READY = int(State.RELEASED), int(State.WAITING), int(State.READY)
-_ASSIGNED, _IN_MEMORY = int(State.ASSIGNED), int(State.MEMORY)
+_ASSIGNED, _IN_MEMORY, _ERRED = int(State.ASSIGNED), int(State.MEMORY), int(State.ERRED)
 
 
 class WorkerMachine:
@@ -197,28 +202,31 @@ class WorkerMachine:
     # -- inputs -----------------------------------------------------------------------------------------------------
 
     def _obtainable(self, item: InputItem) -> bool:
+        """Whether the value is here, or will be: by a task that is here, or from elsewhere."""
         id, _, _, frames, addresses = item
-        row = self._ids.get(id)
-        if row is not None:
-            return row in self._store or row in self._inputs
+        if id in self._ids:
+            return True
         return frames is not None or any(address != self.address for address in addresses)
 
     def _input_row(self, item: InputItem) -> int:
-        """The row of an input, made if it has none. A new one rests until the task needs it."""
+        """The row of an input, made if it has none. A new one rests until the task needs it.
+
+        It may be that of a task, which need not have run yet.
+        """
         id, key, nbytes, frames, addresses = item
         row = self._ids.get(id)
         if row is None:
             row = self._core.add_external(0, nbytes)
             self._ids[id] = row
             self._inputs[row] = Input(id, key, row)
-        if frames is None and row not in self._store:
+        if frames is None and row in self._inputs and row not in self._store:
             self._fetches.add(id, row, nbytes, [address for address in addresses if address != self.address])
         return row
 
     def _fill(self, row: int, item: InputItem) -> None:
         """Use the value that came with the task, if the row still waits for one."""
         frames = item[3]
-        if frames is not None and row not in self._store:
+        if frames is not None and row in self._inputs and row not in self._store:
             self._fetches.drop(item[0])
             self._keep(row, Value(frames))
 
@@ -296,6 +304,8 @@ class WorkerMachine:
             job.wanted = False
             self._lent -= job.started
         if not job.started:
+            if self._core.needed(job.row):
+                self._core.err(job.row)  # it must not run for those that came because of it: they will be dropped
             self._let_go(job)
 
     def _on_free(self, message: Free) -> None:
@@ -554,7 +564,7 @@ class WorkerMachine:
             _expect(state == _IN_MEMORY or not current, f"{job!r}: is not found once its value is gone")
             return
         _expect(job.started == (state == _ASSIGNED), f"{job!r}: runs here and in the core")
-        _expect(job.started or state in (_WAITING, _READY), f"{job!r}: waits here and in the core")
+        _expect(job.started or state in (_WAITING, _READY, _ERRED), f"{job!r}: waits here and in the core")
         _expect(job.started or job.wanted, f"{job!r}: is not in the queue once nobody wants it")
         _expect(job.wanted == current, f"{job!r}: is current as long as it is wanted")
         _expect(not job.started or len(job.values) == len(job.inputs), f"{job!r}: runs with all its inputs")
