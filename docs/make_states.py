@@ -56,6 +56,8 @@ EVENTS = {
     Event.HAND_OVER: "it will be computed elsewhere",
     Event.TAKE_BACK: "it was handed over, and is computed here after all",
     Event.DEPENDENT_GONE: "the last dependent's row was forgotten",
+    Event.PLACE_EARLY: "the drain put it, before its inputs are there, on the worker that computes them",
+    Event.RECALL: "an input that it was placed early for left the worker without a value",
 }
 
 EFFECTS = {

@@ -106,7 +106,7 @@ WAITING  INPUT_ERRED    | computable                  | ERRED    | ERRED
 WAITING  ERR            |                             | ERRED    | ERRED
 WAITING  REPLICA        | external                    | MEMORY   | MEMORY
 WAITING  REMOVE_WORKER  | only worker of the task     | ERRED    | ERRED
-WAITING  PLACE_EARLY    | an input on a desk          | ASSIGNED | ASSIGN
+WAITING  PLACE_EARLY    | its input is assigned       | ASSIGNED | ASSIGN
 WAITING  HAND_OVER      | computable                  | WAITING  |
 WAITING  TAKE_BACK      | handed over, inputs in memory | READY  |
 WAITING  TAKE_BACK      | handed over, an input missing | WAITING |

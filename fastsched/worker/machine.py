@@ -20,8 +20,8 @@ that was made from it lives.
 
 A task may come before its inputs are computed, if they are computed here: its row depends on their rows, and the core
 starts it when they are through, without a word to the scheduler. If such an input goes (it raised, was given back or
-dropped), the tasks that came because of it err in the core and stay, silent: the scheduler hears of the input, and
-drops them all by itself.
+dropped), the tasks that came because of it are forgotten without a word: the scheduler, which hears of the input, counts
+them as dropped by that.
 
 May import: _core, messages, config, and its own room's records.
 """
@@ -66,9 +66,9 @@ SCHEDULER = 0
 
 # Plain ints: comparing with a member of an IntEnum costs ten times as much, and there are four effects per task.
 _ASSIGN, _FREE, _FORGET = int(Effect.ASSIGN), int(Effect.FREE), int(Effect.FORGET)
-_FETCH, _REJOIN = int(Effect.FETCH), int(Effect.REJOIN)
+_FETCH, _REJOIN, _ERR = int(Effect.FETCH), int(Effect.REJOIN), int(Effect.ERRED)
 _RELEASED, _WAITING, _READY = int(State.RELEASED), int(State.WAITING), int(State.READY)
-_ASSIGNED, _IN_MEMORY, _ERRED = int(State.ASSIGNED), int(State.MEMORY), int(State.ERRED)
+_ASSIGNED, _IN_MEMORY = int(State.ASSIGNED), int(State.MEMORY)
 
 
 class WorkerMachine:
@@ -249,7 +249,7 @@ class WorkerMachine:
             return
         for dependent in self._core.dependents(entry.row):
             job = self._jobs[dependent]
-            if job.wanted and not job.started:
+            if job.wanted and not job.started and self._core.state(dependent) == _WAITING:
                 self._news.missing.append(MissingItem(job.id, job.attempt, (entry.id,)))
                 self._forsake(job)
 
@@ -305,7 +305,7 @@ class WorkerMachine:
             self._lent -= job.started
         if not job.started:
             if self._core.needed(job.row):
-                self._core.err(job.row)  # it must not run for those that came because of it: they will be dropped
+                self._core.err(job.row)  # those that came because of it go with it
             self._let_go(job)
 
     def _on_free(self, message: Free) -> None:
@@ -431,6 +431,10 @@ class WorkerMachine:
                     self._forget(row)
                 elif kind == _FETCH:
                     self._start_fetch(row)
+                elif kind == _ERR:
+                    job = self._jobs[row]
+                    if job.wanted:  # its input is gone
+                        self._forsake(job)
                 elif kind == _REJOIN:
                     job = self._jobs[row]
                     self._resumed(job)
@@ -564,7 +568,7 @@ class WorkerMachine:
             _expect(state == _IN_MEMORY or not current, f"{job!r}: is not found once its value is gone")
             return
         _expect(job.started == (state == _ASSIGNED), f"{job!r}: runs here and in the core")
-        _expect(job.started or state in (_WAITING, _READY, _ERRED), f"{job!r}: waits here and in the core")
+        _expect(job.started or state in (_WAITING, _READY), f"{job!r}: waits here and in the core")
         _expect(job.started or job.wanted, f"{job!r}: is not in the queue once nobody wants it")
         _expect(job.wanted == current, f"{job!r}: is current as long as it is wanted")
         _expect(not job.started or len(job.values) == len(job.inputs), f"{job!r}: runs with all its inputs")

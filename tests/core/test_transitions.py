@@ -22,7 +22,7 @@ ROWS = [
     (state, kind)
     for state, kind in product(State, KINDS)
     if kind in KINDS[:2] or state not in (State.READY, State.ASSIGNED)
-]
+] + [(State.ASSIGNED, "early")]
 
 
 def named(line: Transition) -> str:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fastsched._core import EXTERNAL, SECEDED, Effect, SchedulerCore, State
+from fastsched._core import EARLY, EXTERNAL, SECEDED, Effect, SchedulerCore, State
 from tests.core.twin import REJOINS_IN_A_ROW, Twin, TwinTask
 
 LOCALITY_BYTES = 100
@@ -23,6 +23,7 @@ some_picks = st.lists(picks, max_size=4)
 priorities = st.integers(-1, 1)
 orders = st.integers(-1, 5)
 counts = st.integers(0, 2)
+earlies = st.sampled_from([0, 1, 2, 9])
 
 
 class CoreAndTwin(RuleBasedStateMachine):
@@ -63,15 +64,18 @@ class CoreAndTwin(RuleBasedStateMachine):
     @initialize(one_worker=st.booleans(), slots=st.integers(1, 3))
     def begin(self, one_worker: bool, slots: int) -> None:
         self.one_worker = one_worker
-        self.new_worker(slots, 0)
+        self.new_worker(slots, 0, 0)
 
-    def new_worker(self, slots: int, ahead: int) -> None:
-        self.twin.add_worker(self.core.add_worker(slots, slots + ahead), slots, slots + ahead)
+    def new_worker(self, slots: int, ahead: int, early: int) -> None:
+        worker = self.core.add_worker(slots, slots + ahead)
+        self.twin.add_worker(worker, slots, slots + ahead)
+        self.core.set_early(worker, early)
+        self.twin.workers[worker].early = early
 
     @precondition(lambda self: len(self.twin.workers) < (1 if self.one_worker else 4))
-    @rule(slots=st.integers(0, 3), ahead=st.integers(0, 2))
-    def add_worker(self, slots: int, ahead: int) -> None:
-        self.new_worker(slots, ahead)
+    @rule(slots=st.integers(0, 3), ahead=st.integers(0, 2), early=earlies)
+    def add_worker(self, slots: int, ahead: int, early: int) -> None:
+        self.new_worker(slots, ahead, early)
 
     @precondition(lambda self: self.twin.workers)
     @rule(pick=picks)
@@ -92,6 +96,13 @@ class CoreAndTwin(RuleBasedStateMachine):
         self.core.set_lent(worker, lent)
         record.slots, record.limit, record.open, record.lent = slots, slots + ahead, open, lent
 
+    @precondition(lambda self: self.twin.workers)
+    @rule(pick=picks, early=earlies)
+    def set_early(self, pick: int, early: int) -> None:
+        worker = self.any_worker(pick)
+        self.core.set_early(worker, early)
+        self.twin.workers[worker].early = early
+
     # ---- adding ----------------------------------------------------------------------------------------------------
 
     def added(self, id: int, deps: list[int], wants: int, **more: int) -> None:
@@ -104,6 +115,14 @@ class CoreAndTwin(RuleBasedStateMachine):
     def add_task(self, some: list[int], priority: int, order: int, wants: int) -> None:
         deps = self.live_ids(some)
         self.added(self.core.add_task(deps, priority, order, wants), deps, wants, priority=priority, order=order)
+
+    @precondition(lambda self: self.has(State.ASSIGNED, State.WAITING))
+    @rule(pick=picks, priority=priorities, length=st.integers(1, 4), wants=counts)
+    def add_chain(self, pick: int, priority: int, length: int, wants: int) -> None:
+        id = self.live(pick, State.ASSIGNED, State.WAITING).id
+        for _ in range(length):
+            last, id = id, self.core.add_task([id], priority, -1, wants)
+            self.added(id, [last], wants, priority=priority)
 
     @precondition(lambda self: self.twin.workers)
     @rule(some=some_picks, priority=priorities, wants=counts, pick=picks)
@@ -226,7 +245,12 @@ class CoreAndTwin(RuleBasedStateMachine):
                 kind.name
             )
         for worker in self.twin.workers:
-            assert self.starts(effects, worker) == self.starts(expected, worker)
+            starts, expected_starts = self.starts(effects, worker), self.starts(expected, worker)
+            assert starts[: len(expected_starts)] == expected_starts
+            for kind, id, _, run in starts[len(expected_starts) :]:  # who goes early, if anybody, is the core's choice
+                assert kind == Effect.ASSIGN
+                self.twin.place_early(id, worker)
+                assert self.twin.tasks[id].run == run
         # A row may err, or be fetched, on the way to being released in one turn: both must tell where it stayed so.
         for kind, state in ((Effect.ERRED, State.ERRED), (Effect.FETCH, State.WAITING)):
             assert self.told(effects, kind, state) == self.told(expected, kind, state), kind.name
@@ -267,6 +291,7 @@ class CoreAndTwin(RuleBasedStateMachine):
             assert (self.core.priority(id), self.core.order(id)) == (task.priority, task.order)
             assert bool(self.core.flags(id) & EXTERNAL) == task.external
             assert bool(self.core.flags(id) & SECEDED) == task.seceded
+            assert bool(self.core.flags(id) & EARLY) == task.early
             assert (self.core.cause(id) in task.causes) if task.causes else self.core.cause(id) == 0
         assert self.core.ready(99) == [task.id for task in self.twin.ready()]
 
@@ -278,6 +303,7 @@ class CoreAndTwin(RuleBasedStateMachine):
             assert sorted(self.core.assigned_to(worker)) == sorted(task.id for task in self.twin.assigned(worker))
             assert self.core.occupancy(worker) == self.twin.occupancy(worker)
             assert self.core.n_rejoining(worker) == len(record.rejoining)
+            assert self.core.n_early(worker) == self.twin.n_early(worker)
             assert sorted(self.core.replicas_of(worker)) == sorted(
                 task.id for task in self.twin.tasks.values() if worker in task.holders
             )

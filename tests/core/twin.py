@@ -34,6 +34,7 @@ class TwinTask:
     worker: int = -1
     seceded: bool = False
     rejoining: bool = False
+    early: bool = False
     nbytes: int = 0
     holders: set[int] = field(default_factory=set)
     causes: set[int] = field(default_factory=set)
@@ -58,6 +59,7 @@ class TwinWorker:
     limit: int
     open: bool = True
     lent: int = 0
+    early: int = 0
     rejoins: int = 0
     rejoining: list[int] = field(default_factory=list)
 
@@ -101,6 +103,12 @@ class Twin:
             task.state = State.WAITING
             if task.external:
                 self.effect(Effect.FETCH, task)
+        elif task.early and not self.unmet(task):
+            task.early = False
+        elif task.early and not self.comes_to(task, task.worker):
+            self.effect(Effect.DROP, task, task.worker, task.run)
+            self.detach(task)
+            task.state = State.WAITING
         elif not task.queued:
             return False
         elif task.only == GONE:
@@ -116,6 +124,11 @@ class Twin:
         else:
             return False
         return True
+
+    def comes_to(self, task: TwinTask, worker: int) -> bool:
+        """Is each of its inputs in memory, or with this worker?"""
+        deps = [self.tasks[dep] for dep in task.deps]
+        return all(dep.state == State.MEMORY or (dep.state, dep.worker) == (State.ASSIGNED, worker) for dep in deps)
 
     def retire(self, task: TwinTask) -> bool:
         """One step of letting go, if there is one."""
@@ -156,7 +169,7 @@ class Twin:
         if task.rejoining:
             self.workers[task.worker].rejoining.remove(task.id)
         task.worker = -1
-        task.seceded = task.rejoining = False
+        task.seceded = task.rejoining = task.early = False
 
     def effect(self, kind: Effect, task: TwinTask, a: int = 0, b: int = 0) -> None:
         self.effects.append((kind, task.id, a, b))
@@ -191,7 +204,8 @@ class Twin:
         return [task for task in self.tasks.values() if task.worker == worker]
 
     def occupancy(self, worker: int) -> int:
-        return max(0, sum(not task.seceded for task in self.assigned(worker)) - self.workers[worker].lent)
+        holding = sum(not (task.seceded or task.early) for task in self.assigned(worker))
+        return max(0, holding - self.workers[worker].lent)
 
     def load(self, worker: int) -> tuple[Fraction, int]:
         return (Fraction(self.occupancy(worker), self.workers[worker].slots), worker)
@@ -306,7 +320,7 @@ class Twin:
 
     def secede(self, id: int) -> bool:
         task = self.tasks.get(id)
-        if not task or task.state != State.ASSIGNED or task.seceded:
+        if not task or task.state != State.ASSIGNED or task.seceded or task.early:
             return False
         task.seceded = True
         return True
@@ -360,6 +374,21 @@ class Twin:
         self.assign(task, worker)
         self.workers[worker].rejoins = 0
         self.effect(Effect.ASSIGN, task, worker, task.run)
+
+    def n_early(self, worker: int) -> int:
+        return sum(task.early for task in self.assigned(worker))
+
+    def place_early(self, id: int, worker: int) -> None:
+        """The core has chosen to: was it free to?"""
+        task, record = self.tasks[id], self.workers[worker]
+        assert task.state == State.WAITING and task.active and task.only in (-1, worker)
+        assert self.comes_to(task, worker)
+        assert record.open and record.slots > 0 and self.n_early(worker) < record.early
+        assert all(task.key < other.key for other in self.ready() + self.ready(worker)), "it was not its turn"
+        inputs = {dep for dep in task.deps if self.tasks[dep].state == State.ASSIGNED}
+        assert not any(inputs & set(other.deps) for other in self.assigned(worker) if other.early), "one for each input"
+        self.assign(task, worker)
+        task.early = True
 
     def grant_rejoins(self, w: int) -> None:
         worker = self.workers[w]

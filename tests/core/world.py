@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from fastsched._core import Effect, Event, SchedulerCore, State
+from fastsched._core import EARLY, Effect, Event, SchedulerCore, State
 
 
 class World:
     """A task x with one input a, on two closed workers: `here` runs x, `there` holds a.
+
+    An early x has a second input, that `there` holds, and a runs here.
 
     Both workers are closed, so that a drain places nothing unless a test opens one.
     """
@@ -20,6 +22,7 @@ class World:
         core.set_open(self.there, False)
         self.holder = self.here
         self.input = 0
+        self.stored = 0  # the input that can be lost
         self.dependent = 0
         self.x = self.add()
         self.bring_to(state)
@@ -33,13 +36,19 @@ class World:
         core = self.core
         if self.when == "external":
             return core.add_external()
-        self.input = core.add_task()
+        self.input = self.stored = core.add_task()
+        if self.when == "early":
+            self.stored = core.add_task()
+            return core.add_task([self.input, self.stored])
         if self.when in ("only worker of the task", "its only worker is gone"):
             return core.add_task([self.input], only=self.here)
         return core.add_task([self.input])
 
     def bring_to(self, state: State) -> None:
         core, x = self.core, self.x
+        if self.when == "early":
+            self.bring_early()
+            return
         if state != State.WAITING and self.input:
             self.finish_input()
         if self.when.startswith("handed over"):
@@ -59,14 +68,25 @@ class World:
         elif state == State.MEMORY:
             assert core.replica(x, self.here, 8)
 
+    def bring_early(self) -> None:
+        core = self.core
+        assert core.claim(self.input, self.here)
+        self.finish_input(self.stored)
+        core.set_open(self.here, True)
+        core.set_early(self.here, 1)
+        core.drain()
+        core.set_open(self.here, False)
+        assert core.flags(self.x) & EARLY
+
     def add_dependent(self) -> None:
         """A row that depends on x but does not need it: it erred."""
         self.dependent = self.core.add_task([self.x])
         assert self.core.err(self.dependent)
 
-    def finish_input(self) -> None:
-        assert self.core.claim(self.input, self.there)
-        assert self.core.finish(self.input, self.core.run(self.input), self.there, 8)
+    def finish_input(self, id: int = 0) -> None:
+        id = id or self.input
+        assert self.core.claim(id, self.there)
+        assert self.core.finish(id, self.core.run(id), self.there, 8)
 
     def arrange(self) -> None:
         """What `when` says about the inputs, about slots and about workers that are gone."""
@@ -84,6 +104,8 @@ class World:
                 assert core.replica(self.x, self.there, 8)
                 self.holder = self.there
             core.remove_worker(self.here)
+        elif self.when == "its input is assigned":
+            assert core.claim(self.input, self.here)
 
     # ---- events ----------------------------------------------------------------------------------------------------
 
@@ -115,7 +137,7 @@ class World:
             self.finish_input()
 
     def input_lost(self) -> None:
-        self.core.drop_replica(self.input, self.there)
+        self.core.drop_replica(self.stored, self.there)
 
     def input_erred(self) -> None:
         self.core.err(self.input)
@@ -171,3 +193,15 @@ class World:
 
     def dependent_gone(self) -> None:
         self.core.unwant(self.dependent)
+
+    def place_early(self) -> None:
+        """The worker has no room for anything else."""
+        if self.input and self.core.state(self.input) == State.ASSIGNED:
+            self.core.set_slots(self.here, 1)
+            self.core.set_limit(self.here, 1)
+            self.core.set_early(self.here, 1)
+            self.core.set_open(self.here, True)
+
+    def recall(self) -> None:
+        if self.input:
+            self.core.give_back(self.input, self.core.run(self.input), self.here)

@@ -36,6 +36,7 @@ class RandomOrders(RuleBasedStateMachine):
         self.bench = Bench()
         self.attempts: dict[int, int] = dict.fromkeys(TASKS, 0)
         self.open: set[tuple[int, int]] = set()  # ordered, and neither answered nor dropped
+        self.early: dict[tuple[int, int], set[tuple[int, int]]] = {}  # open -> its inputs that are open
         self.running: list[Job] = []
         self.rejoining: list[Job] = []
         self.asked: list[tuple[str, int]] = []
@@ -52,9 +53,11 @@ class RandomOrders(RuleBasedStateMachine):
     def run(self, n: int, needs: list[InputItem], priority: int, newer: bool) -> None:
         needs = [item for item in needs if item.id != task_id(n)]
         if newer or (task_id(n), self.attempts[n]) not in self.open:  # an attempt is sent twice by mistake only
+            self.abandon(n)  # replaced, and not heard of any more
             self.attempts[n] += 1
-            self.open = {pair for pair in self.open if pair[0] != task_id(n)}  # replaced, and not heard of any more
-            self.open.add((task_id(n), self.attempts[n]))
+            attempt = (task_id(n), self.attempts[n])
+            self.early[attempt] = {pair for pair in self.open if pair[0] in {item.id for item in needs}}
+            self.open.add(attempt)
         self.bench.run(n, *needs, attempt=self.attempts[n], priority=priority)
         self.follow()
 
@@ -65,7 +68,7 @@ class RandomOrders(RuleBasedStateMachine):
 
     @rule(n=task_numbers)
     def drop(self, n: int) -> None:
-        self.open.discard((task_id(n), self.attempts[n]))
+        self.abandon(n)
         self.bench.drop(n, self.attempts[n])
         self.follow()
 
@@ -115,6 +118,23 @@ class RandomOrders(RuleBasedStateMachine):
         self.bench.fetched(address, (id - task_id(0), b"fetched" if found else None))
         self.follow()
 
+    # -- what goes with what -------------------------------------------------------------------------------------------
+
+    def abandon(self, n: int) -> None:
+        """The scheduler wants no more of this attempt: it drops those that were sent because of it, too."""
+        for id, attempt in self.close((task_id(n), self.attempts[n])):
+            self.bench.drop(id - task_id(0), attempt)
+
+    def close(self, attempt: tuple[int, int]) -> list[tuple[int, int]]:
+        """Nothing is to be heard of this attempt any more, nor of those (returned) that were sent because of it."""
+        self.open.discard(attempt)
+        self.early.pop(attempt, None)
+        gone = []
+        for other in [other for other, inputs in self.early.items() if attempt in inputs]:
+            if other in self.early:
+                gone += [other, *self.close(other)]
+        return gone
+
     # -- what must hold ------------------------------------------------------------------------------------------------
 
     def follow(self) -> None:
@@ -135,10 +155,20 @@ class RandomOrders(RuleBasedStateMachine):
                 self.asked.append((fetch.address, id))
         bench.fetches.clear()
         done = bench.take_done()
-        answered = [(item[0], item[1]) for item in (*done.finished, *done.erred, *done.missing)]
-        for attempt in [*answered, *done.returned]:
-            assert attempt in self.open, "an outcome that nobody asked for, or the second one"
-            self.open.discard(attempt)
+        for item in done.finished:
+            attempt = (item.id, item.run)
+            assert attempt in self.open, "a value that nobody asked for, or the second one"
+            self.open.remove(attempt)
+            del self.early[attempt]  # inputs may be open yet: the value was at hand
+            for inputs in self.early.values():
+                inputs.discard(attempt)
+        gone: list[tuple[int, int]] = []
+        for attempt in [*((item[0], item[1]) for item in (*done.erred, *done.missing)), *done.returned]:
+            if attempt not in gone:  # else it came when its input had just been given back, and was, too
+                assert attempt in self.open, "an outcome that nobody asked for, or the second one"
+                gone += self.close(attempt)
+        for id, run in gone:
+            self.bench.drop(id - task_id(0), run)  # it knows, and has forgotten them
         unseceded = [job for job in self.running if not job.seceded]
         assert len(unseceded) <= self.nthreads
 
