@@ -153,14 +153,6 @@ def test_a_task_whose_input_is_nowhere_is_given_back_at_once(item):
     assert bench.is_empty()
 
 
-def test_a_task_that_waits_for_one_that_runs_here_is_given_back():
-    """The scheduler sends a task only when its inputs are in memory: it has forgotten something, or is about to."""
-    bench = Bench()
-    bench.run(1)
-    bench.run(2, remote(1, HERE))
-    assert bench.take_done().missing == (MissingItem(task_id(2), 1, (task_id(1),)),)
-
-
 def test_a_missing_input_gives_back_all_who_wait_for_it_and_nobody_else():
     bench = Bench()
     bench.run_all((2, (remote(1, A),), 1, 0, 0), (3, (remote(1, A), inline(5)), 1, 0, 0), (4, (inline(5),), 1, 0, 0))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from fastsched.wire.messages import Verb
 from tests.sim.cluster import Cluster, Machines
 from tests.sim.language import Ask, Call, Outcomes, Sleep, Submit
-from tests.sim.users import CHILDREN, Habits, Maker, chain, leaf, merge, pick, user
+from tests.sim.users import CHILDREN, Habits, Maker, braid, chain, leaf, merge, pick, user
 from tests.sim.world import World
 
 __all__ = ["KINDS", "Scenario", "cluster_of", "kind_of"]
@@ -211,6 +211,29 @@ def vanishing(cluster: Cluster, rng: random.Random) -> None:
             go(rng.choice(cluster.clients))
 
     sometimes(cluster, rng, 3, leave)
+
+
+@scenario(allowed_failures=1000)
+def links(cluster: Cluster, rng: random.Random) -> Check | None:
+    """Chains and diamonds submitted ahead, so that they are sent ahead; with any trouble, or with none."""
+    workers(cluster, rng)
+    calm = rng.random() < 0.2
+    for _ in range(rng.randint(1, 3)):
+        client = cluster.add_client()
+        for _ in range(rng.randint(1, 3)):
+            script = braid(random.Random(rng.random()), rng.randint(3, 120), 0.0 if calm else 0.08)
+            cluster.run_script(client, script, rng.random() * 0.02)
+    if calm:
+        return cluster.world.ledger.check_executions
+    if rng.random() < 0.5:
+        users(cluster, rng, 2, Habits(release=1.0, crowd=40), (leaf, leaf, *CHILDREN[:3]))
+    if rng.random() < 0.5:
+        cluster.respawns = rng.choice((1e-3, 0.02))
+        sometimes(cluster, rng, 6, kill_one(cluster, rng))
+    if rng.random() < 0.3:
+        sometimes(cluster, rng, 2, lambda: cluster.add_worker(2))
+        sometimes(cluster, rng, 1, lambda: cluster.retire(rng.choice(cluster.workers)) if cluster.workers else None)
+    return None
 
 
 # -- workers that die --------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from tests.sim.language import (
 )
 from tests.sim.programs import call_leaf, submit_all
 
-__all__ = ["CHILDREN", "Habits", "Maker", "chain", "leaf", "merge", "pick", "user"]
+__all__ = ["CHILDREN", "Habits", "Maker", "braid", "chain", "leaf", "merge", "pick", "user"]
 
 Script: TypeAlias = Generator[Any, Any, None]
 Maker: TypeAlias = Callable[[random.Random, Sequence[Handle]], Call]
@@ -69,6 +69,37 @@ def chain(length: int) -> Script:
     for index in range(length):
         last = ((yield Submit(Call("leaf#link", (index, 10, 0), last))),)
     yield Outcomes(last)
+
+
+def braid(rng: random.Random, length: int, trouble: float) -> Script:
+    """Strands of links, each behind one or several of the last ones, submitted ahead.
+
+    `trouble`: how many of them raise, stumble, are cancelled or let go of.
+    """
+    held: list[Handle] = []
+    for _ in range(length):
+        held.append((yield Submit(_link(rng, tuple(held[-rng.choice((1, 1, 1, 1, 2, 3)) :]), trouble))))
+        if rng.random() < 0.05:
+            yield Sleep(rng.random() * 3e-3)
+        if len(held) > 4 and rng.random() < trouble:
+            yield Release((held.pop(rng.randrange(len(held) - 3)),))
+        if rng.random() < trouble / 2:
+            yield Cancel((rng.choice(held[-8:]),))
+            if rng.random() < 0.5:
+                yield Outcomes(tuple(held[-3:]))
+            held = []
+    yield Outcomes(tuple(held[-3:]))
+
+
+def _link(rng: random.Random, inputs: tuple[Handle, ...], trouble: float) -> Call:
+    salt, priority = rng.randrange(10**9), rng.choice((0, 0, 0, 3, -3))
+    if rng.random() < trouble:
+        if rng.random() < 0.1:
+            return Call("boom", (salt, 100), inputs)
+        retries = rng.randint(1, 3)
+        return Call("stumble", (salt, retries), inputs, pure=False, retries=retries)
+    args = (salt, rng.choice((0, 10, 10, 100, 1500)), rng.choice((0, 0, 300, 5000)))
+    return Call("leaf#link", args, inputs, priority=priority)
 
 
 def merge(width: int) -> Script:

@@ -297,7 +297,7 @@ class Peer:
                     self.outcomes[fid] = "erred"
                     self.errors[fid] = ErrorItem(*error)
                     self._news.append(f"erred {self.keys[fid]} {ErrorKind(error[0]).name}")
-                for fid in lost:
+                for fid in [fid for fid in lost if fid not in self._crossed]:
                     assert self.outcomes.pop(fid, None) != "erred", f"{self.keys[fid]} erred, and now it is lost"
                     self._news.append(f"lost {self.keys[fid]}")
             case Located(items):
@@ -382,6 +382,14 @@ class Worker(Peer):
         item = self.tasks.pop(key)
         self.held[item.id] = key
         return FinishedItem(item.id, item.run, "bytes", nbytes, micros, value, tuple(pins))
+
+    def runnable(self, key: str) -> str:
+        """This task, or the one that it has to wait for here."""
+        by_id = {item.id: item for item in self.tasks.values()}
+        item = self.tasks[key]
+        while inputs := [by_id[source[0]] for source in item.inputs if source[0] in by_id]:
+            item = inputs[0]
+        return item.key
 
     def finish(self, *keys: str, **kwargs: Any) -> None:
         """Report these tasks as finished."""
