@@ -142,10 +142,9 @@ cdef class SchedulerCore:
         return worker_changed(&self.core, worker)
 
     cpdef int set_early(self, int worker, int n) except -1:
-        cdef Worker *record = self.worker_of(worker)
         if n < 0:
             raise ValueError(f"early must be >= 0, not {n}")
-        record.early = n
+        self.worker_of(worker).early = n
         self.core.early |= n > 0
         return worker_changed(&self.core, worker)
 

@@ -228,7 +228,10 @@ class LocatedItem(NamedTuple):
 
 
 class InputItem(NamedTuple):
-    """One dependency of a task that a worker shall run: its value, or where to fetch it."""
+    """One dependency of a task that a worker shall run: its value, or where to fetch it.
+
+    Neither: the worker holds it, or is computing it.
+    """
 
     id: Natural
     key: str

@@ -20,8 +20,8 @@ that was made from it lives.
 
 A task may come before its inputs are computed, if they are computed here: its row depends on their rows, and the core
 starts it when they are through, without a word to the scheduler. If such an input goes (it raised, was given back or
-dropped), the tasks that came because of it are forgotten without a word: the scheduler, which hears of the input, counts
-them as dropped by that.
+dropped), those that came because of it are forgotten without a word: the scheduler hears of the input, and that is
+their end for it, too.
 
 May import: _core, messages, config, and its own room's records.
 """

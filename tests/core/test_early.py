@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from fastsched._core import EARLY, Effect, SchedulerCore, State
