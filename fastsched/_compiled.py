@@ -55,7 +55,12 @@ def interpreted() -> list[str]:
 
 
 def stale() -> list[str]:
-    """Those whose build is older than their source: what runs is not what one reads."""
+    """Those whose build is older than their source: what runs is not what one reads.
+
+    None in an installed package, where the times of files say only in which order they were unpacked.
+    """
+    if not (ROOT.parent / "setup.py").exists():
+        return []
     found = []
     for name in MODULES:
         build, source = _build_of(name), ROOT / f"{name}.py"

@@ -31,13 +31,16 @@ def test_what_runs_is_the_build() -> None:
 def test_a_build_that_is_older_than_its_source_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: int, found: list[str]
 ) -> None:
-    (tmp_path / "client").mkdir()
-    source = shutil.copy(ROOT / "fastsched" / "client" / "machine.py", tmp_path / "client")
-    build = tmp_path / "client" / f"machine{_compiled.EXTENSION_SUFFIXES[0]}"
+    package = tmp_path / "fastsched"
+    (package / "client").mkdir(parents=True)
+    source = shutil.copy(ROOT / "fastsched" / "client" / "machine.py", package / "client")
+    build = package / "client" / f"machine{_compiled.EXTENSION_SUFFIXES[0]}"
     build.touch()
     written = build.stat().st_mtime
     os.utime(source, (written + age, written + age))
-    monkeypatch.setattr(_compiled, "ROOT", tmp_path)
+    monkeypatch.setattr(_compiled, "ROOT", package)
+    assert _compiled.stale() == [], "an installed package"
+    (tmp_path / "setup.py").touch()
     assert _compiled.stale() == found
     assert "client/machine" not in _compiled.interpreted()
     assert "client/record" in _compiled.interpreted()

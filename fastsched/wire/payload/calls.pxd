@@ -9,6 +9,7 @@ cpdef tuple dumps_call(tuple args, dict kwargs, object what)
 cdef bint _plain(object arguments) except -1
 cdef list _put_back(list values, object spots, object inputs)
 
+
 @cython.final
 cdef class _Apart:
     cdef list futures

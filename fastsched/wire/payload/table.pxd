@@ -4,11 +4,13 @@ cimport cython
 
 from fastsched.wire.payload.captures cimport unchanged
 
+
 @cython.final
 cdef class _Known:
     cdef object ref
     cdef tuple sent
     cdef list watches
+
 
 @cython.final
 cdef class FunctionTable:
