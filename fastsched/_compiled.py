@@ -17,8 +17,12 @@ from pathlib import Path
 __all__ = ["MODULES", "interpreted", "stale"]
 
 MODULES = (
+    "client/binding",
+    "client/calls",
+    "client/handle",
     "client/machine",
     "client/record",
+    "client/results",
     "scheduler/books",
     "scheduler/calls",
     "scheduler/effects",

@@ -9,8 +9,7 @@ default: the newest open client of a program, the worker's own client inside a t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastsched.wire import payload
@@ -31,14 +30,20 @@ _defaults: list[Client] = []
 _resolver: list[Callable[[], Client]] = []
 
 
-@contextmanager
-def bound_to(client: Client) -> Iterator[None]:
+class bound_to:  # noqa: N801  a context manager, called like a function
     """Futures that this thread unpickles inside the block belong to `client`."""
-    before, _loading.client = _loading.client, client
-    try:
-        yield
-    finally:
-        _loading.client = before
+
+    __slots__ = ("_before", "_client")
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._before: Client | None = None
+
+    def __enter__(self) -> None:
+        self._before, _loading.client = _loading.client, self._client
+
+    def __exit__(self, *exc_info: object) -> None:
+        _loading.client = self._before
 
 
 def add_default(client: Client) -> None:

@@ -6,7 +6,7 @@ One concern: arguments of the client's methods. Pure functions; nothing is chang
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fastsched.client.future import Future
@@ -34,12 +34,12 @@ def refuse_unsupported(**options: Any) -> None:
 
 
 def checked_key(key: Any) -> str:
-    """`key` if it is a non-empty string; TypeError or ValueError."""
+    """`key` as a plain string if it is a non-empty string; TypeError or ValueError."""
     if not isinstance(key, str):
         raise TypeError(f"a key must be a string, not {type(key).__name__}: {key!r}")
     if not key:
         raise ValueError("a key must not be empty")
-    return key
+    return key if type(key) is str else str.__str__(key)
 
 
 def checked_integer(name: str, value: Any) -> int:
@@ -69,16 +69,16 @@ def checked_retries(value: int | None) -> int:
     return retries
 
 
-def map_keys(func: Callable[..., Any], key: str | list[str] | None, count: int) -> str | list[str]:
-    """The prefix of the keys of a map, or all its keys."""
+def map_keys(key: str | list[str] | None, count: int) -> tuple[str | None, list[str] | None]:
+    """The prefix of the keys of a map, or all its keys; (None, None) if the user leaves it to us."""
     if key is None:
-        return keys.function_name(func)
+        return None, None
     if isinstance(key, str):
-        return checked_key(key)
+        return checked_key(key), None
     names = [checked_key(name) for name in key]
     if len(names) != count:
         raise ValueError(f"map got {len(names)} keys for {count} calls")
-    return names
+    return None, names
 
 
 def data_key(value: Any, by_value: bool) -> str:

@@ -9,36 +9,33 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from fastsched import _late
 from fastsched.client import binding
-from fastsched.client.checks import (
-    checked_count,
-    checked_integer,
-    checked_key,
-    checked_retries,
-    data_key,
-    map_keys,
-    refuse_unsupported,
-)
+from fastsched.client.calls import Calls, fids_of
+from fastsched.client.checks import checked_integer, checked_key, data_key, map_keys, refuse_unsupported
 from fastsched.client.cluster import ClusterFace
-from fastsched.client.containers import SKIP, fill, futures_in, futures_of, materialize
+from fastsched.client.containers import SKIP, all_are_futures, fill, futures_in, futures_of, materialize
 from fastsched.client.future import Future, countdown
 from fastsched.client.link import Link, Outside, Surroundings
 from fastsched.client.outcome import exception_from
 from fastsched.client.record import FutureRecord, Status
+from fastsched.client.results import at_hand, loaded
 from fastsched.client.session import Callback, Reply
 from fastsched.config import Config
-from fastsched.errors import CancelledError, ClosedError, SerializationError
+from fastsched.errors import CancelledError, ClosedError
 from fastsched.phase import Phase
 from fastsched.timing import Timeout, seconds
-from fastsched.wire import keys, payload
+from fastsched.wire import payload
 from fastsched.wire.messages import Frames, ScatterItem, TaskItem, Verb
 
 __all__ = ["Client"]
 
 T = TypeVar("T")
+
+AT_ONCE = 64
+"""So many tasks of a `map` are made before another thread, or a signal handler, gets a chance."""
 
 
 class Client(ClusterFace):
@@ -186,20 +183,21 @@ class Client(ClusterFace):
         ClosedError
             The client is closed, or a future among the arguments belongs to another client.
         """
-        refuse_unsupported(
-            workers=workers, resources=resources, allow_other_workers=allow_other_workers, actor=actor, actors=actors
-        )
+        if workers or resources or allow_other_workers or actor or actors:
+            refuse_unsupported(
+                workers=workers,
+                resources=resources,
+                allow_other_workers=allow_other_workers,
+                actor=actor,
+                actors=actors,
+            )
         session = self._session
         session.ensure_open()
         if not callable(func):
             raise TypeError(f"the first argument of submit must be callable, not {type(func).__name__}")
-        common, function = self._common(func, priority, retries)
-        if key is None:
-            name = keys.function_name(func)
-            key = keys.task_key(name, common.fn, args, kwargs) if pure else keys.unique_key(name)
-        item, record = self._task(checked_key(key), common, args, kwargs)
-        future: Future[T] = Future(record, self)
-        session.submit(session.machine.submit, record, item, function)
+        calls = Calls(self, session, func, None, priority, retries, self._surroundings.parent())
+        item, future = calls.task(None if key is None else checked_key(key), args, kwargs, pure)
+        session.submit(session.machine.submit, future.record, item, calls.function)
         return future
 
     def map(
@@ -248,25 +246,22 @@ class Client(ClusterFace):
             raise TypeError(f"the first argument of map must be callable, not {type(func).__name__}")
         if not iterables:
             raise TypeError("map needs at least one iterable")
-        calls = list(zip(*iterables))  # noqa: B905  as the builtin: the shortest ends it
-        names = map_keys(func, key, len(calls))
-        common, function = self._common(func, priority, retries)
-        size = len(calls) if batch_size is None else checked_integer("batch_size", batch_size)
-        if size < 1 and calls:
+        arguments = list(zip(*iterables))  # noqa: B905  as the builtin: the shortest ends it
+        prefix, names = map_keys(key, len(arguments))
+        size = len(arguments) if batch_size is None else checked_integer("batch_size", batch_size)
+        if size < 1 and arguments:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        calls = Calls(self, session, func, prefix, priority, retries, self._surroundings.parent())
         futures: list[Future[T]] = []
-        for start in range(0, len(calls), max(size, 1)):
-            records, items = [], []
-            for index, args in enumerate(calls[start : start + size], start):
-                if isinstance(names, list):
-                    name = names[index]
-                else:
-                    name = keys.task_key(names, common.fn, args, kwargs) if pure else keys.unique_key(names)
-                item, record = self._task(name, common, args, kwargs)
-                items.append(item)
-                records.append(record)
-            futures.extend(Future(record, self) for record in records)
-            session.submit(session.machine.submit_many, records, items, function)
+        for start in range(0, len(arguments), max(size, 1)):
+            items: list[TaskItem] = []
+            for first in range(start, min(start + size, len(arguments)), AT_ONCE):
+                part = slice(first, min(first + AT_ONCE, start + size))
+                made = calls.tasks(None if names is None else names[part], arguments[part], kwargs, pure)
+                items += made[0]
+                futures += made[1]
+            records = [future.record for future in futures[start:]]
+            session.submit(session.machine.submit_many, records, items, calls.function)
         return futures
 
     def scatter(
@@ -321,7 +316,7 @@ class Client(ClusterFace):
         items = []
         for name, value in zip(names, values, strict=True):
             dumped = payload.dumps(value, f"the value to scatter as {name!r}")
-            pins = self._own(dumped.futures)
+            pins = fids_of(dumped.futures, self)
             record = session.new_record(name)
             items.append(ScatterItem(record.fid, name, payload.type_name(value), dumped.frames, pins))
             futures.append(Future(record, self))
@@ -362,8 +357,11 @@ class Client(ClusterFace):
         if errors not in ("raise", "skip"):
             raise ValueError(f"errors must be 'raise' or 'skip', not {errors!r}")
         data = materialize(futures)
+        if errors == "raise" and all_are_futures(data):
+            fids_of(data, self)
+            return self.values(data, None)
         wanted = futures_in(data)
-        self._own(wanted)
+        fids_of(wanted, self)
         if errors == "raise":
             values = dict(zip(map(id, wanted), self.values(wanted, None), strict=True))
         else:
@@ -415,19 +413,22 @@ class Client(ClusterFace):
 
     def values(self, futures: list[Future[Any]], timeout: float | None) -> list[Any]:
         """Wait for the futures and load their values; raises the first failure."""
+        found = at_hand(futures)
+        if found is not None:
+            return loaded(futures, found, self)
         self.wait_for(futures, timeout, first_error=True)
         for future in futures:
             if future.record.status in (Status.ERROR, Status.CANCELLED):
                 raise self.exception_of(future.record)
-        found = [(future.record, future.record.frames) for future in futures]  # looked at once: a cancel takes it away
-        away = {record.fid: self._session.fetch(record) for record, frames in found if frames is None}
-        values = []
-        for record, frames in found:
-            if frames is None:
-                frames = self._fetched(record, away[record.fid], timeout)
-            with binding.bound_to(self):
-                values.append(_loaded(record, frames))
-        return values
+        found = [future.record.frames or () for future in futures]  # looked at once: a cancel takes it away
+        away = [
+            (place, self._session.fetch(future.record))
+            for place, (future, frames) in enumerate(zip(futures, found, strict=True))
+            if not frames
+        ]
+        for place, reply in away:
+            found[place] = self._fetched(futures[place].record, reply, timeout)
+        return loaded(futures, found, self)
 
     def _fetched(self, record: FutureRecord, reply: Reply, timeout: float | None) -> Frames:
         """Wait for a large value."""
@@ -502,7 +503,7 @@ class Client(ClusterFace):
         if session.ended or session.forked:
             return
         wanted = futures_of(futures, "cancel")
-        self._own(wanted)
+        fids_of(wanted, self)
         text = " ".join(part for part in (reason, msg) if part)
         session.post(session.machine.cancel, [future.record.fid for future in wanted], text)
         session.flush(self._timeout)
@@ -544,56 +545,3 @@ class Client(ClusterFace):
 
     def __reduce__(self) -> Any:
         raise TypeError("a Client cannot be pickled; inside a task use worker_client() or get_client()")
-
-    # -- inside -------------------------------------------------------------------------------------------------------
-
-    def _common(self, func: Callable[..., Any], priority: int, retries: int | None) -> tuple[_Common, Frames]:
-        """What the tasks of one call share, and the pickled function."""
-        held: list[Any] = []  # futures in the function itself: in its closure, or in what it is a method or partial of
-        with payload.collecting(held):
-            fn, function = payload.functions.pickle_function(func)
-        parent = self._surroundings.parent()
-        return _Common(
-            fn, self._own(held), checked_integer("priority", priority), checked_retries(retries), parent
-        ), function
-
-    def _task(
-        self, key: str, common: _Common, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[TaskItem, FutureRecord]:
-        frames, dependencies, pins = payload.dumps_call(args, kwargs, key)
-        record = self._session.new_record(key)
-        fn, held, priority, retries, parent = common
-        pinned = held + self._own(pins) if pins else held
-        checked_count(dependencies, self._session.config)
-        item = TaskItem(record.fid, key, fn, frames, self._own(dependencies), pinned, priority, retries, parent)
-        return item, record
-
-    def _own(self, futures: Iterable[Any]) -> tuple[int, ...]:
-        """The fids of futures, which must be this client's and not released."""
-        fids = []
-        for future in futures:
-            if future.client is not self:
-                state = "a closed client" if future.client.status is Phase.CLOSED else "another client"
-                raise ClosedError(f"the future {future.key!r} belongs to {state}")
-            if future.record.released:
-                raise ClosedError(f"the future {future.key!r} was released")
-            fids.append(future.record.fid)
-        return tuple(fids)
-
-
-def _loaded(record: FutureRecord, frames: Frames) -> Any:
-    try:
-        return payload.loads(frames)
-    except SerializationError as error:
-        error.add_note(f"it is the value of task {record.key!r}, a {record.type_name}")
-        raise
-
-
-class _Common(NamedTuple):
-    """What the tasks of one `submit` or `map` share."""
-
-    fn: bytes
-    pins: tuple[int, ...]  # futures that the function holds
-    priority: int
-    retries: int
-    parent: int

@@ -13,7 +13,7 @@ from typing import Any
 
 from fastsched.client.future import Future
 
-__all__ = ["SKIP", "fill", "futures_in", "futures_of", "materialize"]
+__all__ = ["SKIP", "all_are_futures", "fill", "futures_in", "futures_of", "materialize"]
 
 SKIP = object()  # `fill` leaves out what is replaced by this
 _SEQUENCES = (list, tuple, set, frozenset)
@@ -24,6 +24,11 @@ def materialize(data: Any) -> Any:
     if isinstance(data, (Iterator, KeysView, ValuesView, deque)):
         return list(data)
     return data
+
+
+def all_are_futures(data: Any) -> bool:
+    """Whether this is a list of futures, none of them twice: the common case, which needs no walk."""
+    return type(data) is list and set(map(type, data)) == {Future} and len(set(data)) == len(data)
 
 
 def futures_in(data: Any) -> list[Future[Any]]:

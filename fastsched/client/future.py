@@ -1,8 +1,7 @@
 """`Future`: the promise of a task's result, as the user holds it.
 
-A future is a thin handle on a `FutureRecord` that the I/O thread fills in. It owns one want of its key: when the last
-handle goes, `__del__` leaves a note for the I/O thread (it takes no lock and calls nothing that could: it may run at
-any moment, in any thread).
+A future is a thin handle on a `FutureRecord` that is filled in when there is news; `handle` has what it is made of and
+how it ends.
 """
 
 from __future__ import annotations
@@ -15,7 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fastsched import _late
+from fastsched.client.handle import Handle
 from fastsched.client.record import CountDown, FutureRecord, Status
+from fastsched.client.results import value
 from fastsched.errors import CancelledError
 from fastsched.timing import Timeout, seconds
 from fastsched.wire import payload
@@ -23,14 +24,14 @@ from fastsched.wire import payload
 if TYPE_CHECKING:
     import asyncio
 
-    from fastsched.client.client import Client
-
 __all__ = ["Future"]
 
 T = TypeVar("T")
 
+MISSING = object()
 
-class Future(Generic[T]):
+
+class Future(Handle, Generic[T]):
     """The result of a task that may not have run yet. Made by `Client.submit` and its relatives, not by hand.
 
     Follows ``dask.distributed.Future``. Pickling a future sends its key; where it is unpickled it belongs to the
@@ -47,11 +48,7 @@ class Future(Generic[T]):
     """
 
     __fastsched_future__ = True
-    __slots__ = ("__weakref__", "client", "record")
-
-    def __init__(self, record: FutureRecord, client: Client) -> None:
-        self.client = client
-        self.record = record  # last: `__del__` looks for it first
+    __slots__ = ("__weakref__",)
 
     @property
     def key(self) -> str:
@@ -87,8 +84,11 @@ class Future(Generic[T]):
         Exception
             What the task raised, with its remote traceback.
         """
-        values: list[T] = self.client.values([self], seconds(timeout))
-        return values[0]
+        limit = None if timeout is None else seconds(timeout)
+        found = value(self, MISSING)
+        if found is MISSING:
+            (found,) = self.client.values([self], limit)
+        return found  # type: ignore[no-any-return]
 
     def exception(self, timeout: Timeout = None) -> BaseException | None:
         """Wait for the end and return what the task raised, None if it has a value.
@@ -138,21 +138,6 @@ class Future(Generic[T]):
         What `fn` raises is logged.
         """
         self.client.add_callback(self, fn)
-
-    def release(self) -> None:
-        """Give up the claim on the result; the future cannot be used afterwards. Deleting it does the same."""
-        record = self.record
-        if not record.released:
-            self.client.release(record)
-            record.released = True
-
-    def __del__(self) -> None:
-        record = getattr(self, "record", None)
-        if record is not None and not record.released and sys is not None and not sys.is_finalizing():
-            self.client.release(
-                record
-            )  # first: a signal handler that raises in between may cost a second release, no want
-            record.released = True
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         payload.note_future(self)

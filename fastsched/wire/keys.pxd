@@ -4,6 +4,8 @@ from fastsched.wire.payload.futures cimport flat, is_future, plain, scalar, scal
 from fastsched.wire.tokens cimport plain_token
 
 cpdef str task_key(str name, bytes fn_id, tuple args, dict kwargs)
+cpdef str unique_key(str name)
+cpdef str function_name(object fn)
 cdef str _key(str name, bytes data)
 cdef bint _sequences(tuple args) except -1
 cdef bint _with_futures(object values) except -1

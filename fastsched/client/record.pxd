@@ -1,0 +1,12 @@
+# Types for the compiled record.py: what is made for every future, and asked for its state again and again.
+
+cdef class FutureRecord:
+    cdef readonly object fid
+    cdef readonly str key
+    cdef public object status
+    cdef public str type_name
+    cdef public object nbytes
+    cdef public tuple frames
+    cdef public object error
+    cdef public dict observers
+    cdef public bint released
