@@ -2,7 +2,7 @@
 
 One concern: the I/O thread with everything in it: the scheduler's server, the in-process channels of its clients, and
 the supervision of worker processes. Everything but the methods of `Embedding` runs in that thread; the program's
-threads hand it commands through a `Session`.
+threads act on the scheduler's machine by way of a `Session`.
 
 Imported late, by `local`, after the fork helper has been started.
 """
@@ -17,7 +17,6 @@ import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from fastsched._version import __version__
@@ -90,13 +89,15 @@ class Embedding:
         return self._io.run(self._attach(name))
 
     async def _attach(self, name: str) -> EmbeddedLink:
-        loop = self._io.loop
-        ours, theirs = channel_pair(loop, name)
+        loop, scheduler = self._io.loop, self._scheduler
+        ours, theirs = channel_pair(scheduler.pump, name)
         data = DataPeers(loop, Role.CLIENT, self._keys[Role.CLIENT], self._config)
-        session = Session(loop, self._config, ours, data, monotonic)
-        ours.on_message = lambda _, messages: session.received(messages)
+        session = Session(loop, self._config, scheduler.pump, scheduler.turns.lock, ours, data)
+        ours.on_message = session.take
+        ours.on_turn = session.flush_machine
         ours.on_closed = lambda _, reason: session.closed(f"the cluster {self._name!r} is closed")
-        self._scheduler.attach(theirs, Register(name, __version__, os.getpid(), 0, "", 0, ""))
+        theirs.on_turn = scheduler.turns.turn
+        scheduler.attach(theirs, Register(name, __version__, os.getpid(), 0, "", 0, ""))
         return EmbeddedLink(session, self.address, self._supervisor.settled)
 
     def check(self) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from time import monotonic
 from typing import Any
 
 from fastsched.client import binding
 from fastsched.client.client import Client
 from fastsched.client.linked import LinkedClient
-from fastsched.client.session import Reply, Session
+from fastsched.client.record import Reply
+from fastsched.client.session import Session
 from fastsched.errors import NotInTaskError
 from fastsched.timing import Timeout
 from fastsched.wire.messages import Frames
@@ -248,7 +248,7 @@ def _make_client(host: context.Host) -> Client:
             raise
 
     host.loop.call_soon_threadsafe(make)
-    made.wait(None)
+    made.block()
     if not made.ok:
         raise made.value
     return LinkedClient(_WorkerLink(made.value, host.scheduler), _InTask(), f"client of {host.name}")
@@ -256,8 +256,9 @@ def _make_client(host: context.Host) -> Client:
 
 def _make_session(host: context.Host) -> Session:
     channel = host.channel_for_client()
-    session = Session(host.loop, host.config, channel, _LocalData(host), monotonic)
-    channel.on_message = lambda _, messages: session.received(messages)
+    session = Session(host.loop, host.config, host.pump, host.lock, channel, _LocalData(host))
+    channel.on_message = session.take
+    channel.on_turn = session.flush_machine
     channel.on_closed = lambda _, reason: session.closed(f"the scheduler is gone: {reason or 'connection closed'}")
     channel.flush_client = session.flush
     return session

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from fastsched import _late
+from fastsched._wait import Waiter
 from fastsched.client import binding
 from fastsched.client.calls import Calls, fids_of
 from fastsched.client.checks import checked_integer, checked_key, data_key, map_keys, refuse_unsupported
@@ -404,7 +404,7 @@ class Client(ClusterFace):
             if waiting.over:
                 return
             with self._surroundings.blocking():
-                if not waiting.wait(timeout):
+                if not self._session.wait(waiting, timeout):
                     raise TimeoutError(
                         f"{len(pending)} futures are not done after {timeout} s, the first is {pending[0].key!r}"
                     )
@@ -432,7 +432,7 @@ class Client(ClusterFace):
 
     def _fetched(self, record: FutureRecord, reply: Reply, timeout: float | None) -> Frames:
         """Wait for a large value."""
-        if not reply.done:
+        if not reply.over:
             with self._surroundings.blocking():
                 if not self._session.wait(reply, timeout):
                     raise TimeoutError(f"the value of {record.key!r} did not arrive in {timeout} s")
@@ -441,9 +441,10 @@ class Client(ClusterFace):
         frames: Frames = reply.value
         return frames
 
-    def blocking(self) -> AbstractContextManager[None]:
-        """Wrap a wait of this thread in this: inside a task the slot is lent meanwhile."""
-        return self._surroundings.blocking()
+    def wait_on(self, waiter: Waiter, timeout: float | None) -> bool:
+        """Have this thread wait (inside a task its slot is lent meanwhile); False after `timeout` seconds."""
+        with self._surroundings.blocking():
+            return self._session.wait(waiter, timeout)
 
     def exception_of(self, record: FutureRecord) -> BaseException:
         """The exception of a record that ended without a value."""
@@ -465,7 +466,7 @@ class Client(ClusterFace):
 
     def release(self, record: FutureRecord) -> None:
         """Give up the claim of one record; called by `Future`, at any moment, in any thread."""
-        self._session.post(self._session.machine.release, record.fid)
+        self._session.leave(self._session.machine.release, record.fid)
 
     def add_callback(self, future: Future[T], fn: Callable[[Future[T]], Any]) -> None:
         """Have ``fn(future)`` called in the callback thread once the future has ended."""
@@ -478,7 +479,6 @@ class Client(ClusterFace):
         session = self._session
         session.ensure_open()
         session.post(session.machine.keep, [future.record.fid for future in futures])
-        session.flush(self._timeout)
 
     def cancel(
         self,
@@ -506,7 +506,6 @@ class Client(ClusterFace):
         fids_of(wanted, self)
         text = " ".join(part for part in (reason, msg) if part)
         session.post(session.machine.cancel, [future.record.fid for future in wanted], text)
-        session.flush(self._timeout)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

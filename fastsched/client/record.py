@@ -1,26 +1,29 @@
-"""What a client knows about one future: a record that the I/O thread writes and user threads read.
+"""What a client knows about one future: a record that the machine writes and user threads read.
 
 One concern: the state that both sides share, and the order in which it may be touched without a lock.
 
-The I/O thread alone writes `status` and the outcome, and it writes `status` last. User threads read, and leave an
-*observer* in `observers` when they want to be told; they take it away when they look no longer, so that a loop of
-short waits leaves nothing behind. The race between "settled" and "started to look" is closed by
-order, not by a lock: the watcher appends itself first and looks at `status` second; the I/O thread sets `status`
-first and walks the observers second. So an observer is told at least once, may be told twice, and must not mind. Each
-step is one bytecode-atomic operation: an exception raised by a signal handler between two of them leaves nothing half
-done.
+The machine alone, under its lock, writes `status` and the outcome, and it writes `status` last. User threads read, and
+leave an *observer* in `observers` when they want to be told; they take it away when they look no longer, so that a loop
+of short waits leaves nothing behind. The race between "settled" and "started to look" is closed by order, not by a
+lock: the watcher appends itself first and looks at `status` second; the machine's side sets `status` first and walks
+the observers second. So an observer is told at least once, may be told twice, and must not mind. Each step is one
+atomic operation: an exception raised by a signal handler between two of them leaves nothing half done.
+
+Compiled: records are settled in whatever thread brings the news, under the machine's lock. Observers of this module are
+told in place; all others run Python code, and are told by the I/O thread.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
+from fastsched._wait import Waiter
 from fastsched.wire.messages import ErrorItem, Frames
 
-__all__ = ["CountDown", "FutureRecord", "Observer", "Status"]
+__all__ = ["Arrival", "CountDown", "FutureRecord", "Observer", "Reply", "Status"]
 
 
 class Status(StrEnum):
@@ -32,11 +35,15 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+# To look up a member of an enum runs Python code.
+_PENDING, _FINISHED = Status.PENDING, Status.FINISHED
+
+
 class Observer(Protocol):
     """Wants to hear when a record settles."""
 
     def notify(self, record: FutureRecord) -> None:
-        """Told in the I/O thread (or in the thread that began to look too late); at least once, perhaps twice."""
+        """At least once, perhaps twice; in the I/O thread, or in the thread that began to look too late."""
 
 
 class FutureRecord:
@@ -55,7 +62,7 @@ class FutureRecord:
     def __init__(self, fid: int, key: str) -> None:
         self.fid = fid
         self.key = key
-        self.status = Status.PENDING
+        self.status = _PENDING
         self.type_name = ""
         self.nbytes = 0
         self.frames: Frames | None = None  # the pickled value, if it was small enough to travel with the report
@@ -66,19 +73,29 @@ class FutureRecord:
     @property
     def settled(self) -> bool:
         """True once there is an outcome. A lost value takes it back: the record is pending again."""
-        return self.status is not Status.PENDING
+        return self.status is not _PENDING
 
-    def settle(self) -> None:
-        """Tell the observers, the first first; the I/O thread calls this after it wrote the outcome.
+    def settle(self, later: Callable[[Observer, FutureRecord], object]) -> None:
+        """Tell the observers, the first first. Under the machine's lock, after the outcome was written.
 
         One that is appended while this runs is told here or, since `status` is set, by its own thread.
+
+        Parameters
+        ----------
+        later : callable
+            ``(observer, record)``: has an observer told that must not be told here.
         """
         observers = self.observers
+        if not observers:
+            return
         # A copy in one step: user threads add and take away meanwhile. (Of `items` it would not be: tuples are made,
         # and so the garbage collector may run finalizers in between.)
         for observer in list(observers.values()):
             observers.pop(id(observer), None)
-            observer.notify(self)
+            if type(observer) in _IN_PLACE:
+                observer.notify(self)
+            else:
+                later(observer, self)
 
     def watch(self, observer: Observer) -> None:
         """Have `observer` told when the record settles, at once if it has."""
@@ -94,7 +111,7 @@ class FutureRecord:
         return f"<FutureRecord {self.fid} {self.key} {self.status}>"
 
 
-class CountDown:
+class CountDown(Waiter):
     """A thread waits here until all of some records have settled, or the first that failed.
 
     Parameters
@@ -107,17 +124,13 @@ class CountDown:
         Stop waiting at the first record that ends at all.
     """
 
-    __slots__ = ("_first", "_first_error", "_lock", "_missing")
-
     def __init__(self, records: Iterable[FutureRecord], first_error: bool = False, first: bool = False) -> None:
         self._first_error = first_error
         self._first = first
-        self._lock = threading.Lock()
-        self._lock.acquire()
         records = list(records)
         self._missing = {record.fid for record in records}
         if not records:
-            self._open()
+            self.open()
         for record in records:
             record.watch(self)
 
@@ -129,26 +142,45 @@ class CountDown:
     def notify(self, record: FutureRecord) -> None:
         """See `Observer`."""
         self._missing.discard(record.fid)
-        if not self._missing or self._first or (self._first_error and record.status is not Status.FINISHED):
-            self._open()
+        if not self._missing or self._first or (self._first_error and record.status is not _FINISHED):
+            self.open()
 
-    def _open(self) -> None:
-        if self._lock.locked():
-            try:
-                self._lock.release()
-            except RuntimeError:  # the other thread that was telling us got there first: open is open
-                return
 
-    @property
-    def over(self) -> bool:
-        """True if there is nothing to wait for any more."""
-        return not self._lock.locked()
+class Arrival:
+    """Notes the end of one future in a list of ends, and has those look who wait for the next.
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until it is over; False after `timeout` seconds. A signal handler may raise out of here."""
-        if self.over:
-            return True
-        if not self._lock.acquire(timeout=-1 if timeout is None else max(timeout, 0.0)):
-            return False
-        self._open()
-        return True
+    Parameters
+    ----------
+    ended : deque of Arrival
+        Where to enter itself.
+    waiting : list of Waiter
+        Whom to nudge.
+    """
+
+    __slots__ = ("_ended", "_waiting")
+
+    def __init__(self, ended: deque[Arrival], waiting: list[Waiter]) -> None:
+        self._ended = ended
+        self._waiting = waiting
+
+    def notify(self, record: FutureRecord) -> None:
+        """See `Observer`."""
+        self._ended.append(self)
+        for waiter in list(self._waiting):
+            waiter.open()
+
+
+class Reply(Waiter):
+    """A thread waits here for one answer."""
+
+    def __init__(self) -> None:
+        self.ok = False
+        self.value: Any = None
+
+    def set(self, ok: bool, value: Any) -> None:
+        """Called once."""
+        self.ok, self.value = ok, value
+        self.open()
+
+
+_IN_PLACE = frozenset((CountDown, Arrival))

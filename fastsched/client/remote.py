@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from time import monotonic
 
 from fastsched._version import __version__
+from fastsched._wait import TurnLock
 from fastsched.client.session import Session
 from fastsched.config import Config
 from fastsched.errors import ConnectError, FastschedError, HandshakeError
+from fastsched.net._pump import Pump
 from fastsched.net.address import AccessFile, locate
 from fastsched.net.channel import Channel
 from fastsched.net.connect import connect
@@ -63,29 +64,34 @@ class RemoteLink:
         self._access = access
         self._config = config
         self._welcome: asyncio.Future[Welcome] | None = None
+        self._early: list[Message] = []  # what came before there was a session
         self._joined = False
 
     async def open(self, name: str, timeout: float) -> None:
         """Connect and be welcomed, within `timeout` seconds; runs in the I/O thread."""
         address, key, loop = self._access.address, self._access.client_key, self._io.loop
+        pump = self._pump = Pump(loop)
         stream: Stream | None = None
         try:
             async with asyncio.timeout(timeout):
                 connection = await connect(address, Role.CLIENT, key, self._config)
-                stream = Stream(
-                    connection, loop, self._config, ALLOWED[Role.SCHEDULER], self._on_message, self._on_closed
-                )
+                allowed = ALLOWED[Role.SCHEDULER]
+                stream = Stream(connection, pump, self._config, allowed, self._welcomed, self._on_closed)
                 self._welcome = loop.create_future()
                 stream.send(Register(name, __version__, os.getpid(), 0, "", 0, ""))
                 await self._welcome
         except BaseException as error:
             if stream is not None:
                 stream.close(flush=False)
+            pump.close()
             if isinstance(error, TimeoutError):
                 raise TimeoutError(f"the scheduler at {address} did not welcome us in {timeout} s") from None
             raise
         data = DataPeers(loop, Role.CLIENT, key, self._config)
-        self.session = Session(loop, self._config, stream, data, monotonic)
+        self.session = Session(loop, self._config, pump, TurnLock(), stream, data)
+        stream.on_message = self.session.received
+        if self._early:
+            self.session.received(stream, self._early)
         self._joined = True
 
     def wait_ready(self, timeout: float | None) -> None:
@@ -94,22 +100,21 @@ class RemoteLink:
     def close(self, timeout: float | None) -> None:
         """End session, connection and I/O thread. Waits until what was to be sent is sent."""
         self.session.close(timeout)
+        self._pump.post(self._pump.close)
         self._io.stop(timeout)
 
-    def _on_message(self, channel: Channel, messages: list[Message]) -> None:
+    def _welcomed(self, channel: Channel, messages: list[Message]) -> None:
+        """The scheduler's first messages; in the I/O thread, since nobody waits yet."""
         welcome = self._welcome
-        if welcome is not None and not welcome.done():
-            first, messages = messages[0], messages[1:]
-            if isinstance(first, Welcome):
-                welcome.set_result(first)
-            else:
-                text = first.text if isinstance(first, Refuse) else f"it said {type(first).__name__} first"
-                welcome.set_exception(
-                    HandshakeError(f"the scheduler at {self._access.address} does not let us in: {text}")
-                )
-                return
-        if messages:
-            self.session.received(messages)
+        if welcome is None or welcome.done():
+            self._early += messages
+            return
+        first, self._early = messages[0], messages[1:]
+        if isinstance(first, Welcome):
+            welcome.set_result(first)
+        else:
+            text = first.text if isinstance(first, Refuse) else f"it said {type(first).__name__} first"
+            welcome.set_exception(HandshakeError(f"the scheduler at {self._access.address} does not let us in: {text}"))
 
     def _on_closed(self, channel: Channel, reason: Exception | None) -> None:
         text = f"the connection to the scheduler at {self._access.address} ended: {reason or 'it closed it'}"

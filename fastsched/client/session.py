@@ -1,9 +1,12 @@
-"""A client's connection at work: the shell that holds a `ClientMachine` in the I/O thread.
+"""A client's connection at work: the shell that holds a `ClientMachine`, its lock, and its channel.
 
-One concern: carry commands from user threads into the I/O thread and outcomes back. A user thread appends to a deque
-and writes to a waker; each is one atomic step and neither can block, so an exception raised by a signal handler
-between any two instructions leaves the machine as it was: the command is in or it is not. Everything else here runs
-in the loop.
+One concern: carry commands of user threads into the machine and outcomes back. The thread that has a command carries it
+out itself, under the machine's lock: the machine takes it in, the channel takes what follows from it. With a scheduler
+in the same process that is the whole way to the worker's socket; see docs/decisions/0003. Compiled, and no step under
+the lock runs a Python frame: a signal handler that raises strikes before a command or after it.
+
+A thread that waits reads: it hands itself to the pump (`net._pump`). What needs the loop, or runs code of others, is
+posted to the I/O thread.
 
 Called by `client` (any thread); knows `machine` and a channel (a stream, the in-process pair, or a worker's own
 connection).
@@ -21,11 +24,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fastsched import _late
+from fastsched._wait import TurnLock, Waiter, monotonic
 from fastsched.client.machine import Answered, ClientMachine, Fetched, GetFrom, Send, Settled
-from fastsched.client.record import FutureRecord
+from fastsched.client.record import FutureRecord, Observer, Reply
 from fastsched.config import Config
-from fastsched.errors import ClosedError
+from fastsched.errors import ClosedError, SerializationError
+from fastsched.net._pump import Pump
 from fastsched.wire.messages import DatumItem, ErrorItem, ErrorKind, Frames, Message, Verb
 
 if TYPE_CHECKING:
@@ -41,21 +45,24 @@ CALLBACK_SECONDS = 2.0
 """How long `Session.close` waits for callbacks that still run."""
 
 LOOK_UP_SECONDS = 0.5
-"""A thread that waits for an answer looks so often whether the I/O thread is still there to give one."""
+"""Whoever closes a session looks so often whether the I/O thread is still there to do it."""
 
 
 class Channel(Protocol):
-    """One end of a connection to the scheduler."""
+    """One end of a connection to the scheduler, used under the session's lock."""
+
+    def send_all(self, messages: list[Message]) -> None:
+        """Send these, in order: all that a turn brings."""
 
     def send(self, message: Message) -> None:
-        """Send it, in order."""
+        """Send this one."""
 
     def close(self) -> None:
         """Send what is still to be sent, then end."""
 
 
 class DataSource(Protocol):
-    """Where large values come from."""
+    """Where large values come from. Used in the loop."""
 
     def get(self, id: int, addresses: Sequence[str], answer: Callable[[Frames | None], None]) -> None:
         """Ask the workers at `addresses` for task `id`; call `answer` in the loop, with None if they do not have it."""
@@ -64,37 +71,8 @@ class DataSource(Protocol):
         """End the connections."""
 
 
-class Reply:
-    """A thread waits here for one answer."""
-
-    __slots__ = ("_lock", "ok", "value")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-        self.ok = False
-        self.value: Any = None
-
-    def set(self, ok: bool, value: Any) -> None:
-        """Called once, in the I/O thread."""
-        self.ok, self.value = ok, value
-        self._lock.release()
-
-    def wait(self, timeout: float | None) -> bool:
-        """False after `timeout` seconds without an answer."""
-        if not self._lock.acquire(timeout=-1 if timeout is None else max(timeout, 0.0)):
-            return False
-        self._lock.release()  # an answer stays an answer: others may wait too
-        return True
-
-    @property
-    def done(self) -> bool:
-        """True once the answer is there."""
-        return not self._lock.locked()
-
-
 class Session:
-    """The I/O side of one client.
+    """One client's side of its connection.
 
     Parameters
     ----------
@@ -102,25 +80,28 @@ class Session:
         The loop of the I/O thread. The constructor runs in that thread.
     config : Config
         Limits.
+    pump : Pump
+        Reads the connection.
+    lock : TurnLock
+        The machine's; an embedded scheduler's, too, or a worker's.
     channel : Channel
-        The connection to the scheduler; its `on_message` and `on_closed` must lead to `received` and `closed`.
+        The connection to the scheduler; what it brings must lead to `received` (or, under the lock, `take` and
+        `flush`), its end to `closed`.
     data : DataSource
         Where values that did not travel inline are fetched.
-    clock : callable
-        Monotonic seconds.
     """
 
     def __init__(
-        self, loop: AbstractEventLoop, config: Config, channel: Channel, data: DataSource, clock: Callable[[], float]
+        self, loop: AbstractEventLoop, config: Config, pump: Pump, lock: TurnLock, channel: Channel, data: DataSource
     ) -> None:
         self.config = config
         self._machine = ClientMachine(config)
         self._loop = loop
+        self._pump = pump
+        self._lock = lock
         self._channel = channel
         self._data = data
-        self._clock = clock
-        self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._waker = _late.waker()(loop, self._turn)
+        self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()  # left by finalizers
         self._requests = itertools.count(1)
         self._fids = itertools.count(1)
         self._replies: dict[int, Reply] = {}
@@ -131,6 +112,7 @@ class Session:
         self._dead = False  # closed: nothing is carried out any more
         self.forked = False  # this is a child's copy of the parent's session: dead, and it touches nothing of it
         _sessions.add(self)
+        pump.join(self)
 
     # -- from any thread ----------------------------------------------------------------------------------------------
 
@@ -138,17 +120,33 @@ class Session:
         """A record with a fid of its own."""
         return FutureRecord(next(self._fids), key)
 
-    def post(self, command: Callable[..., None], *args: Any) -> None:
-        """Have the I/O thread run one of the machine's commands. Never blocks, takes no lock."""
-        if self.forked:
-            return
-        self._inbox.append((command, args))
-        self._waker.wake()
-
     @property
     def machine(self) -> ClientMachine:
         """The machine; only its methods are touched from outside, as commands for `post`."""
         return self._machine
+
+    def post(self, command: Callable[..., None], *args: Any) -> None:
+        """Carry out one of the machine's commands, and what follows from it."""
+        if self.forked:
+            return
+        lock = self._lock
+        if lock.mine():  # a finalizer that ran in the middle of a turn of this very thread
+            self.leave(command, *args)
+            return
+        lock.acquire()
+        try:
+            if self._inbox:
+                self._take_inbox()
+            command(*args)
+            self.flush_machine()
+        finally:
+            lock.release()
+
+    def leave(self, command: Callable[..., None], *args: Any) -> None:
+        """Have a command carried out soon. Takes no lock: for finalizers, which run at any moment in any thread."""
+        if not self.forked:
+            self._inbox.append((command, args))
+            self._pump.arm()
 
     def submit(self, command: Callable[..., None], *args: Any) -> None:
         """`post` a command that enters records, which somebody will wait for.
@@ -160,7 +158,8 @@ class Session:
         """
         self.post(command, *args)
         # Posted first, looked at second; the end says so first and empties the inbox second: one sees the other.
-        self.ensure_open()
+        if self.ended or self.forked:
+            self.ensure_open()
 
     def ensure_open(self) -> None:
         """Raise `ClosedError` if nothing can be sent any more."""
@@ -207,30 +206,27 @@ class Session:
         self.post(self._fetch, record, reply)
         return reply
 
-    def flush(self, timeout: float | None = None) -> None:
-        """Wait until all commands posted so far have been carried out (or never will: the session is closed)."""
-        reply = Reply()
-        self.post(reply.set, True, None)
-        self.wait(reply, timeout)
+    def flush(self) -> None:
+        """Carry out what finalizers have left."""
+        self.post(_nothing)
+
+    def wait(self, waiter: Waiter, timeout: float | None) -> bool:
+        """Wait, and read meanwhile; False after `timeout` seconds."""
+        return self._pump.wait(waiter, -1.0 if timeout is None else max(timeout, 0.0))
 
     def close(self, timeout: float | None = None) -> None:
         """End the session: what is open ends as cancelled. Waits until that is done; twice does no harm."""
-        self.post(self._close)
-        self.flush(timeout)
+        if self.forked or self._dead:
+            return
+        reply = Reply()
+        if self._pump.is_current():
+            self._close(reply)
+        else:
+            self._pump.post(self._close, reply)
+        deadline = None if timeout is None else monotonic() + timeout
+        while not reply.over and not self._loop.is_closed() and (deadline is None or monotonic() < deadline):
+            reply.block(LOOK_UP_SECONDS if deadline is None else min(LOOK_UP_SECONDS, max(deadline - monotonic(), 0.0)))
         self._callbacks.join(CALLBACK_SECONDS if timeout is None else timeout)
-
-    def wait(self, reply: Reply, timeout: float | None) -> bool:
-        """Wait for a reply, unless nobody is there any more to give it."""
-        deadline = None if timeout is None else self._clock() + timeout
-        while not self._dead and not self._loop.is_closed():
-            left = LOOK_UP_SECONDS if deadline is None else min(LOOK_UP_SECONDS, deadline - self._clock())
-            if reply.wait(left):
-                return True
-            if deadline is not None and self._clock() >= deadline:
-                return reply.done
-        if not reply.done:
-            reply.set(False, "this client is closed")
-        return True
 
     def run_callback(self, fn: Callable[[Any], Any], argument: Any) -> None:
         """Call `fn` in the callback thread; in this one if the session is closed, or in a forked child."""
@@ -239,45 +235,74 @@ class Session:
         else:
             self._callbacks.put(fn, argument)
 
-    # -- in the loop --------------------------------------------------------------------------------------------------
+    # -- the connection brings something ------------------------------------------------------------------------------
 
-    def received(self, messages: Sequence[Message]) -> None:
-        """The channel delivers."""
-        now = self._clock()
+    def received(self, channel: object, messages: Sequence[Message]) -> None:
+        """Messages of the scheduler. In any thread, without the lock."""
+        lock = self._lock
+        lock.acquire()
+        try:
+            self.take(channel, messages)
+            self.flush_machine()
+        finally:
+            lock.release()
+
+    def take(self, channel: object, messages: Sequence[Message]) -> None:
+        """Messages of the scheduler, under the lock; `flush_machine` must follow."""
+        now = monotonic()
         for message in messages:
             self._machine.receive(SCHEDULER, message, now)
-        self._flush()
+
+    def flush_machine(self) -> None:
+        """Under the lock: carry out what the machine wants. What is sent comes last: it may lead back to here."""
+        machine = self._machine
+        packet: list[Message] = []
+        for action in machine.drain():
+            if type(action) is Send:
+                packet.append(action[0])
+            elif type(action) is Settled:
+                action[0].settle(self._tell_later)
+            elif type(action) is Fetched:
+                for reply in self._fetches.pop(action[0].fid, ()):
+                    reply.set(action[1] is not None, action[1])
+            elif type(action) is Answered:
+                waiting = self._replies.pop(action[0], None)
+                if waiting is not None:
+                    waiting.set(action[1], action[2])
+            elif type(action) is GetFrom:
+                fid, id, addresses = action
+                self._pump.post(self._data.get, id, addresses, _Answer(self, fid, id))
+        if machine.next_deadline() is not None:
+            self._pump.arm()
+        if packet:
+            self._send(packet)
+
+    def _send(self, packet: list[Message]) -> None:
+        try:
+            self._channel.send_all(packet)
+        except SerializationError:  # one of them is over a limit of the wire: the others leave, the caller hears of it
+            error: SerializationError | None = None
+            for message in packet:
+                try:
+                    self._channel.send(message)
+                except SerializationError as reason:
+                    error = reason
+            if error is not None:
+                raise error from None
 
     def closed(self, text: str) -> None:
-        """The channel ended: the scheduler is gone."""
+        """The channel ended: the scheduler is gone. In the loop, without the lock."""
         self._end(ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", "", 0, text))
 
-    def _close(self) -> None:
-        """The client was closed by its user."""
-        if not self._dead:
-            self._end(ErrorItem(ErrorKind.CANCELLED, None, "", "", 0, "this client is closed"))
-            self._channel.close()
-            self._data.close()
-            self._callbacks.stop()
-            self._dead = True
+    def data_arrived(self, fid: int, id: int, frames: Frames | None) -> None:
+        """The data source answered; runs in the loop."""
+        self.post(self._machine.fetched, fid, DatumItem(id, frames), monotonic())
 
-    def _end(self, error: ErrorItem) -> None:
-        self.ended = error.text
-        self._machine.lost(SCHEDULER, self._clock(), error)
-        self._flush()
-
-    def _turn(self) -> None:
+    def _take_inbox(self) -> None:
         inbox = self._inbox
-        try:
-            while inbox:
-                command, args = inbox.popleft()
-                command(*args)
-        finally:
-            self._flush()
-            if self._dead:
-                self._waker.close()
-            elif inbox:
-                self._waker.wake()
+        while inbox:
+            command, args = inbox.popleft()
+            command(*args)
 
     def _fetch(self, record: FutureRecord, reply: Reply) -> None:
         if record.fid in self._machine.records:
@@ -286,35 +311,55 @@ class Session:
         else:
             reply.set(False, None)
 
-    def _flush(self) -> None:
-        for action in self._machine.drain():
-            match action:
-                case Send(message):
-                    self._channel.send(message)
-                case Settled(record):
-                    record.settle()
-                case GetFrom(fid, id, addresses):
-                    self._data.get(id, addresses, _Answer(self, fid, id))
-                case Fetched(record, frames):
-                    for reply in self._fetches.pop(record.fid, ()):
-                        reply.set(frames is not None, frames)
-                case Answered(request, ok, value):
-                    waiting = self._replies.pop(request, None)
-                    if waiting is not None:
-                        waiting.set(ok, value)
+    def _tell_later(self, observer: Observer, record: FutureRecord) -> None:
+        self._pump.post(observer.notify, record)
+
+    # -- the pump's owner ---------------------------------------------------------------------------------------------
+
+    def round_ended(self) -> None:
+        """See `Owner`: `received` did it all."""
+
+    def before_wait(self) -> None:
+        """See `Owner`: what finalizers have left leaves."""
+        if self._inbox and not self._dead:
+            self.flush()
+
+    def tick(self) -> None:
+        """See `Owner`."""
+        if self._dead:
+            return
+        if self._inbox:
+            self.flush()
         deadline = self._machine.next_deadline()
         if deadline is not None and self._alarm is None:
-            self._alarm = self._loop.call_later(max(deadline - self._clock(), 0.0), self._ring)
+            self._alarm = self._loop.call_later(max(deadline - monotonic(), 0.0), self._ring)
 
     def _ring(self) -> None:
         self._alarm = None
-        self._machine.tick(self._clock())
-        self._flush()
+        self.post(self._machine.tick, monotonic())
 
-    def data_arrived(self, fid: int, id: int, frames: Frames | None) -> None:
-        """The data source answered; runs in the loop."""
-        self._machine.fetched(fid, DatumItem(id, frames), self._clock())
-        self._flush()
+    # -- the end, in the loop -----------------------------------------------------------------------------------------
+
+    def _close(self, reply: Reply) -> None:
+        """The client was closed by its user."""
+        try:
+            if not self._dead:
+                self._end(ErrorItem(ErrorKind.CANCELLED, None, "", "", 0, "this client is closed"))
+                self._dead = True
+                self._pump.part(self)
+                self._channel.close()
+                self._data.close()
+                self._callbacks.stop()
+        finally:
+            reply.open()
+
+    def _end(self, error: ErrorItem) -> None:
+        self.ended = self.ended or error.text
+        self.post(self._machine.lost, SCHEDULER, monotonic(), error)
+
+
+def _nothing() -> None:
+    """A command that changes nothing: what was left before it is carried out."""
 
 
 class _Answer:

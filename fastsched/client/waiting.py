@@ -6,18 +6,17 @@ thread lends its slot.
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
 from time import monotonic
 from typing import Any, NamedTuple
 
+from fastsched._wait import Waiter
 from fastsched.client.client import Client
 from fastsched.client.containers import futures_of
 from fastsched.client.future import Future
-from fastsched.client.record import FutureRecord, Status
+from fastsched.client.record import Arrival, Status
 from fastsched.timing import Timeout, seconds
 
 __all__ = ["ALL_COMPLETED", "FIRST_COMPLETED", "DoneAndNotDoneFutures", "as_completed", "fire_and_forget", "wait"]
@@ -128,11 +127,11 @@ class as_completed:  # noqa: N801  dask's name
         self.raise_errors = raise_errors
         limit = seconds(timeout)
         self._deadline = None if limit is None else monotonic() + limit
-        self._open: dict[_Entry, Future[Any]] = {}  # not yielded yet
-        self._ended: deque[_Entry] = deque()  # in the order of the ends; may hold what is not open any more
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()  # rung at each end: whoever waits looks again
-        self._lock = threading.Lock()  # between threads that iterate; the I/O thread never takes it
-        self._surroundings: Callable[[], AbstractContextManager[None]] = nullcontext  # of a wait
+        self._open: dict[Arrival, Future[Any]] = {}  # not yielded yet
+        self._ended: deque[Arrival] = deque()  # in the order of the ends; may hold what is not open any more
+        self._waiting: list[Waiter] = []  # opened at each end: whoever waits looks again
+        self._lock = threading.Lock()  # between threads that iterate; whoever settles futures never takes it
+        self._client: Client | None = None  # of the futures
         if futures is not None:
             self.update(futures)
 
@@ -140,9 +139,9 @@ class as_completed:  # noqa: N801  dask's name
         """One more future; a future added twice is yielded twice."""
         if not isinstance(future, Future):
             raise TypeError(f"as_completed takes futures, not {type(future).__name__}")
-        entry = _Entry(self._ended, self._bell)
+        entry = Arrival(self._ended, self._waiting)
         self._open[entry] = future
-        self._surroundings = future.client.blocking
+        self._client = future.client
         future.record.watch(entry)
 
     def update(self, futures: Iterable[Future[Any]]) -> None:
@@ -170,7 +169,7 @@ class as_completed:  # noqa: N801  dask's name
             for entry, future in list(self._open.items()):
                 future.record.unwatch(entry)
                 self._open.pop(entry, None)
-        self._bell.put(None)
+        self._look_again()
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -181,7 +180,7 @@ class as_completed:  # noqa: N801  dask's name
             if future is not None:
                 return self._yielded(future)
             if self.is_empty():
-                self._bell.put(None)  # another thread may wait for the last that this one took
+                self._look_again()  # another thread may wait for the last that this one took
                 raise StopIteration
             self._wait()
 
@@ -217,14 +216,22 @@ class as_completed:  # noqa: N801  dask's name
             self._ended.popleft()
             return future
 
+    def _look_again(self) -> None:
+        """Whoever waits may wait in vain."""
+        for waiter in list(self._waiting):
+            waiter.open()
+
     def _wait(self) -> None:
-        """Until the bell rings."""
+        """Until one more has ended, or there is nothing left to wait for."""
+        assert self._client is not None
         remaining = None if self._deadline is None else max(self._deadline - monotonic(), 0.0)
-        with self._surroundings():
-            try:
-                self._bell.get(timeout=remaining)
-            except queue.Empty:
-                raise TimeoutError(f"{self.count()} futures are not done") from None
+        waiter = Waiter()
+        self._waiting.append(waiter)  # first; who ends enters itself first, and looks for us second
+        try:
+            if not (self._ended or self.is_empty()) and not self._client.wait_on(waiter, remaining):
+                raise TimeoutError(f"{self.count()} futures are not done")
+        finally:
+            self._waiting.remove(waiter)
 
     def _yielded(self, future: Future[Any]) -> Any:
         if not self.with_results:
@@ -232,18 +239,3 @@ class as_completed:  # noqa: N801  dask's name
         if self.raise_errors or future.record.status is Status.FINISHED:
             return future, future.result()
         return future, future.client.exception_of(future.record)
-
-
-class _Entry:
-    """Watches the record of one future that was added. It holds no future: the record must not keep its own alive."""
-
-    __slots__ = ("_bell", "_ended")
-
-    def __init__(self, ended: deque[_Entry], bell: queue.SimpleQueue[None]) -> None:
-        self._ended = ended
-        self._bell = bell
-
-    def notify(self, record: FutureRecord) -> None:
-        """See `record.Observer`."""
-        self._ended.append(self)
-        self._bell.put(None)

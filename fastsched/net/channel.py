@@ -46,6 +46,9 @@ class Channel(Protocol):
     def send(self, message: Message) -> None:
         """Send from any thread; never blocks; whole, in order per thread, nothing once closed."""
 
+    def send_all(self, messages: list[Message]) -> None:
+        """Send them in one packet; as `send`."""
+
     def close(self, flush: bool = True) -> None:
         """End the connection from any thread; with `flush` after what was sent before has left."""
 

@@ -1,26 +1,25 @@
-"""A channel inside one process: two ends with the face of a stream, and messages as they are, without bytes.
+"""A channel inside one process: two ends under one lock, and messages as they are, without bytes.
 
-One concern: passing messages between two users of one loop, as a connection would: later, in order, in one batch per
-turn. Called by embedded clusters. Imports only the vocabulary of the wire.
+One concern: passing messages between a client and the scheduler that is embedded beside it. Nothing is queued and
+nobody is woken: what one end sends the other has received when the call returns, in the same thread, under the lock
+that both sides share; after `send_all` it has also carried out what follows. Called by embedded clusters. Imports only
+the vocabulary of the wire and the pump.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections import deque
 from collections.abc import Callable
-from typing import Any
 
+from fastsched.net._pump import Pump
 from fastsched.net.channel import Channel, OnClosed, OnLevel, OnMessages
 from fastsched.wire.messages import Message
 
 __all__ = ["InprocEnd", "channel_pair"]
 
 
-def channel_pair(loop: asyncio.AbstractEventLoop, label: str = "inproc") -> tuple[InprocEnd, InprocEnd]:
-    """Two connected ends; set their callbacks before the first message arrives, that is before the loop runs again."""
-    first, second = InprocEnd(loop, label), InprocEnd(loop, label)
+def channel_pair(pump: Pump, label: str = "inproc") -> tuple[InprocEnd, InprocEnd]:
+    """Two connected ends; set their callbacks before the first message is sent."""
+    first, second = InprocEnd(pump, label), InprocEnd(pump, label)
     first.join(second)
     second.join(first)
     return first, second
@@ -34,21 +33,35 @@ def _ignore_closed(channel: Channel, reason: Exception | None) -> None:
     """Nobody has asked to know of the end."""
 
 
-class InprocEnd:
-    """One end of a `channel_pair`; see `net.channel.Channel` for what its members promise."""
+def _ignore_turn() -> None:
+    """Nobody has asked to know of turns."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, label: str) -> None:
+
+class InprocEnd:
+    """One end of a `channel_pair`; see `net.channel.Channel` for what its members promise.
+
+    `send` and `send_all` are called under the lock that both sides share.
+
+    Attributes
+    ----------
+    on_turn : callable
+        Called after the messages of a turn.
+    """
+
+    __slots__ = (
+        "_open", "_peer", "_pump", "_reported", "label", "on_closed", "on_drained", "on_full", "on_message", "on_turn",
+    )  # fmt: skip
+
+    def __init__(self, pump: Pump, label: str) -> None:
         self.on_message: OnMessages = _ignore_messages
         self.on_closed: OnClosed = _ignore_closed
+        self.on_turn: Callable[[], object] = _ignore_turn
         self.on_full: OnLevel | None = None  # never called: what was sent is already there
         self.on_drained: OnLevel | None = None
         self.label = label
-        self._loop = loop
-        self._loop_thread = 0  # known from the first delivery on
+        self._pump = pump
         self._peer = self
-        self._inbox: deque[Message] = deque()
-        self._paused = False
-        self._open = True  # what is sent may still arrive here
+        self._open = True
         self._reported = False
 
     def join(self, peer: InprocEnd) -> None:
@@ -61,65 +74,31 @@ class InprocEnd:
         return 0
 
     def send(self, message: Message) -> None:
-        """See `Channel.send`."""
+        """See `Channel.send`: the other end has it when this returns."""
         if self._open:
-            self._peer.put(message)
+            self._peer.on_message(self._peer, [message])
 
-    def put(self, message: Message) -> None:
-        """Take a message from the other end, to deliver it in a turn of its own."""
-        self._inbox.append(message)
-        self._soon(self._deliver)
+    def send_all(self, messages: list[Message]) -> None:
+        """See `Channel.send_all`: it was all of a turn, and the other end has acted on it when this returns."""
+        if self._open:
+            self._peer.on_message(self._peer, messages)
+            self._peer.on_turn()
 
     def close(self, flush: bool = True) -> None:
-        """See `Channel.close`."""
+        """See `Channel.close`: from now on nothing is passed on, either way; both ends are told in the I/O thread."""
         if self._open:
-            self._open = False
-            self._soon(self._end, flush)
+            self.shut()
+            self._peer.shut()
 
-    def pause_reading(self) -> None:
-        """See `Channel.pause_reading`."""
-        self._paused = True
-
-    def resume_reading(self) -> None:
-        """See `Channel.resume_reading`."""
-        self._paused = False
-        self._soon(self._deliver)
-
-    def _soon(self, function: Callable[..., object], *args: Any) -> None:
-        """In the loop's thread this is a mere append; elsewhere it also wakes the loop."""
-        try:
-            if self._loop_thread == threading.get_ident():
-                self._loop.call_soon(function, *args)
-            else:
-                self._loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:  # the loop was closed: nobody is left to tell
-            return
-
-    def _deliver(self) -> None:
-        self._loop_thread = threading.get_ident()
-        if self._inbox and self._open and not self._paused:
-            take = self._inbox.popleft
-            self.on_message(self, [take() for _ in range(len(self._inbox))])  # other threads may append meanwhile
-
-    def _end(self, flush: bool) -> None:
-        """In the loop's thread: both ends learn of it, the other one after what was sent to it."""
-        if not flush:
-            self._peer.discard()
-        self._report()
-        self._peer.hang_up()
-
-    def discard(self) -> None:
-        """Forget what was not delivered yet."""
-        self._inbox.clear()
-
-    def hang_up(self) -> None:
-        """The other end was closed: deliver what is left, paused or not, and report the end."""
-        self._paused = False
-        self._deliver()
+    def shut(self) -> None:
+        """This end is closed, by whichever side."""
         self._open = False
-        self._report()
-
-    def _report(self) -> None:
         if not self._reported:
             self._reported = True
-            self.on_closed(self, None)
+            self._pump.post(self.on_closed, self, None)
+
+    def pause_reading(self) -> None:
+        """Without effect: messages are handed over, not read."""
+
+    def resume_reading(self) -> None:
+        """Without effect."""

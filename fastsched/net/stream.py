@@ -3,9 +3,11 @@
 One concern: moving bytes between a non-blocking socket and the codec. Called by servers and clients, which see it as a
 `net.channel.Channel`. Imports the codec, the vocabulary, config and errors.
 
-Reading happens in the loop's thread. Sending happens in the thread that has the news: the bytes are made outside the
-lock, written at once if nothing is waiting, and only what the socket does not take is left to the loop. So there are
-no asyncio transports here: they can be written to by the loop's thread alone.
+Sending happens in the thread that has the news: the bytes are made outside the lock, written at once if nothing is
+waiting, and only what the socket does not take is left to the loop. Reading happens in the loop's thread or, with a
+pump, in the thread that waits for the news. So there are no asyncio transports here: they can be used by the loop's
+thread alone. Compiled, and without a Python frame between the first byte that is taken from the socket and the last
+message that is handed on: a signal handler that raises loses none.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from typing import Any, NamedTuple
 
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
+from fastsched.net._pump import READ_BYTES, Pump
+from fastsched.net._socket import receive_some, send_some
 from fastsched.net.channel import OnClosed, OnLevel, OnMessages
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.messages import Message, Role
@@ -29,9 +33,9 @@ __all__ = ["Connection", "Stream"]
 
 log = logging.getLogger(__name__)
 
-READ_BYTES = 256 << 10  # more than a Unix socket holds at once
 WRITES_PER_TURN = 16  # so that one greedy peer does not keep the others waiting
-PIECES_PER_WRITE = 512  # below every system's IOV_MAX
+JOIN_BYTES = 16 << 10  # several messages up to here are copied together
+PIECES_PER_WRITE = 64  # more is not sent at once
 
 
 class Connection(NamedTuple):
@@ -51,16 +55,21 @@ class State(IntEnum):
     CLOSED = 2
 
 
+# Plain ints: to look up a member of an enum runs Python code.
+_OPEN, _FLUSHING, _CLOSED = int(State.OPEN), int(State.FLUSHING), int(State.CLOSED)
+
+
 class Stream:
     """One end of a connection, see `net.channel.Channel`. Made and used in the loop's thread, except `send` and
-    `close`.
+    `close`, and with a pump also the reading.
 
     Parameters
     ----------
     connection : Connection
         From `net.listener` or `net.connect`; the stream owns its socket from now on.
-    loop : asyncio.AbstractEventLoop
-        The loop of the calling thread.
+    reader : asyncio.AbstractEventLoop or Pump
+        Who reads it: the loop of the calling thread, or a pump of that loop; `on_message` is called in whatever thread
+        the pump reads.
     config : Config
         Limits, water marks, and how long `close` may flush.
     allowed : frozenset of message types
@@ -73,7 +82,7 @@ class Stream:
     def __init__(
         self,
         connection: Connection,
-        loop: asyncio.AbstractEventLoop,
+        reader: asyncio.AbstractEventLoop | Pump,
         config: Config,
         allowed: frozenset[type],
         on_message: OnMessages,
@@ -89,7 +98,10 @@ class Stream:
         self.label = connection.label
         self._sock = connection.sock
         self._fd = connection.sock.fileno()
-        self._loop = loop
+        pump = reader if isinstance(reader, Pump) else None
+        self._loop: asyncio.AbstractEventLoop = pump.loop if pump is not None else reader  # type: ignore[assignment]
+        self._pump = pump
+        self._scratch = _scratch.view if pump is None else pump.scratch
         self._config = config
         self._decoder = Decoder(config, allowed)
         self._lock = threading.Lock()  # guards the five below, and writing to the socket
@@ -97,13 +109,13 @@ class Stream:
         self._buffered = 0
         self._full = False
         self._writer_armed = False
-        self._state = State.OPEN
+        self._state = _OPEN
         self._paused = False
         self._deadline: asyncio.TimerHandle | None = None
-        loop.call_soon(self._start, connection.rest)
+        self._loop.call_soon(self._start, connection.rest)
 
     def __repr__(self) -> str:
-        return f"<Stream to {self.label}, {self._state.name.lower()}, {self._buffered} bytes unsent>"
+        return f"<Stream to {self.label}, {State(self._state).name.lower()}, {self._buffered} bytes unsent>"
 
     @property
     def buffered(self) -> int:
@@ -121,15 +133,24 @@ class Stream:
         SerializationError
             The message holds something that is no plain data, or is over a limit of the wire; nothing was sent.
         """
-        pieces = encode(message, self._config)
+        self._send(encode(message, self._config))
+
+    def send_all(self, messages: list[Message]) -> None:
+        """Send several messages by one write; see `Channel.send_all`. Raises as `send`, and sends none of them then."""
+        pieces: list[Any] = []
+        for message in messages:
+            pieces += encode(message, self._config)
+        self._send(pieces)
+
+    def _send(self, pieces: list[Any]) -> None:
         with self._lock:
-            if self._state is not State.OPEN:
+            if self._state != _OPEN:
                 return
             if self._backlog:
                 rest = pieces
             else:
                 try:
-                    rest = _write(self._sock, pieces)
+                    rest = _write(self._fd, _joined(pieces))
                 except OSError as error:
                     self._soon(self._finish, error)
                     return
@@ -152,19 +173,22 @@ class Stream:
     def close(self, flush: bool = True) -> None:
         """End the connection; see `Channel.close`. Flushing ends after `Config.close_seconds` at the latest."""
         with self._lock:
-            if self._state is not State.OPEN:
-                if flush or self._state is State.CLOSED:
+            if self._state != _OPEN:
+                if flush or self._state == _CLOSED:
                     return
             elif flush and self._backlog:
-                self._state = State.FLUSHING
+                self._state = _FLUSHING
                 self._soon(self._limit_flush)
                 return
-            self._state = State.FLUSHING  # nothing is sent from here on; `_finish` closes
+            self._state = _FLUSHING  # nothing is sent from here on; `_finish` closes
             self._soon(self._finish, None)
 
     def _soon(self, function: Any, *args: Any) -> None:
         try:
-            self._loop.call_soon_threadsafe(function, *args)
+            if self._pump is None:
+                self._loop.call_soon_threadsafe(function, *args)
+            else:
+                self._pump.post(function, *args)
         except RuntimeError:  # the loop was closed: nobody is left to tell
             return
 
@@ -172,14 +196,14 @@ class Stream:
     # ----------------------------------------------------------------------------------------
 
     def _arm_writer(self) -> None:
-        if self._state is not State.CLOSED:
+        if self._state != _CLOSED:
             self._loop.add_writer(self._fd, self._on_writable)
 
     def _on_writable(self) -> None:
         """Send what waits, as far as the socket takes it."""
         failure: OSError | None = None
         with self._lock:
-            if self._state is State.CLOSED:
+            if self._state == _CLOSED:
                 return
             try:
                 self._send_backlog()
@@ -191,7 +215,7 @@ class Stream:
             drained = self._full and self._buffered <= self._config.low_water_bytes
             if drained:
                 self._full = False
-            flushed = self._state is State.FLUSHING and not self._backlog
+            flushed = self._state == _FLUSHING and not self._backlog
         if drained and self.on_drained is not None:
             self._loop.call_soon(self.on_drained, self)
         if failure is not None or flushed:
@@ -203,9 +227,8 @@ class Stream:
             pieces = list(islice(backlog, PIECES_PER_WRITE))
             if not pieces:
                 return
-            try:
-                sent = self._sock.sendmsg(pieces)
-            except (BlockingIOError, InterruptedError):
+            sent = send_some(self._fd, pieces)
+            if sent < 0:
                 return
             self._buffered -= sent
             while sent:
@@ -217,64 +240,87 @@ class Stream:
                 sent -= size
 
     def _tell_full(self) -> None:
-        if self.on_full is not None and self._state is State.OPEN:
+        if self.on_full is not None and self._state == _OPEN:
             self.on_full(self)
 
     def _limit_flush(self) -> None:
         """We are closing: take nothing more from the peer, and do not wait for ever until it takes what is left."""
-        if self._state is State.FLUSHING:
-            self._loop.remove_reader(self._fd)
+        if self._state == _FLUSHING:
+            self._stop_reading()
             self._deadline = self._loop.call_later(self._config.close_seconds, self._finish, None)
 
-    # -- receiving: the loop's thread
-    # --------------------------------------------------------------------------------------
+    # -- receiving: the loop's thread, or that of the pump
+    # -----------------------------------------------------------------
 
     def _start(self, rest: bytes) -> None:
-        if self._state is State.OPEN:
+        if self._state == _OPEN:
             if rest:
                 self._take(rest)
-            if self._state is State.OPEN and not self._paused:
-                self._loop.add_reader(self._fd, self._on_readable)
+                if self._pump is not None:
+                    self._pump.end_round()
+            if self._state == _OPEN and not self._paused:
+                self._read_on()
+
+    def _read_on(self) -> None:
+        if self._pump is None:
+            self._loop.add_reader(self._fd, self.on_readable)
+        else:
+            self._pump.add(self._fd, self)
+
+    def _stop_reading(self) -> None:
+        if self._pump is None:
+            self._loop.remove_reader(self._fd)
+        else:
+            self._pump.remove(self._fd)
 
     def pause_reading(self) -> None:
         """See `Channel.pause_reading`."""
         if not self._paused:
             self._paused = True
-            if self._state is State.OPEN:
-                self._loop.remove_reader(self._fd)
+            if self._state == _OPEN:
+                self._stop_reading()
 
     def resume_reading(self) -> None:
         """See `Channel.resume_reading`."""
         if self._paused:
             self._paused = False
-            if self._state is State.OPEN:
-                self._loop.add_reader(self._fd, self._on_readable)
+            if self._state == _OPEN:
+                self._read_on()
 
-    def _on_readable(self) -> None:
-        if self._state is not State.OPEN:
+    def on_readable(self) -> None:
+        """There is something to be read: what it is goes to `on_message`. Called by the loop or by the pump."""
+        if self._state != _OPEN or self._paused:
             return
-        scratch = _scratch.view
         try:
-            size = self._sock.recv_into(scratch)
-        except (BlockingIOError, InterruptedError):
-            return
+            size = receive_some(self._fd, self._scratch)
         except OSError as error:
-            self._finish(error)
+            self._give_up(self._finish, error)
             return
-        if size:
-            self._take(scratch[:size])
-        else:
-            self._ended()
+        if size > 0:
+            self._take(self._scratch[:size])
+        elif size == 0:
+            self._give_up(self._ended)
 
     def _take(self, data: bytes | memoryview) -> None:
         try:
             messages = self._decoder.feed(data)  # copies what it keeps
         except ProtocolError as error:
-            log.warning("%s broke the rules of the wire and is put out: %s", self.label, error)
-            self._finish(error)
+            self._give_up(self._put_out, error)
             return
         if messages:
             self.on_message(self, messages)
+
+    def _give_up(self, function: Any, *args: Any) -> None:
+        """Nothing more is read; the loop's thread does the rest."""
+        self._stop_reading()
+        if self._pump is None:
+            function(*args)
+        else:
+            self._pump.post(function, *args)
+
+    def _put_out(self, error: ProtocolError) -> None:
+        log.warning("%s broke the rules of the wire and is put out: %s", self.label, error)
+        self._finish(error)
 
     def _ended(self) -> None:
         """The peer has sent its last byte."""
@@ -284,14 +330,14 @@ class Stream:
     def _finish(self, reason: Exception | None) -> None:
         """Close the socket and report the end, once."""
         with self._lock:
-            if self._state is State.CLOSED:
+            if self._state == _CLOSED:
                 return
-            self._state = State.CLOSED
+            self._state = _CLOSED
             self._backlog.clear()
             self._buffered = 0
         if self._deadline is not None:
             self._deadline.cancel()
-        self._loop.remove_reader(self._fd)
+        self._stop_reading()
         self._loop.remove_writer(self._fd)
         self._sock.close()
         self.on_closed(self, reason)
@@ -307,14 +353,20 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def _write(sock: socket.socket, pieces: list[Any]) -> list[Any]:
+def _joined(pieces: list[Any]) -> list[Any]:
+    """One piece, if they are short: the system takes it more quickly than several."""
+    if len(pieces) == 1:
+        return pieces
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+    return [b"".join(pieces)] if size <= JOIN_BYTES else pieces
+
+
+def _write(fd: int, pieces: list[Any]) -> list[Any]:
     """Write what the socket takes; gives back the rest, [] if that is nothing."""
-    try:
-        if len(pieces) == 1:
-            sent = sock.send(pieces[0])
-        else:
-            sent = sock.sendmsg(pieces[:PIECES_PER_WRITE])
-    except (BlockingIOError, InterruptedError):
+    sent = send_some(fd, pieces)
+    if sent < 0:
         return pieces
     for index, piece in enumerate(pieces):
         size = len(piece)

@@ -24,12 +24,14 @@ class WorkerClientChannel:
     Parameters
     ----------
     forward : callable
-        Sends a message to the scheduler, after the worker's own news. Safe from any thread.
+        Sends messages to the scheduler, after the worker's own news. Called under the worker's lock.
 
     Attributes
     ----------
+    on_turn : callable
+        Set by the client: told after each delivery.
     flush_client : callable
-        Set by the client: returns once all that it was told so far has been sent.
+        Set by the client: carries out what finalizers have left to it.
     """
 
     label = "scheduler"
@@ -37,17 +39,23 @@ class WorkerClientChannel:
     on_full = None
     on_drained = None
 
-    def __init__(self, forward: Callable[[Message], None]) -> None:
+    def __init__(self, forward: Callable[[list[Message]], None]) -> None:
         self._forward = forward
         self._open = True
         self.on_message: Callable[[Any, list[Message]], object] = _nothing
         self.on_closed: Callable[[Any, Exception | None], object] = _nothing
+        self.on_turn: Callable[[], object] = _nothing
         self.flush_client: Callable[[], object] = _nothing
 
     def send(self, message: Message) -> None:
-        """Send from any thread; nothing once closed."""
+        """Send, under the worker's lock; nothing once closed."""
         if self._open:
-            self._forward(message)
+            self._forward([message])
+
+    def send_all(self, messages: list[Message]) -> None:
+        """Send in one packet, under the worker's lock; nothing once closed."""
+        if self._open:
+            self._forward(messages)
 
     def close(self, flush: bool = True) -> None:
         """Send and deliver nothing more; the worker's connection stays."""
@@ -60,9 +68,10 @@ class WorkerClientChannel:
         """Without effect."""
 
     def deliver(self, messages: list[Message]) -> None:
-        """Messages of the scheduler have come."""
+        """Messages of the scheduler have come; called under the worker's lock."""
         if self._open:
             self.on_message(self, messages)
+            self.on_turn()
 
     def end(self, reason: Exception | None) -> None:
         """The worker's connection has ended."""

@@ -12,7 +12,9 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from fastsched._wait import TurnLock
 from fastsched.config import Config
+from fastsched.net._pump import Pump
 from fastsched.wire.messages import Frames, Message
 from fastsched.worker.jobs import Job
 
@@ -24,11 +26,15 @@ class ClientChannel(Protocol):
 
     on_message: Callable[[Any, list[Message]], object]
     on_closed: Callable[[Any, Exception | None], object]
+    on_turn: Callable[[], object]
     flush_client: Callable[[], object]
-    """Set by the client: returns once all that it was told so far has been sent. Called in threads of tasks."""
+    """Set by the client: carries out what finalizers have left to it. Called in threads of tasks."""
 
     def send(self, message: Message) -> None:
-        """Hand a client's message to the scheduler. Safe from any thread."""
+        """Hand a client's message to the scheduler, under the worker's lock."""
+
+    def send_all(self, messages: list[Message]) -> None:
+        """Hand over several."""
 
     def close(self, flush: bool = True) -> None:
         """Take no more messages; the worker's connection stays."""
@@ -43,6 +49,8 @@ class Host(Protocol):
     nthreads: int
     config: Config
     loop: AbstractEventLoop
+    lock: TurnLock
+    pump: Pump
 
     def secede(self, task: CurrentTask) -> None:
         """Lend the task's slot to others; the thread goes on."""
@@ -54,7 +62,7 @@ class Host(Protocol):
         """The one channel for the client inside this worker."""
 
     def flush_client(self) -> None:
-        """Wait until all that the client inside this worker was told so far has been sent."""
+        """Have the client inside this worker carry out what finalizers have left to it."""
 
     def frames_of(self, id: int) -> Frames | None:
         """A value that this worker holds, or None. Safe from any thread."""

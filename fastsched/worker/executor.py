@@ -8,9 +8,11 @@ affair (`flush`, `leave`, `arm`).
 Which thread does what
 ----------------------
 A thread *runs* a job, or is *parked* (in `_parked`, the last one in is the first one out: its stack is warm), or waits
-in `rejoin` for its slot. A job that starts takes the last parked thread, else a new one. A thread whose task seceded
-keeps running that task, so there may be many more threads than slots; when they park, those above the number of slots
-end after a while.
+in `rejoin` for its slot. One that is parked reads the scheduler's orders meanwhile, if nobody else does (`net._pump`):
+so a task that comes to an idle worker finds the thread that runs it without a hand-off. A job that starts takes the
+parked thread that has just read of it, else the last parked, else a new one. A thread whose task seceded keeps running
+that task, so there may be many more threads than slots; when they park, those above the number of slots end after a
+while.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from threading import get_ident
 
+from fastsched._wait import Waiter
 from fastsched.page import NO_SEAT, Page
 from fastsched.worker.context import CurrentTask, Host, set_current, set_host
 from fastsched.worker.jobs import Job, Resume, Start
@@ -42,19 +46,15 @@ class Executor:
     Parameters
     ----------
     machine : WorkerMachine
-        Touched under `lock` only, by everybody.
-    lock : threading.Lock
-        The machine's.
+        Touched under the host's lock only, by everybody.
     page : Page
         Where it is written what executes.
     host : Host
-        What tasks see of the worker.
+        What tasks see of the worker. Its pump is what threads without a job read.
     flush : callable
         Sends what the machine has to tell, in the calling thread.
     leave : callable
         The same, unless more news will follow at once and may leave together with it.
-    arm : callable
-        Has another thread send it, soon; cheap.
     idle_seconds : float
         See `IDLE_SECONDS`.
     """
@@ -62,23 +62,21 @@ class Executor:
     def __init__(
         self,
         machine: WorkerMachine,
-        lock: threading.Lock,
         page: Page,
         host: Host,
         flush: Callable[[], None],
         leave: Callable[[], None],
-        arm: Callable[[], None],
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._machine = machine
-        self._lock = lock
+        self._lock = host.lock
+        self._pump = host.pump
         self._page = page
         self._host = host
         self._flush = flush
         self._leave = leave
-        self._arm = arm
         self._idle_seconds = idle_seconds
-        self._parked: list[_TaskThread] = []
+        self._parked: dict[int, _TaskThread] = {}  # by the thread's identity, in the order of parking
         self._rejoining: dict[Job, _TaskThread] = {}
         self._numbers = itertools.count(1)
         self._stopped = False
@@ -96,15 +94,24 @@ class Executor:
         while waiting:
             action = waiting.popleft()
             if type(action) is Resume:
-                self._rejoining.pop(action.job).wake.release()
+                self._rejoining.pop(action.job).waiter.open()
                 continue
-            try:
-                thread = self._parked.pop()
-            except IndexError:
+            thread = self._next_parked()
+            if thread is None:
                 waiting += self._begin_in_new_thread(action.job)
             else:
                 thread.job = action.job
-                thread.wake.release()
+                thread.waiter.open()
+
+    def _next_parked(self) -> _TaskThread | None:
+        """A thread for a job: the calling one, if it is parked (it has just read of the job), else the warmest."""
+        thread = self._parked.pop(get_ident(), None)
+        if thread is None and self._parked:
+            try:
+                _, thread = self._parked.popitem()
+            except KeyError:  # another thread was faster
+                return None
+        return thread
 
     def _begin_in_new_thread(self, job: Job) -> list[Start | Resume]:
         """What else can start because this could not."""
@@ -114,17 +121,16 @@ class Executor:
             with self._lock:
                 self._machine.failed(job, could_not_start(job, self._host.name, error))
                 starts = self._machine.starts()
-            self._arm()
+            self._pump.arm()
             return starts
         return []
 
     def stop(self) -> None:
         """End the parked threads; the others end when their tasks do."""
         self._stopped = True
-        while self._parked:
-            thread = self._parked.pop()
+        while (thread := self._next_parked()) is not None:
             thread.job = None
-            thread.wake.release()
+            thread.waiter.open()
 
     # -- from the thread of a task ------------------------------------------------------------------------------------
 
@@ -139,7 +145,7 @@ class Executor:
         self._page.give(thread.seat)
         thread.seat = NO_SEAT
         self.begin(starts)
-        self._arm()
+        self._pump.arm()
 
     def rejoin(self, task: CurrentTask) -> None:
         """Wait for a slot."""
@@ -151,9 +157,10 @@ class Executor:
             if not here:
                 self._rejoining[task.job] = thread
         if here:
-            self._arm()
+            self._pump.arm()
         else:
-            thread.wake.acquire()  # whoever gives us the slot sends the news
+            self._pump.wait(thread.waiter, -1.0, True)  # whoever gives us the slot sends the news
+            thread.waiter.close()
         task.seceded = False
         thread.seat = self._page.take()
         self._page.write(thread.seat, task.id)
@@ -199,7 +206,7 @@ class Executor:
                     del starts[at]
                     break
             else:
-                self._parked.append(thread)  # in here, so that the next job finds it
+                self._parked[get_ident()] = thread  # in here, so that the next job finds it
         if starts:
             self.begin(starts)
         if following is None or following.function.micros > FINE_MICROS:
@@ -210,17 +217,17 @@ class Executor:
 
     def _park(self, thread: _TaskThread) -> Job | None:
         """Wait among the parked for a job. None: the thread shall end."""
-        parked = self._parked
+        parked, waiter = self._parked, thread.waiter
         while not self._stopped:
             surplus = len(parked) > self._host.nthreads
-            if thread.wake.acquire(timeout=self._idle_seconds if surplus else -1):
+            if self._pump.wait(waiter, self._idle_seconds if surplus else -1.0, True):
+                waiter.close()
                 return thread.take_job()
             if len(parked) > self._host.nthreads:
                 break
-        try:
-            parked.remove(thread)
-        except ValueError:  # somebody was faster and is about to wake us
-            thread.wake.acquire()
+        if parked.pop(get_ident(), None) is None:  # somebody was faster and is about to wake us
+            self._pump.wait(waiter, -1.0, True)
+            waiter.close()
             return thread.take_job()
         return None
 
@@ -230,9 +237,8 @@ class _TaskThread(threading.Thread):
 
     Attributes
     ----------
-    wake : threading.Lock
-        Held, except for the moment between a release by others (a job is in `job`; the slot is back) and the thread's
-        own acquire.
+    waiter : Waiter
+        Opened by others when a job is in `job`, or when the slot is back.
     job : Job or None
         What to run next.
     seat : int
@@ -244,8 +250,7 @@ class _TaskThread(threading.Thread):
         self._work = work
         self.job: Job | None = job
         self.seat = NO_SEAT
-        self.wake = threading.Lock()
-        self.wake.acquire()
+        self.waiter = Waiter()
 
     def take_job(self) -> Job | None:
         """The job that was left here."""

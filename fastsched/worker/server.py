@@ -3,9 +3,9 @@
 One concern: carry messages between the scheduler, the machine, other workers and the client inside this worker.
 Decides nothing about tasks. `main` is the life of a worker process.
 
-Threads: the loop's thread receives; whoever has news sends it. The machine is touched under `_lock` only. Messages
-leave under `_send_lock`, which is held from draining the machine until its messages are with the stream, so that they
-leave in the order in which they were drained. Nobody takes `_send_lock` while holding `_lock`.
+Threads: a thread of a task that has nothing to do receives, or the loop's thread (see `net._pump`); whoever has news
+sends it. The machine is touched under `lock` only, and what it says is sent under the same lock, so that messages leave
+in the order in which they were drained. The client inside this worker shares it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastsched._version import __version__
+from fastsched._wait import TurnLock
 from fastsched.config import Config
 from fastsched.errors import FastschedError, SerializationError
+from fastsched.net._pump import Pump
 from fastsched.net.address import Address, Scheme, unix_address
 from fastsched.net.channel import Channel
 from fastsched.net.connect import connect
 from fastsched.net.data import DataPeers
 from fastsched.net.listener import Listener, listen
-from fastsched.net.loop import Waker, new_event_loop
+from fastsched.net.loop import new_event_loop
 from fastsched.net.stream import Connection, Stream
 from fastsched.page import Page
 from fastsched.wire.messages import (
@@ -76,9 +78,6 @@ NO_NEWS = Done((), (), (), (), (), 0)
 
 GATHER_SECONDS = 0.0003
 """Reports of tasks that follow each other closely are gathered so long: a message costs as much as five no-ops."""
-
-BACKSTOP_SECONDS = 0.001
-"""What was left for later leaves after this time at the latest, even if a task that was known to be short is not."""
 
 EXIT_SECONDS = 0.5
 """From the end of a worker to the end of its process, whatever tasks have left running in it."""
@@ -136,6 +135,10 @@ class WorkerServer:
     ----------
     name, nthreads, config, loop
         As set.
+    lock : TurnLock
+        The machine's, and that of the client inside this worker.
+    pump : Pump
+        Reads the connection to the scheduler.
     address : str
         Where its data is to be had, once it has started.
     closed : asyncio.Event
@@ -154,13 +157,11 @@ class WorkerServer:
         self.closed = asyncio.Event()
         self._settings = settings
         self._clock = clock
-        self._lock = threading.Lock()
-        self._send_lock = threading.Lock()
+        self.lock = TurnLock()
+        self.pump = Pump(loop)
         self._machine = WorkerMachine(settings.config, settings.nthreads, settings.name, seed=os.getpid())
         self._page = Page(_own_path(settings, "page"), settings.nthreads)
-        self._executor = Executor(self._machine, self._lock, self._page, self, self.flush, self._leave, self._arm)
-        self._waker = Waker(loop, self._on_armed)
-        self._is_armed = False  # the backstop: it will come by
+        self._executor = Executor(self._machine, self._page, self, self.flush, self._leave)
         self._flushed = 0.0  # when a message last left
         self._client = WorkerClientChannel(self._forward)
         self._peers = DataPeers(loop, Role.WORKER, settings.worker_key, settings.config)
@@ -168,6 +169,7 @@ class WorkerServer:
         self._scheduler: Stream | None = None
         self._readers = Readers(loop, settings.config, self._asked)
         self._ending = False
+        self.pump.join(self)
 
     # -- coming and going ---------------------------------------------------------------------------------------------
 
@@ -194,7 +196,7 @@ class WorkerServer:
             return
         self.address = self._machine.address = str(self._listener.address)
         allowed = ALLOWED[Role.SCHEDULER]
-        stream = Stream(connection, self.loop, self.config, allowed, self._received, self._scheduler_gone)
+        stream = Stream(connection, self.pump, self.config, allowed, self._received, self._scheduler_gone)
         self._scheduler = stream
         stream.send(
             Register(
@@ -236,7 +238,7 @@ class WorkerServer:
         self._ending = True
         if planned:
             self._page.clear()
-            with self._lock:
+            with self.lock:
                 self._machine.leave()
         if self._scheduler is not None:
             self.flush()
@@ -250,7 +252,7 @@ class WorkerServer:
             await self._listener.close()
         self._peers.close()
         self._readers.close()
-        self._waker.close()
+        self.pump.close()
         self.closed.set()
 
     def _scheduler_gone(self, channel: Channel, reason: Exception | None) -> None:
@@ -259,30 +261,49 @@ class WorkerServer:
     # -- what the scheduler says --------------------------------------------------------------------------------------
 
     def _received(self, channel: Channel, messages: list[Message]) -> None:
+        """Orders, and answers for the client inside. In the thread that reads; `round_ended` follows."""
         if self._ending:
             return
         now = self._clock()
         machine = self._machine
+        for_client: list[Message] = []
         others: list[Message] = []
-        with self._lock:
+        with self.lock:
             for message in messages:
-                if type(message) in FOR_MACHINE:
+                kind = type(message)
+                if kind in FOR_MACHINE:
                     machine.receive(SCHEDULER, message, now)
+                elif kind in FOR_CLIENT:
+                    for_client.append(message)
                 else:
                     others.append(message)
-            starts = machine.starts()
-            news = machine.has_news
+            if for_client:
+                self._client.deliver(for_client)
+        if others:
+            self.pump.post(self._received_others, others)
+
+    def round_ended(self) -> None:
+        """See `net._pump.Owner`: start what can start, and say what there is to say."""
+        with self.lock:
+            starts = self._machine.starts()
+            news = self._machine.has_news
         if starts:
             self._executor.begin(starts)
         if news:
             self.flush()
-        if others:
-            self._received_others(others)
+
+    def before_wait(self) -> None:
+        """See `Owner`: who waits leaves nothing unsaid."""
+        if self._machine.has_news:
+            self.flush()
+
+    def tick(self) -> None:
+        """See `Owner`: what was left leaves."""
+        if self._machine.has_news and not self._ending:
+            self.flush()
 
     def _received_others(self, messages: list[Message]) -> None:
-        for_client = [message for message in messages if type(message) in FOR_CLIENT]
-        if for_client:
-            self._client.deliver(for_client)
+        """What is rare, in the loop's thread."""
         for message in messages:
             match message:
                 case RunFunction(request, frames):
@@ -291,7 +312,7 @@ class WorkerServer:
                     self.stop(reason)
                 case Welcome(name):
                     self.name = name
-                    with self._lock:
+                    with self.lock:
                         self._machine.name = name
                 case Refuse(text):
                     log.error("worker %s is put out by the scheduler: %s", self.name, text)
@@ -304,27 +325,41 @@ class WorkerServer:
     def flush(self) -> None:
         """Do and send all that the machine has. From any thread."""
         self._flushed = self._clock()
-        with self._send_lock:
-            with self._lock:
-                actions = self._machine.drain()
-            rest = [action for action in actions if not self._sent(action)]
+        with self.lock:
+            rest = self._send_news([])
         if rest:
             self._carry_out(rest)
 
-    def _sent(self, action: Action) -> bool:
-        """Send it if it is a message to the scheduler."""
-        if not isinstance(action, Send) or action.peer != SCHEDULER:
-            return False
-        if self._scheduler is not None:
+    def _send_news(self, more: list[Message]) -> list[Action]:
+        """Under the lock: send the machine's news to the scheduler, then `more`; returns what else is to do."""
+        packet: list[Message] = []
+        rest: list[Action] = []
+        for action in self._machine.drain():
+            if isinstance(action, Send) and action.peer == SCHEDULER:
+                packet.append(action.message)
+            else:
+                rest.append(action)
+        packet += more
+        scheduler = self._scheduler
+        if packet and scheduler is not None:
             try:
-                self._scheduler.send(action.message)
+                scheduler.send_all(packet)
+            except SerializationError:
+                self._send_one_by_one(scheduler, packet)
+        return rest
+
+    def _send_one_by_one(self, scheduler: Stream, packet: list[Message]) -> None:
+        """One of them is over a limit of the wire."""
+        for message in packet:
+            try:
+                scheduler.send(message)
             except SerializationError as error:
-                self._send_without(self._scheduler, action.message, error)
-        return True
+                self._send_without(scheduler, message, error)
 
     def _send_without(self, scheduler: Stream, done: Message, error: SerializationError) -> None:
         """Some of this news is over a limit of the wire; but without an outcome a task would be waited for for ever."""
-        assert isinstance(done, Done)
+        if not isinstance(done, Done):  # a message of the client inside: who sends it is told
+            raise error
         for name, items in done._asdict().items():
             for item in items if isinstance(items, tuple) else ():
                 try:
@@ -351,51 +386,27 @@ class WorkerServer:
         if self._clock() - self._flushed > GATHER_SECONDS:
             self.flush()
         else:
-            self._arm()
+            self.pump.arm()
 
-    def _arm(self) -> None:
-        """See to it that what is left for later does leave, even if nobody comes by. From any thread."""
-        if not self._is_armed:
-            self._is_armed = True
-            self._waker.wake()
-
-    def _on_armed(self) -> None:
-        self.loop.call_later(BACKSTOP_SECONDS, self._backstop)
-
-    def _backstop(self) -> None:
-        """Send what was left; while there is some, come again."""
-        self._is_armed = False  # before looking: who leaves something after this look arms anew
-        with self._lock:
-            news = self._machine.has_news
-        if news and not self._ending:
-            self._is_armed = True
-            self.flush()
-            self._on_armed()
-
-    def _forward(self, message: Message) -> None:
-        """Send a message of the client inside this worker, after the news that came before it."""
-        with self._send_lock:
-            with self._lock:
-                actions = self._machine.drain()
-            rest = [action for action in actions if not self._sent(action)]
-            if self._scheduler is not None:
-                self._scheduler.send(message)
+    def _forward(self, messages: list[Message]) -> None:
+        """Under the lock: send messages of the client inside this worker, after the news that came before them."""
+        rest = self._send_news(messages)
         if rest:
-            self._carry_out(rest)
+            self.pump.post(self._carry_out, rest)
 
     # -- data: from others, and for others ----------------------------------------------------------------------------
 
     def _fetch(self, fetch: Fetch) -> None:
         def answered(address: str, items: Sequence[DatumItem] | None) -> None:
             found: dict[int, Frames | None] = dict(items or ())
-            with self._lock:
+            with self.lock:
                 self._machine.fetched(address, [(id, found.get(id)) for id in fetch.ids], self._clock())
             self.flush()
 
         self._peers.ask(fetch.address, fetch.ids, answered)
 
     def _asked(self, reader: int, question: Message) -> None:
-        with self._lock:
+        with self.lock:
             self._machine.receive(reader, question, self._clock())
         self.flush()
 
@@ -419,7 +430,7 @@ class WorkerServer:
 
     def frames_of(self, id: int) -> Frames | None:
         """See `context.Host`."""
-        with self._lock:
+        with self.lock:
             return self._machine.frames_of(id)
 
     def get_data(self, id: int, addresses: Sequence[str], answer: Callable[[Frames | None], None]) -> None:
@@ -433,7 +444,8 @@ class WorkerServer:
 
     def reply(self, request: int, ok: bool, frames: Frames) -> None:
         """The outcome of a `RunFunction`. From any thread."""
-        self._forward(RanFunction(request, ok, frames))
+        with self.lock:
+            self._forward([RanFunction(request, ok, frames)])
 
 
 class _SideThread(threading.Thread):

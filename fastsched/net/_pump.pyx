@@ -1,0 +1,372 @@
+"""Who reads the connections of this process. Described in _pump.pyi.
+
+The state below is changed by any thread, without a lock of its own: each change is one step under the interpreter
+lock, which nothing here lets go of but the waiting itself (`pollset_wait`, `Waiter.block`). Where two threads look at
+each other's flags (a leader that ends, the I/O thread that ends its rounds), each writes its own first and reads the
+other's second.
+"""
+
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
+from libc.errno cimport EINTR, errno
+
+import threading
+from collections import deque
+
+from fastsched._wait cimport Waiter, hush, monotonic, new_bell, ring
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <math.h>
+    #include <unistd.h>
+    #if defined(__linux__)
+    #include <sys/epoll.h>
+    static int pollset_new(void) { return epoll_create1(EPOLL_CLOEXEC); }
+    static int pollset_change(int set, int fd, int add) {
+        struct epoll_event event = {0};
+        event.events = EPOLLIN;
+        event.data.fd = fd;
+        return epoll_ctl(set, add ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd, &event);
+    }
+    static int pollset_wait(int set, int *ready, int most, double seconds) {
+        struct epoll_event events[64];
+        int i, n;
+        int ms = seconds < 0 ? -1 : seconds > 1e6 ? 1000000000 : (int) ceil(1e3 * seconds);
+        n = epoll_wait(set, events, most < 64 ? most : 64, ms);
+        for (i = 0; i < n; i++) ready[i] = events[i].data.fd;
+        return n;
+    }
+    #else
+    #include <fcntl.h>
+    #include <sys/types.h>
+    #include <sys/event.h>
+    #include <sys/time.h>
+    static int pollset_new(void) {
+        int set = kqueue();
+        if (set >= 0) fcntl(set, F_SETFD, FD_CLOEXEC);
+        return set;
+    }
+    static int pollset_change(int set, int fd, int add) {
+        struct kevent change;
+        EV_SET(&change, fd, EVFILT_READ, add ? EV_ADD : EV_DELETE, 0, 0, NULL);
+        return kevent(set, &change, 1, NULL, 0, NULL);
+    }
+    static int pollset_wait(int set, int *ready, int most, double seconds) {
+        struct kevent events[64];
+        struct timespec limit;
+        int i, n;
+        if (seconds > 1e6) seconds = 1e6;
+        limit.tv_sec = seconds < 0 ? 0 : (time_t) seconds;
+        limit.tv_nsec = seconds < 0 ? 0 : (long) (1e9 * (seconds - (double) limit.tv_sec));
+        n = kevent(set, NULL, 0, events, most < 64 ? most : 64, seconds < 0 ? NULL : &limit);
+        for (i = 0; i < n; i++) ready[i] = (int) events[i].ident;
+        return n;
+    }
+    #endif
+    """
+    int pollset_new() nogil
+    int pollset_change(int set, int fd, int add) nogil
+    int pollset_wait(int set, int *ready, int most, double seconds) nogil
+
+cdef extern from "unistd.h" nogil:
+    int close_fd "close" (int fd)
+
+BACKSTOP_SECONDS = 0.001
+READ_BYTES = 256 << 10  # more than a Unix socket holds at once
+
+cdef enum:
+    MOST = 64  # connections that one look at the set reports
+
+
+@cython.final
+cdef class Pump:
+
+    def __cinit__(self):
+        self.pollset = self.kick[0] = self.kick[1] = self.waker[0] = self.waker[1] = -1
+
+    def __init__(self, loop):
+        self.loop = loop
+        self.owners = ()
+        self.sources = {}
+        self.followers = deque()
+        self.parked = deque()
+        self.posts = deque()
+        self.scratch = memoryview(bytearray(READ_BYTES))
+        self.pollset = pollset_new()
+        if self.pollset < 0:
+            PyErr_SetFromErrno(OSError)
+        new_bell(self.kick)
+        new_bell(self.waker)
+        if pollset_change(self.pollset, self.kick[0], 1) < 0:
+            PyErr_SetFromErrno(OSError)
+        loop.add_reader(self.waker[0], self._on_wake)
+        self._watch()
+
+    def __dealloc__(self):
+        # here, not in `close`: who rings in one thread must not meet a descriptor that another one has just closed
+        close_if_open(self.pollset)
+        close_bell(self.kick)
+        close_bell(self.waker)
+
+    @property
+    def is_idle(self):
+        """Whether nothing but a message will wake this process."""
+        return not self.ticking and not self.leading
+
+    # ---- the connections -------------------------------------------------------------------------------------------
+
+    def add(self, int fd, source):
+        self.sources[fd] = source
+        if pollset_change(self.pollset, fd, 1) < 0:
+            del self.sources[fd]
+            PyErr_SetFromErrno(OSError)
+
+    def remove(self, int fd):
+        if self.sources.pop(fd, None) is not None:
+            pollset_change(self.pollset, fd, 0)
+
+    def join(self, owner):
+        self.owners += (owner,)
+
+    def part(self, owner):
+        self.owners = tuple([other for other in self.owners if other is not owner])
+
+    # ---- any thread ------------------------------------------------------------------------------------------------
+
+    cpdef int end_round(self) except -1:
+        for owner in self.owners:
+            owner.round_ended()
+        return 0
+
+    cpdef bint wait(self, Waiter waiter, double seconds=-1.0, bint patient=False) except -1:
+        cdef double left = seconds
+        cdef double deadline = monotonic() + seconds
+        cdef bint asked = False  # to read, by somebody who left
+        try:
+            while not waiter.over:
+                if self.leading or self.closed:
+                    asked = self._follow(waiter, left, patient)
+                else:
+                    asked = False
+                    self._lead(waiter, left)
+                if seconds >= 0.0 and not waiter.over:
+                    left = deadline - monotonic()
+                    if left <= 0.0:
+                        return waiter.over
+            return True
+        finally:
+            if asked:  # and did not: a timeout, a signal, or it is over already
+                self._leave()
+
+    cpdef int poll(self) except -1:
+        cdef int ready[MOST]
+        cdef int n
+        self.visits += 1
+        if self.leading or self.closed:
+            return 0
+        self.leading = True
+        try:
+            n = pollset_wait(self.pollset, ready, MOST, 0.0)
+            if n > 0:
+                self._read(ready, n)
+        finally:
+            self.leading = False
+            self._leave()
+        return 0
+
+    cpdef int arm(self) except -1:
+        if not self.ticking:
+            self._wake()
+        return 0
+
+    def post(self, function, *args):
+        self.posts.append((function, args))
+        self._wake()
+
+    # ---- inside ----------------------------------------------------------------------------------------------------
+
+    cdef int _wake(self) except -1:
+        """Have `_on_wake` called soon."""
+        if not self.waking:
+            self.waking = True
+            ring(self.waker[1])
+        return 0
+
+    cdef bint _follow(self, Waiter waiter, double seconds, bint patient) except -1:
+        """Somebody else reads: wait until they are done with us. True: they ask us to read from now on."""
+        queue = self.parked if patient else self.followers
+        queue.append(waiter)
+        try:
+            waiter.block(seconds)
+        except BaseException:
+            if not _take_out(queue, waiter):
+                self._leave()
+            raise
+        return not _take_out(queue, waiter)
+
+    cdef int _lead(self, Waiter waiter, double seconds) except -1:
+        """Read until the waiter is done."""
+        cdef int ready[MOST]
+        cdef int n
+        cdef double left = seconds
+        cdef double deadline = monotonic() + seconds
+        self.leading = True
+        self.visits += 1
+        waiter.reads(self.kick[1])  # whoever opens or nudges it from now on has us look
+        try:
+            for owner in self.owners:
+                owner.before_wait()
+            while not waiter.over and not self.closed:
+                PyErr_CheckSignals()
+                with nogil:
+                    n = pollset_wait(self.pollset, ready, MOST, left)
+                if n > 0:
+                    self._read(ready, n)
+                elif n < 0 and errno != EINTR:
+                    PyErr_SetFromErrno(OSError)
+                if seconds >= 0.0 and not waiter.over:
+                    left = deadline - monotonic()
+                    if left <= 0.0:
+                        break
+        finally:
+            waiter.reads_no_more()
+            self.leading = False
+            self._leave()
+        return 0
+
+    cdef int _leave(self) except -1:
+        """Reading is not our business any more: somebody else's, now or at the next tick."""
+        cdef Waiter waiter
+        while self.followers:
+            waiter = self.followers.popleft()
+            if not waiter.over:
+                waiter.nudge()
+                return 0
+        if not self.watching and not self.ticking:
+            self._wake()
+        return 0
+
+    cdef int _read(self, int *ready, int n) except -1:
+        """Let the sources that are ready read, and end the round."""
+        cdef int i
+        for i in range(n):
+            if ready[i] == self.kick[0]:
+                hush(self.kick[0])
+                continue
+            source = self.sources.get(ready[i])
+            if source is not None:
+                try:
+                    source.on_readable()
+                except Exception as error:  # a bug of ours must not hit whoever happens to read
+                    self.post(self._report, error)
+        return self.end_round()
+
+    # ---- the I/O thread --------------------------------------------------------------------------------------------
+
+    def is_current(self):
+        return threading.get_ident() == self.thread
+
+    def _on_wake(self):
+        self.thread = threading.get_ident()
+        hush(self.waker[0])
+        self.waking = False  # before looking: who comes after this look wakes us again
+        posts = self.posts
+        while posts:
+            function, args = posts.popleft()
+            function(*args)
+        if not self.ticking and not self.closed:
+            self._tick_later()
+
+    def _tick_later(self):
+        self.ticking = True
+        self.loop.call_later(BACKSTOP_SECONDS, self._tick)
+
+    def _tick(self):
+        cdef bint busy = self.visits != self.seen
+        self.seen = self.visits
+        self.ticking = False  # before looking: who leaves something after this look arms us again
+        if self.closed:
+            return
+        for owner in self.owners:
+            owner.tick()
+        if self.watching or self.ticking:
+            return
+        if busy:
+            self._tick_later()
+        elif not self.leading:
+            self._hand_on()
+
+    def _hand_on(self):
+        """Nobody has read for a while: a thread that waits anyway shall, or else this one."""
+        cdef Waiter waiter
+        while self.followers or self.parked:
+            waiter = self.followers.popleft() if self.followers else self.parked.pop()  # the last parked is the warmest
+            if not waiter.over:
+                waiter.nudge()
+                self._tick_later()  # to see whether it does
+                return
+        self._watch()
+
+    def _report(self, error):
+        """Something raised that must not."""
+        self.loop.call_exception_handler({"message": "reading a connection failed", "exception": error})
+
+    def _watch(self):
+        if not self.watching:
+            self.watching = True
+            self.loop.add_reader(self.pollset, self._on_ready)
+
+    def _unwatch(self):
+        if self.watching:
+            self.watching = False
+            self.loop.remove_reader(self.pollset)
+
+    def _on_ready(self):
+        cdef int ready[MOST]
+        cdef int n
+        self.thread = threading.get_ident()
+        if self.leading or self.visits != self.seen:
+            # a thread that is about does it without a hand-off
+            self.seen = self.visits
+            self._unwatch()
+            if not self.ticking:
+                self._tick_later()
+        if self.leading:
+            return
+        self.leading = True
+        try:
+            n = pollset_wait(self.pollset, ready, MOST, 0.0)
+            if n > 0:
+                self._read(ready, n)
+        finally:
+            self.leading = False
+            self._leave()
+
+    def close(self):
+        if not self.closed:
+            self.closed = True
+            self._unwatch()
+            self.loop.remove_reader(self.waker[0])
+            self.sources.clear()
+            ring(self.kick[1])
+
+
+cdef bint _take_out(object queue, object waiter) except -1:
+    """Whether it was still in there."""
+    try:
+        queue.remove(waiter)
+    except ValueError:
+        return False
+    return True
+
+
+cdef void close_if_open(int fd) noexcept:
+    if fd >= 0:
+        close_fd(fd)
+
+
+cdef void close_bell(int *ends) noexcept:
+    close_if_open(ends[0])
+    if ends[1] != ends[0]:
+        close_if_open(ends[1])
