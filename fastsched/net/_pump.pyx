@@ -181,8 +181,16 @@ cdef class Pump:
         return 0
 
     def post(self, function, *args):
-        self.posts.append((function, args))
-        self._wake()
+        if self.closed:
+            self._post_to_loop(function, args)
+        else:
+            self.posts.append((function, args))
+            self._wake()
+
+    def _post_to_loop(self, function, args):
+        """The pump is closed, but the loop may still run."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(function, *args)
 
     # ---- inside ----------------------------------------------------------------------------------------------------
 
@@ -350,6 +358,8 @@ cdef class Pump:
             self.loop.remove_reader(self.waker[0])
             self.sources.clear()
             ring(self.kick[1])
+            while self.posts:
+                self._post_to_loop(*self.posts.popleft())
 
 
 cdef bint _take_out(object queue, object waiter) except -1:

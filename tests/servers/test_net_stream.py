@@ -12,6 +12,7 @@ import pytest
 
 from fastsched.config import Config
 from fastsched.errors import ProtocolError, SerializationError
+from fastsched.net._socket import send_some
 from fastsched.net.stream import Connection, Stream
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.framing import LAST_CODE
@@ -130,35 +131,33 @@ async def test_sends_from_many_threads_stay_whole_and_in_each_threads_order():
 
 
 class Halting:
-    """A socket that takes half of its first message, and then lets another thread try to send."""
+    """`send_some`, but it takes half of the first message, and then lets another thread try to send."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
+    def __init__(self) -> None:
         self.half_sent = threading.Event()
         self.others_tried = threading.Event()
 
-    def __getattr__(self, name):
-        return getattr(self.sock, name)
-
-    def send(self, data) -> int:
+    def __call__(self, fd, pieces) -> int:
         if self.half_sent.is_set():
-            return self.sock.send(data)
-        sent = self.sock.send(data[: len(data) // 2])
+            return send_some(fd, pieces)
+        (piece,) = pieces
+        sent = send_some(fd, [piece[: len(piece) // 2]])
         self.half_sent.set()
         self.others_tried.wait(0.1)  # with a lock around all this they never come so far
         return sent
 
 
 @run
-async def test_a_message_that_left_in_part_is_not_broken_by_another_threads():
+async def test_a_message_that_left_in_part_is_not_broken_by_another_threads(monkeypatch):
+    halting = Halting()
+    monkeypatch.setattr("fastsched.net.stream.send_some", halting)
     ours, theirs = raw_pair()
-    sock = Halting(ours)
-    stream, box = stream_of(Connection(sock, Role.CLIENT, b"", "a test"), CONFIG)
+    stream, box = stream_of(ours, CONFIG)
 
     def second() -> None:
-        sock.half_sent.wait(SECONDS)
+        halting.half_sent.wait(SECONDS)
         stream.send(Refuse("second"))
-        sock.others_tried.set()
+        halting.others_tried.set()
 
     threads = [threading.Thread(target=stream.send, args=(Refuse("first"),)), threading.Thread(target=second)]
     for thread in threads:
@@ -236,7 +235,7 @@ async def test_a_stream_with_nothing_to_send_does_not_keep_the_loop_busy(monkeyp
 
 @run
 async def test_a_stream_that_only_flushes_is_not_kept_busy_by_unread_bytes(monkeypatch):
-    calls = count(monkeypatch, "_on_readable")
+    calls = count(monkeypatch, "on_readable")
     ours, theirs = raw_pair()
     stream, box = stream_of(ours, CONFIG)
     await turns()

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from fastsched._version import __version__
+from fastsched._wait import TurnLock
 from fastsched.config import Config
 from fastsched.net.address import unix_address
 from fastsched.net.connect import connect
-from fastsched.net.inproc import channel_pair
+from fastsched.net.inproc import InprocEnd, channel_pair
 from fastsched.net.stream import Stream
 from fastsched.scheduler.server import SchedulerServer
 from fastsched.wire.messages import (
@@ -47,11 +48,15 @@ FN = b"function"
 class Peer(Mailbox):
     """A fake client or worker."""
 
-    channel: Stream
+    channel: Stream | InprocEnd
+    lock: TurnLock | None = None  # of an embedded client: the scheduler's
 
     def send(self, *messages) -> None:
-        for message in messages:
-            self.channel.send(message)
+        if self.lock is None:
+            self.channel.send_all(list(messages))
+        else:
+            with self.lock:
+                self.channel.send_all(list(messages))
 
     def of(self, kind) -> list:
         return [message for message in self.messages if isinstance(message, kind)]
@@ -105,9 +110,12 @@ class Rig:
         return peer
 
     async def attached(self, name: str = "embedded") -> Peer:
-        ours, theirs = channel_pair(asyncio.get_running_loop())
+        turns = self.server.turns
+        ours, theirs = channel_pair(self.server.pump)
+        theirs.on_turn = turns.turn
         peer = Peer()
         peer.channel = ours
+        peer.lock = turns.lock
         ours.on_message, ours.on_closed = peer.on_message, peer.on_closed
         self.server.attach(theirs, register(name))
         await peer.first(Welcome)
@@ -399,7 +407,7 @@ async def test_a_client_that_does_not_read_is_not_read_from_and_hurts_nobody(tmp
             await turn()
         for item in tasks:
             worker.send(finished(item, b"x" * 60_000))
-        while not any(isinstance(channel, Stream) and channel._paused for channel in rig.server._numbers):
+        while not any(isinstance(channel, Stream) and channel._paused for channel in rig.server.turns.channels):
             await turn()
         client.send(submit("a"))
         while not (item := [entry for message in worker.of(Run) for entry in message.tasks if entry[2] == "a"]):

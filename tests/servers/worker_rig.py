@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fastsched._wait import TurnLock
 from fastsched.config import Config
+from fastsched.net._pump import Pump
+from fastsched.net.loop import LoopThread
 from fastsched.page import Page
 from fastsched.wire import payload
 from fastsched.wire.messages import Done, ErredItem, FinishedItem, FunctionItem, Run, RunItem
@@ -31,16 +34,44 @@ class Rig:
         self.address = "unix:///here"
         self.nthreads = nthreads
         self.config = Config()
-        self.lock = threading.Lock()
+        self.lock = TurnLock()
+        self.io = LoopThread("rig-io")
+        self.io.start()
+        self.pump = self.io.run(self._make_pump())
         self.machine = WorkerMachine(self.config, nthreads, self.name, self.address)
         self.page = Page("", nthreads)
         later = self.flush if gathers else _nothing
-        self.executor = Executor(self.machine, self.lock, self.page, self, self.flush, later, later, idle_seconds)
+        self.executor = Executor(self.machine, self.page, self, self.flush, later, idle_seconds)
         self.messages: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self.flushed_client = 0
         self.lent: list[int] = []
         self._last = 0
+        self._gathers = gathers
         self._send_lock = threading.Lock()
+        self.pump.join(self)
+
+    async def _make_pump(self) -> Pump:
+        return Pump(self.io.loop)
+
+    def close(self) -> None:
+        self.io.run(self._close())
+        self.io.stop()
+
+    async def _close(self) -> None:
+        self.pump.close()
+
+    # -- what the pump calls -------------------------------------------------------------------------------------------
+
+    def round_ended(self) -> None:
+        """Nothing comes in here."""
+
+    def before_wait(self) -> None:
+        if self._gathers:
+            self.flush()
+
+    def tick(self) -> None:
+        if self._gathers:
+            self.flush()
 
     # -- what the executor and its tasks call --------------------------------------------------------------------------
 
@@ -125,6 +156,7 @@ def rig(nthreads: int = 1, **options: Any) -> Iterator[Rig]:
     world.executor.stop()
     for thread in world.threads():
         thread.join(PATIENCE)
+    world.close()
     assert world.threads() == []
     assert world.page.running() == []
     world.machine.check()
