@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from fastsched.config import Config
     from fastsched.embedded import Embedding
     from fastsched.local import LocalCluster
-    from fastsched.net.loop import Waker
 
 __all__ = [
     "asyncio",
@@ -32,7 +31,6 @@ __all__ = [
     "local_cluster",
     "public_name",
     "remote_link",
-    "waker",
 ]
 
 _HOMES = {
@@ -73,13 +71,6 @@ def embedding() -> type[Embedding]:
     from fastsched.embedded import Embedding
 
     return Embedding
-
-
-def waker() -> type[Waker]:
-    """`fastsched.net.loop.Waker`, and with it asyncio and uvloop."""
-    from fastsched.net.loop import Waker
-
-    return Waker
 
 
 def asyncio() -> ModuleType:

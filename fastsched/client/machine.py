@@ -150,6 +150,7 @@ class ClientMachine:
         """Hold this future no longer. One that was never entered (its submit was interrupted) is ignored."""
         record = self.records.pop(fid, None)
         if record is not None:
+            record.released = True  # before anybody is told
             if record.status is _PENDING:  # another thread may wait for it
                 text = f"the future {record.key!r} was released"
                 self._cancelled(record, text)

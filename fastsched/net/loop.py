@@ -1,4 +1,4 @@
-"""Event loops: how to make one, how to run one in a thread of its own, how to wake one from anywhere.
+"""Event loops: how to make one, how to run one in a thread of its own.
 
 One concern: everything about loops that is not a socket. The only file that imports uvloop. Called by servers,
 clients and the command line; imports nothing of fastsched.
@@ -7,7 +7,6 @@ clients and the command line; imports nothing of fastsched.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 from collections.abc import Callable, Coroutine
@@ -18,7 +17,7 @@ try:
 except ImportError:  # not to be had on every platform
     uvloop = None  # type: ignore[assignment]
 
-__all__ = ["LoopThread", "Waker", "new_event_loop"]
+__all__ = ["LoopThread", "new_event_loop"]
 
 T = TypeVar("T")
 
@@ -119,73 +118,3 @@ def _finish(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(loop.shutdown_asyncgens())
     asyncio.set_event_loop(None)
     loop.close()
-
-
-class _Descriptors:
-    """Owns descriptors and closes them when nobody holds this object any more.
-
-    So a `Waker.wake` in one thread cannot meet a descriptor that another thread has just closed, and that the system
-    has given to somebody else since.
-    """
-
-    __slots__ = ("reader", "writer")
-
-    def __init__(self) -> None:
-        if hasattr(os, "eventfd"):
-            self.reader = self.writer = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        else:
-            self.reader, self.writer = os.pipe()
-            os.set_blocking(self.reader, False)
-            os.set_blocking(self.writer, False)
-
-    def __del__(self) -> None:
-        os.close(self.reader)
-        if self.writer != self.reader:
-            os.close(self.writer)
-
-
-_ONE = (1).to_bytes(8, "little")  # what an eventfd expects; for a pipe any bytes will do
-_READ_BYTES = 1 << 12
-
-
-class Waker:
-    """Makes a loop call a function soon, from any thread, from ``__del__`` and from signal handlers.
-
-    `wake` is one write to a non-blocking descriptor: no lock that the interrupted code could hold, nothing that a
-    signal could leave half done. Wakes that come before the loop looks are one call.
-
-    Parameters
-    ----------
-    loop : asyncio.AbstractEventLoop
-        Made and closed in the loop's thread, or while the loop does not run.
-    callback : callable
-        Called without arguments in the loop's thread.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-        self._loop = loop
-        self._callback = callback
-        self._descriptors: _Descriptors | None = _Descriptors()
-        loop.add_reader(self._descriptors.reader, self._on_readable, self._descriptors.reader)
-
-    def wake(self) -> None:
-        """Have the callback called; nothing happens after `close`."""
-        descriptors = self._descriptors
-        if descriptors is not None:
-            try:
-                os.write(descriptors.writer, _ONE)
-            except BlockingIOError:  # a full pipe: the loop has more wakes to read than it will ever need
-                return
-
-    def close(self) -> None:
-        """Forget the callback; in the loop's thread, or once the loop has stopped. Twice does no harm."""
-        descriptors = self._descriptors
-        if descriptors is not None:
-            self._descriptors = None
-            if not self._loop.is_closed():
-                self._loop.remove_reader(descriptors.reader)
-
-    def _on_readable(self, fd: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(fd, _READ_BYTES)
-        self._callback()

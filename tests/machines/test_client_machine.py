@@ -177,6 +177,7 @@ def test_whoever_waits_for_a_future_that_another_thread_releases_is_told(pair):
     pair.machine.release(record.fid)
     assert pair.drain() == [Send(Release((record.fid,))), Settled(record)]
     assert record.status is Status.CANCELLED
+    assert record.released
     assert "released" in record.error.text
 
 

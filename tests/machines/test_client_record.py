@@ -1,11 +1,13 @@
 """What threads and the I/O thread share: watching, leaving, counting down."""
 
 import math
+from collections import deque
 from datetime import timedelta
 
 import pytest
 
-from fastsched.client.record import CountDown, FutureRecord, Status
+from fastsched._wait import Waiter
+from fastsched.client.record import Arrival, CountDown, FutureRecord, Status
 from fastsched.timing import seconds
 
 
@@ -29,7 +31,7 @@ def record():
 
 def finish(record):
     record.status = Status.FINISHED
-    record.settle()
+    record.settle(lambda observer, record: observer.notify(record))
 
 
 def test_observers_are_told_in_the_order_in_which_they_came(record):
@@ -70,7 +72,7 @@ def test_an_observer_that_left_is_not_told(record):
 def test_a_wait_that_was_given_up_leaves_nothing_behind(record):
     other = FutureRecord(2, "inc-2")
     count = CountDown([record, other])
-    assert not count.wait(0)
+    assert not count.over
     count.leave([record, other])
     assert not record.observers
     assert not other.observers
@@ -82,7 +84,24 @@ def test_a_countdown_is_over_with_the_last_record(record):
     finish(record)
     assert not count.over
     finish(other)
-    assert count.wait(0)
+    assert count.over
+
+
+def test_what_waits_is_told_in_place_and_all_others_later(record):
+    later = []
+    count = CountDown([record])
+    ended, waiter = deque(), Waiter()
+    arrival = Arrival(ended, [waiter])
+    witness = Witness()
+    for observer in (count, arrival, witness):
+        record.watch(observer)
+    record.status = Status.FINISHED
+    record.settle(lambda observer, record: later.append((observer, record)))
+    assert later == [(witness, record)]
+    assert witness.told == 0
+    assert count.over
+    assert waiter.over
+    assert list(ended) == [arrival]
 
 
 @pytest.mark.parametrize(
