@@ -1,7 +1,7 @@
 """`Client`: what a program submits through.
 
 The face of the client's room: it checks and pickles in the caller's thread, so that bad input raises at the call,
-then leaves a command for the I/O thread (`session`). It never touches the machine.
+then has the `session` carry it out. It never touches the machine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The client as a pure state machine: which futures are held, what was asked for, what to tell the scheduler.
 
 One concern: turn commands (submit, want, release, cancel, scatter, fetch, call) and the scheduler's messages into
-outgoing messages and settled records. No thread, lock, socket, clock or pickle: `session` calls it in the I/O thread,
+outgoing messages and settled records. No thread, lock, socket, clock or pickle: `session` calls it under a lock,
 tests call it directly.
 
 Each future has a `fid` of its own, also when two futures have the same key: the scheduler knows that they are one
