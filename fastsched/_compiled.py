@@ -37,7 +37,7 @@ MODULES = (
     "scheduler/reports",
     "scheduler/scatter",
     "scheduler/turns",
-    "wire/codec",
+    "wire/buffer",
     "wire/framing",
     "wire/keys",
     "wire/payload/calls",

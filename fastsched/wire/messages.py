@@ -21,10 +21,12 @@ frames
     A pickled value: the pickle itself, then its out-of-band buffers.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: `shapes` reads the annotations of each kind, and texts would have to be
+# evaluated first, at every start.
 from enum import IntEnum
 from typing import Annotated, Any, NamedTuple, TypeAlias
+
+from fastsched.wire.buffer import Buffer
 
 __all__ = [
     "ALLOWED",
@@ -79,35 +81,8 @@ __all__ = [
 ]
 
 
-class Buffer:
-    """A large piece of a message that travels beside the control bytes instead of inside them (no copy on the way out).
-
-    Parameters
-    ----------
-    view : bytes-like
-        Contiguous bytes. Kept, not copied.
-    """
-
-    __slots__ = ("view",)
-
-    def __init__(self, view: bytes | bytearray | memoryview) -> None:
-        self.view = memoryview(view).cast("B")
-
-    def __len__(self) -> int:
-        return self.view.nbytes
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Buffer) and self.view == other.view
-
-    def __hash__(self) -> int:
-        return hash((Buffer, self.view.nbytes))
-
-    def __repr__(self) -> str:
-        return f"Buffer({self.view.nbytes} bytes)"
-
-
 # What an annotation says beyond the type: a condition on the value {0}, which `shapes` compiles into the check of
-# each message.
+# each message: limits of an int, or the length of bytes.
 Natural: TypeAlias = Annotated[int, "0 <= {0} <= 0x7FFFFFFFFFFFFFFF"]
 FunctionId: TypeAlias = Annotated[bytes, "len({0}) == 8"]
 Kind: TypeAlias = Annotated[int, "1 <= {0} <= 8"]  # an ErrorKind
