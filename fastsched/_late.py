@@ -1,9 +1,9 @@
 """The one place for late imports.
 
-Why there are any: `import fastsched` and the first line of `Client()` should not wait for asyncio, uvloop and
-msgpack; the fork helper is started before them, so that it imports its share on another core meanwhile. And the face
-(`client`) may not import what stands beside it (`local`), which imports the face. Each function here imports one
-thing at its first call and returns it; it may see all roles.
+Why there are any: `import fastsched` and the first line of `Client()` should not wait for asyncio and uvloop; the
+fork helper is started before them, so that it imports its share on another core meanwhile. And the face (`client`) may
+not import what stands beside it (`local`), which imports the face. Each function here imports one thing at its first
+call and returns it; it may see all roles.
 """
 
 from __future__ import annotations

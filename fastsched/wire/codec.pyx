@@ -40,6 +40,15 @@ cdef Py_ssize_t LAST_CODE = framing.LAST_CODE
 cdef dict codes = CODES
 DEFAULTS = Config()
 
+ctypedef struct Most:  # see Config
+    Py_ssize_t frame_bytes
+    Py_ssize_t control_bytes
+    Py_ssize_t message_buffers
+
+# The last `Config` that was asked for its limits: a process has one, and its fields are slow to look up.
+cdef object known_config = None
+cdef Most known_most
+
 
 # -- messages to bytes ------------------------------------------------------------------------------------------------
 
@@ -48,26 +57,40 @@ def encode(message, config=DEFAULTS):
     """The bytes of a message, as pieces for one vectored write. Thread-safe."""
     cdef list attached = []
     cdef bytes control
-    cdef Py_ssize_t size, frame_bytes = config.frame_bytes
+    cdef Py_ssize_t size
+    cdef Most most = most_of(config)
     try:
         control = packed(message, HEADER, attached)
     except (TypeError, OverflowError, RecursionError) as error:
         raise SerializationError(f"cannot encode a {type(message).__name__} message: {error}") from error
     size = len(control) - HEADER
-    if size > <Py_ssize_t> config.control_bytes or len(attached) > <Py_ssize_t> config.message_buffers:
+    if size > most.control_bytes or len(attached) > most.message_buffers:
         return [piece for half in halves(message, config) for piece in encode(half, config)]
     code = codes[type(message)]
-    if size > frame_bytes:
-        pieces = framing.frames_of(memoryview(control)[HEADER:], code, len(attached), frame_bytes)
+    if size > most.frame_bytes:
+        pieces = framing.frames_of(memoryview(control)[HEADER:], code, len(attached), most.frame_bytes)
     else:
         write_header(<uint8_t *> PyBytes_AS_STRING(control), size, code, len(attached))
         pieces = [control]
     for view in attached:
-        pieces += framing.frames_of(view, framing.BUFFER, 0, frame_bytes)
+        pieces += framing.frames_of(view, framing.BUFFER, 0, most.frame_bytes)
     return pieces
 
 
-def halves(message, config):
+cdef Most most_of(config) except *:
+    """How large what we send may be."""
+    global known_config, known_most
+    cdef Most most
+    if config is known_config:
+        return known_most
+    most.frame_bytes = config.frame_bytes
+    most.control_bytes = config.control_bytes
+    most.message_buffers = config.message_buffers
+    known_config, known_most = config, most
+    return most
+
+
+cdef tuple halves(message, config):
     """Two messages that say together, and in the same order, what this one says."""
     kind = type(message)
     places = shapes.batches(kind)

@@ -16,8 +16,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from fastsched.wire.reader import Op, Shape
 from fastsched.wire.messages import Frames
+from fastsched.wire.reader import Op, Shape
 
 __all__ = ["batches", "shape"]
 

@@ -71,7 +71,6 @@ HOMES = {
     "pickle": ("wire/payload/pickling.py",),
     "cloudpickle": (LATE,),
     "socket": ("net/*", "spawn/*"),
-    "msgpack": ("wire/codec.py",),
     "click": ("cli/*",),
 }
 
