@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -109,12 +110,12 @@ def fits(hint: Any, value: Any, depth: int = 32) -> bool:
             return False
         if inner[-1] is Ellipsis:
             return all(fits(inner[0], element, depth) for element in value)
-        return len(value) == len(inner) and all(map(fits, inner, value))
+        return len(value) == len(inner) and all(map(fits, inner, value, repeat(depth)))
     if get_origin(hint) in (Union, UnionType):
         return any(value is None if part is NoneType else fits(part, value, depth) for part in get_args(hint))
     if is_item(hint):
         kinds = tuple(hints(hint).values())
-        return type(value) is tuple and len(value) == len(kinds) and all(map(fits, kinds, value))
+        return type(value) is tuple and len(value) == len(kinds) and all(map(fits, kinds, value, repeat(depth)))
     if hint is int:
         return type(value) is int and -INT64 <= value < INT64
     return type(value) is hint
