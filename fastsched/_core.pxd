@@ -200,6 +200,10 @@ cdef struct Core:
     EffectRow *effects
     int64_t n_effects
     int64_t effect_room
+    EffectRow *taken         # the effects of the turn that ended, being looked at; new ones go to `effects`
+    int64_t n_taken
+    int64_t next_taken
+    int64_t taken_room
     RowStack to_activate     # rows that have become needed  } emptied by settle
     RowStack to_release      # rows that may not be needed   } before the verb returns
     RowStack failing         # rows whose failure is to be passed on, used within fail_row
@@ -223,6 +227,9 @@ cdef class Block:
 cdef class SchedulerCore:
     cdef Core core
     cdef Block rows          # owns core.tasks
+    cdef readonly int64_t effect_id  # what `next_effect` has found
+    cdef readonly int64_t effect_a
+    cdef readonly int64_t effect_b
 
     # -- workers
     cpdef int add_worker(self, int slots, int limit=*) except -1
@@ -268,6 +275,8 @@ cdef class SchedulerCore:
 
     # -- the turn
     cpdef list drain(self)
+    cpdef int64_t end_turn(self) except -1
+    cpdef int next_effect(self) noexcept
 
     # -- questions
     cpdef bint known(self, int64_t id)
@@ -283,6 +292,8 @@ cdef class SchedulerCore:
     cpdef int64_t priority(self, int64_t id) except? -1
     cpdef int64_t cause(self, int64_t id) except -1
     cpdef list holders(self, int64_t id)
+    cpdef int n_holders(self, int64_t id) except -1
+    cpdef bint holds(self, int worker, int64_t id) except -1
     cpdef list dependencies(self, int64_t id)
     cpdef list dependents(self, int64_t id)
 
@@ -294,5 +305,4 @@ cdef class SchedulerCore:
     cdef int32_t seceded_row(self, int64_t id) noexcept
     cdef int reserve_rows(self, int64_t n) except -1
     cdef int start(self, int32_t row) except -1
-    cdef int look_up_inputs(self, object deps) except -1
     cdef object column(self, void *first, Py_ssize_t itemsize, const char *format)

@@ -249,6 +249,19 @@ class SchedulerCore:
         """Place what can be placed; return and clear the effects ``(kind, id, a, b)``."""
     def drain_array(self) -> memoryview:
         """The same as one (n, 4) memoryview of int64."""
+    def end_turn(self) -> int:
+        """The same without a list: returns their number, and `next_effect` walks them.
+
+        Verbs may be called meanwhile: what follows from them comes with the next turn.
+        """
+    def next_effect(self) -> int:
+        """The kind of the next effect of the turn that was ended last, 0 after the last one; the rest is in these."""
+    @property
+    def effect_id(self) -> int: ...
+    @property
+    def effect_a(self) -> int: ...
+    @property
+    def effect_b(self) -> int: ...
 
     # ---- questions (KeyError for an id that is not known) ----------------------------------------------------------
     def known(self, id: int) -> bool: ...
@@ -270,6 +283,8 @@ class SchedulerCore:
     def cause(self, id: int) -> int:
         """Of an erred row: the id at the root of the failure (it may be its own). Else 0."""
     def holders(self, id: int) -> list[int]: ...
+    def n_holders(self, id: int) -> int: ...
+    def holds(self, worker: int, id: int) -> bool: ...
     def dependencies(self, id: int) -> list[int]:
         """In the order in which they were given."""
     def dependents(self, id: int) -> list[int]: ...

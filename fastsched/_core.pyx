@@ -202,20 +202,6 @@ cdef class SchedulerCore:
         self.core.tasks[row].flags |= F_YOUNG
         return push(&self.core.young, row)
 
-    cdef int look_up_inputs(self, object deps) except -1:
-        """Put the rows of these ids in core.inputs."""
-        cdef int64_t i
-        cdef const int64_t[:] ids
-        self.core.inputs.n = 0
-        if isinstance(deps, (tuple, list)):
-            for id in deps:
-                push(&self.core.inputs, self.row_of(id))
-        else:
-            ids = deps
-            for i in range(ids.shape[0]):
-                push(&self.core.inputs, self.row_of(ids[i]))
-        return 0
-
     cpdef int64_t add_task(
         self, object deps=(), int64_t priority=0, int64_t order=-1, int wants=1, int only=-1
     ) except -1:
@@ -225,7 +211,7 @@ cdef class SchedulerCore:
             raise ValueError(f"wants must be >= 0, not {wants}")
         if only != NONE:
             self.worker_of(only)
-        self.look_up_inputs(deps)
+        look_up_inputs(core, deps)
         self.reserve_rows(1)
         reserve_edges(core, core.inputs.n)
         row = new_row(core, priority, order, wants, only)
@@ -448,20 +434,26 @@ cdef class SchedulerCore:
 
     cpdef list drain(self):
         end_turn(&self.core)
-        cdef list effects = effects_as_tuples(&self.core)
-        self.core.n_effects = 0
-        return effects
+        return effects_as_tuples(&self.core)
+
+    cpdef int64_t end_turn(self) except -1:
+        end_turn(&self.core)
+        return take_effects(&self.core)
+
+    cpdef int next_effect(self) noexcept:
+        cdef EffectRow *row
+        if self.core.next_taken == self.core.n_taken:
+            return 0
+        row = self.core.taken + self.core.next_taken
+        self.core.next_taken += 1
+        self.effect_id = row.id
+        self.effect_a = row.a
+        self.effect_b = row.b
+        return <int> row.kind
 
     def drain_array(self):
-        cdef Core *core = &self.core
-        cdef int64_t n
-        end_turn(core)
-        n = core.n_effects
-        block = Block.adopt(core.effects)  # given away, not copied
-        core.effects = NULL
-        core.n_effects = 0
-        core.effect_room = 0
-        return table(block, n, 4)
+        end_turn(&self.core)
+        return effects_as_table(&self.core)
 
     # ---- questions -------------------------------------------------------------------------------------------------
 
@@ -503,6 +495,12 @@ cdef class SchedulerCore:
 
     cpdef list holders(self, int64_t id):
         return holders_of(&self.core, self.row_of(id))
+
+    cpdef int n_holders(self, int64_t id) except -1:
+        return n_holders_of(&self.core, self.row_of(id))
+
+    cpdef bint holds(self, int worker, int64_t id) except -1:
+        return find_replica(&self.core, self.row_of(id), worker) != NONE
 
     cpdef list dependencies(self, int64_t id):
         return dependencies_of(&self.core, self.row_of(id))

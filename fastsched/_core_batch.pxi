@@ -8,6 +8,21 @@ cdef int32_t known_row(Core *core, int64_t id) except -1:
     return row
 
 
+cdef int look_up_inputs(Core *core, object deps) except -1:
+    """Put the rows of these ids in core.inputs."""
+    cdef int64_t i
+    cdef const int64_t[:] ids
+    core.inputs.n = 0
+    if isinstance(deps, (tuple, list)):
+        for id in deps:
+            push(&core.inputs, known_row(core, id))
+    else:
+        ids = deps
+        for i in range(ids.shape[0]):
+            push(&core.inputs, known_row(core, ids[i]))
+    return 0
+
+
 cdef int check_batch(Core *core, const int64_t[:] indptr, const int64_t[:] deps) except -1:
     """Do these describe a graph? Each task may depend on known ids, and on earlier tasks of the batch."""
     cdef int64_t i, k, n = indptr.shape[0] - 1

@@ -27,6 +27,15 @@ cdef list holders_of(Core *core, int32_t row):
     return workers
 
 
+cdef int n_holders_of(Core *core, int32_t row) noexcept:
+    cdef int n = 0
+    cdef int32_t r = core.tasks[row].holders
+    while r != NONE:
+        n += 1
+        r = core.replicas[r].next_of_task
+    return n
+
+
 cdef list dependencies_of(Core *core, int32_t row):
     cdef list ids = []
     cdef int32_t e = core.tasks[row].dependencies
@@ -85,4 +94,15 @@ cdef list effects_as_tuples(Core *core):
     for i in range(core.n_effects):
         row = core.effects + i
         effects.append((row.kind, row.id, row.a, row.b))
+    core.n_effects = 0
     return effects
+
+
+cdef object effects_as_table(Core *core):
+    """Their memory is given away, not copied."""
+    cdef int64_t n = core.n_effects
+    block = Block.adopt(core.effects)
+    core.effects = NULL
+    core.n_effects = 0
+    core.effect_room = 0
+    return table(block, n, 4)

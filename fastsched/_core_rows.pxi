@@ -57,6 +57,7 @@ cdef void free_memory(Core *core) noexcept nogil:
     free(core.ready.heap)
     free(core.ready.lane)
     free(core.effects)
+    free(core.taken)
     free(core.resting.rows)
     free(core.young.rows)
     free(core.gone_workers.rows)

@@ -31,3 +31,17 @@ cdef int end_turn(Core *core) except -1 nogil:
     while core.gone_workers.n:
         push(&core.free_workers, pop(&core.gone_workers))
     return 0
+
+
+cdef int64_t take_effects(Core *core) noexcept nogil:
+    """Put the effects of the turn where they are looked at; new ones go to the other memory. Returns their number."""
+    cdef EffectRow *spare = core.taken
+    cdef int64_t room = core.taken_room
+    core.taken = core.effects
+    core.taken_room = core.effect_room
+    core.n_taken = core.n_effects
+    core.next_taken = 0
+    core.effects = spare
+    core.effect_room = room
+    core.n_effects = 0
+    return core.n_taken

@@ -18,15 +18,19 @@ from fastsched.scheduler.records import ClientRecord, Function, TaskRecord, Want
 from fastsched.wire.items import make
 from fastsched.wire.messages import Buffer, ErrorItem, FailedItem, Frames, FunctionItem, ResultItem
 
-__all__ = ["ROW", "Books", "weigh"]
+__all__ = ["Books", "row_of", "weigh"]
 
-ROW = 0xFFFFFFFF  # the part of a task id that is its row
 # A member of an enum costs several times as much to look up, and runs bytecode.
-_FINISHED_ITEMS, _ERRED_ITEMS = int(Batch.FINISHED), int(Batch.ERRED)
-_RELEASED, _IN_MEMORY, _ERRED = int(State.RELEASED), int(State.MEMORY), int(State.ERRED)
-_BUSY = (int(State.WAITING), int(State.READY), int(State.ASSIGNED))
+_TELL_FINISHED, _TELL_ERRED = int(Batch.FINISHED), int(Batch.ERRED)
+_RELEASED, _WAITING, _READY = int(State.RELEASED), int(State.WAITING), int(State.READY)
+_ASSIGNED, _IN_MEMORY, _ERRED = int(State.ASSIGNED), int(State.MEMORY), int(State.ERRED)
 
 HOLDERS = 4  # addresses that are named for one value: more would be bytes, not help
+
+
+def row_of(task_id: int) -> int:
+    """The part of a task id that is its row."""
+    return task_id & 0xFFFFFFFF
 
 
 def weigh(frames: Frames) -> int:
@@ -59,6 +63,10 @@ class Books:
         self.dirty: list[Outbox] = []  # with something to send
         self.retained = 0  # bytes of values at hand, of those that count against Config.retain_budget
         self.passing: list[TaskRecord] = []  # values at hand until the end of this turn only
+        # limits that are looked at for each value
+        self.inline_bytes = config.inline_bytes
+        self.inline_budget = config.inline_budget
+        self.retain_budget = config.retain_budget
         self.hopeless: str | None = None  # why no worker will come, if supervision gave up
 
     # -- tasks --------------------------------------------------------------------------------------------------------
@@ -66,7 +74,7 @@ class Books:
     def enter(self, record: TaskRecord, task_id: int) -> None:
         """File a record under the row that the core gave it."""
         record.id = task_id
-        row = task_id & ROW
+        row = row_of(task_id)
         records = self.records
         if row == len(records):  # the core takes new rows one after the other
             records.append(record)
@@ -76,14 +84,15 @@ class Books:
             self.keys[record.key] = record
         if record.function is not None:
             record.function.users += 1
-        for pin in record.pins:
-            self.core.want(pin.id)
+        if record.pins:
+            for pin in record.pins:
+                self.core.want(pin.id)
 
     def record(self, task_id: int) -> TaskRecord:
         """The record of a row that the core knows, or has just forgotten."""
-        record = self.records[task_id & ROW]
+        record = self.records[row_of(task_id)]
         if record is None:
-            raise KeyError(f"no record of task {task_id >> 32}.{task_id & ROW}")
+            raise KeyError(f"no record of task {task_id >> 32}.{row_of(task_id)}")
         return record
 
     def task_of(self, key: str) -> TaskRecord | None:
@@ -101,11 +110,12 @@ class Books:
         """The core recycles the row: drop everything that the record holds."""
         self.drop_value(record)
         self.unkey(record)
-        for pin in record.pins:
-            self.unwant(pin)
+        if record.pins:
+            for pin in record.pins:
+                self.unwant(pin)
         if record.function is not None:
             self._disuse(record.function)
-        self.records[record.id & ROW] = None
+        self.records[row_of(record.id)] = None
 
     def unwant(self, record: TaskRecord) -> None:
         """One reference less. An error that nobody looks at is no outcome any more: the task may be computed again."""
@@ -131,7 +141,7 @@ class Books:
         """Hold a small value: within the budget for as long as it lives, else until the end of this turn."""
         size = weigh(frames)
         record.frames = frames
-        if self.retained + size > self.config.retain_budget:
+        if self.retained + size > self.retain_budget:
             self.passing.append(record)
         self.retained += size
 
@@ -163,6 +173,8 @@ class Books:
 
     def let_pass(self) -> None:
         """End of the turn: values over the budget are dropped here; their workers hold them."""
+        if not self.passing:
+            return
         passing, self.passing = self.passing, []
         for record in passing:
             if record.frames is not None:
@@ -185,12 +197,18 @@ class Books:
     def attach(self, client: ClientRecord, fid: int, record: TaskRecord) -> None:
         """A client's future stands for this task. The caller has the core count it."""
         client.futures[fid] = record
-        wants = record.wants
-        wants.append((client, fid))
+        if record.client is None:
+            record.client = client
+            record.fid = fid
+            return
+        others = record.others
+        if others is None:
+            others = record.others = []
+        others.append((client, fid))
         # Released futures stay in the list until it has doubled: removal would be linear, a dict per task too large.
-        length = len(wants)
+        length = len(others)
         if length >= 16 and length & (length - 1) == 0:
-            wants[:] = self.listeners(record)
+            record.others = [pair for pair in others if pair[0].futures.get(pair[1]) is record]
 
     def detach(self, client: ClientRecord, fid: int) -> TaskRecord:
         """A client's future is released. The caller has the core uncount it.
@@ -202,10 +220,24 @@ class Books:
         """
         record = self.future(client, fid)
         del client.futures[fid]
-        size = client.inlined.pop(fid, None)
-        if size is not None:
-            client.inlined_bytes -= size
+        if record.client is client and record.fid == fid:
+            record.client = None
+            client.inlined_bytes -= record.inlined
+            record.inlined = 0
+        elif client.inlined:
+            client.inlined_bytes -= client.inlined.pop(fid, 0)
         return record
+
+    def detach_all(self, client: ClientRecord) -> list[TaskRecord]:
+        """The client has gone. The caller has the core uncount each of these."""
+        futures, client.futures = client.futures, {}
+        for record in futures.values():
+            if record.client is client:
+                record.client = None
+                record.inlined = 0
+        client.inlined.clear()
+        client.inlined_bytes = 0
+        return list(futures.values())
 
     def future(self, client: ClientRecord, fid: int) -> TaskRecord:
         """The task for which a client's future stands.
@@ -215,50 +247,71 @@ class Books:
         ProtocolError
             If the client has no such future.
         """
-        try:
-            return client.futures[fid]
-        except KeyError:
-            raise ProtocolError(f"there is no future {fid}") from None
+        record = client.futures.get(fid)
+        if record is None:
+            raise ProtocolError(f"there is no future {fid}")
+        return record
 
     def listeners(self, record: TaskRecord) -> list[WantPair]:
         """The futures that stand for a task now."""
-        return [pair for pair in record.wants if pair[0].futures.get(pair[1]) is record]
+        pairs = [] if record.client is None else [(record.client, record.fid)]
+        if record.others is not None:
+            pairs += [pair for pair in record.others if pair[0].futures.get(pair[1]) is record]
+        return pairs
 
-    def tell_finished(self, record: TaskRecord, pairs: Iterable[WantPair]) -> None:
-        """Tell these futures that the value is there; send it along if it is at hand and within the client's budget."""
+    def tell(self, kind: int, record: TaskRecord) -> None:
+        """Tell the futures that stand for a task what became of it (`kind`: a `Batch`, FINISHED, ERRED or LOST)."""
+        if record.client is not None:
+            self.tell_one(kind, record, record.client, record.fid)
+        if record.others is not None:
+            for client, fid in self.listeners(record):
+                if client is not record.client or fid != record.fid:
+                    self.tell_one(kind, record, client, fid)
+
+    def tell_one(self, kind: int, record: TaskRecord, client: ClientRecord, fid: int) -> None:
+        """Tell one of them."""
+        if kind == _TELL_FINISHED:
+            self._tell_finished(record, client, fid)
+        elif kind == _TELL_ERRED:
+            error = record.error
+            if error is None:
+                raise AssertionError(f"{record} erred without an error")
+            size = 0 if error.frames is None else weigh(error.frames)
+            client.outbox.add(_TELL_ERRED, make(FailedItem, (fid, error)), size)
+        else:
+            client.outbox.add(kind, fid)
+
+    def _tell_finished(self, record: TaskRecord, client: ClientRecord, fid: int) -> None:
+        """The value is there; it goes along if it is at hand, small, and within the client's budget."""
         frames = record.frames
-        size = 0 if frames is None else weigh(frames)
-        if size > self.config.inline_bytes:
-            frames, size = None, 0
-        for client, fid in pairs:
-            sent = frames
-            if frames is not None and fid not in client.inlined:
-                if client.inlined_bytes + size > self.config.inline_budget:
-                    sent = None
-                else:
-                    client.inlined[fid] = size
-                    client.inlined_bytes += size
-            item = make(ResultItem, (fid, record.type_name, record.nbytes, sent))
-            client.outbox.add(_FINISHED_ITEMS, item, size)
+        size = 0
+        if frames is not None:
+            size = weigh(frames)
+            if size > self.inline_bytes or not self._spend(record, client, fid, size):
+                frames, size = None, 0
+        client.outbox.add(_TELL_FINISHED, make(ResultItem, (fid, record.type_name, record.nbytes, frames)), size)
 
-    def tell_erred(self, record: TaskRecord, pairs: Iterable[WantPair]) -> None:
-        """Tell these futures how their task ended."""
-        error = record.error
-        if error is None:
-            raise AssertionError(f"{record} erred without an error")
-        size = 0 if error.frames is None else weigh(error.frames)
-        for client, fid in pairs:
-            client.outbox.add(_ERRED_ITEMS, make(FailedItem, (fid, error)), size)
+    def _spend(self, record: TaskRecord, client: ClientRecord, fid: int, size: int) -> bool:
+        """Count what travels to a future against its client's budget, once; False if it is too much."""
+        first = record.client is client and record.fid == fid
+        if record.inlined if first else fid in client.inlined:
+            return True
+        if client.inlined_bytes + size > self.inline_budget:
+            return False
+        client.inlined_bytes += size
+        if first:
+            record.inlined = size
+        else:
+            client.inlined[fid] = size
+        return True
 
     def tell_present(self, client: ClientRecord, fid: int, record: TaskRecord) -> None:
         """Tell a future that has just been attached to a known task what the others have been told already."""
         state = self.core.state(record.id)
-        if state in (_IN_MEMORY, _ERRED):
-            if record.settled:  # else the effect of this turn will tell all of them
-                tell = self.tell_finished if state == _IN_MEMORY else self.tell_erred
-                tell(record, ((client, fid),))
-        else:
+        if state not in (_IN_MEMORY, _ERRED):
             record.settled = False
+        elif record.settled:  # else the effect of this turn will tell all of them
+            self.tell_one(_TELL_FINISHED if state == _IN_MEMORY else _TELL_ERRED, record, client, fid)
 
     # -- functions -----------------------------------------------------------------------------------------------------
 
@@ -301,6 +354,10 @@ class Books:
 
     # -- peers --------------------------------------------------------------------------------------------------------
 
+    def worker(self, handle: int) -> WorkerRecord:
+        """The worker of a row of the core."""
+        return self.handles[handle]
+
     def outbox(self, peer: int) -> Outbox:
         """A new outbox for a connection."""
         return Outbox(peer, self.config.batch_items, self.dirty)
@@ -308,5 +365,7 @@ class Books:
     def unfinished(self) -> Iterator[TaskRecord]:
         """Tasks that somebody waits for."""
         for record in self.records:
-            if record is not None and self.core.known(record.id) and self.core.state(record.id) in _BUSY:
-                yield record
+            if record is not None and self.core.known(record.id):
+                state = self.core.state(record.id)
+                if state in (_WAITING, _READY, _ASSIGNED):
+                    yield record

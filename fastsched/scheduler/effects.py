@@ -7,8 +7,6 @@ by `machine.drain`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from fastsched._core import Effect, State
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
@@ -16,13 +14,16 @@ from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.records import TaskRecord, WorkerRecord
 from fastsched.scheduler.scatter import Scattering
 from fastsched.wire.items import make
-from fastsched.wire.messages import ErrorItem, ErrorKind, InputItem, RunItem
+from fastsched.wire.messages import ErrorItem, ErrorKind, Frames, InputItem, RunItem
 
 __all__ = ["Effects"]
 
 # A member of an enum costs several times as much to look up, and runs bytecode.
-_RUN, _FREE, _DROP, _LOST = int(Batch.RUN), int(Batch.FREE), int(Batch.DROP), int(Batch.LOST)
-_WAITING, _IN_MEMORY, _ERRED = int(State.WAITING), int(State.MEMORY), int(State.ERRED)
+_ASSIGN, _DROP, _FREE, _MEMORY = map(int, (Effect.ASSIGN, Effect.DROP, Effect.FREE, Effect.MEMORY))
+_ERR, _LOST, _FORGET, _FETCH = map(int, (Effect.ERRED, Effect.LOST, Effect.FORGET, Effect.FETCH))
+_WAITING, _IN_MEMORY, _ERRED = map(int, (State.WAITING, State.MEMORY, State.ERRED))
+_TELL_RUN, _TELL_FREE, _TELL_DROP = map(int, (Batch.RUN, Batch.FREE, Batch.DROP))
+_TELL_FINISHED, _TELL_ERRED, _TELL_LOST = map(int, (Batch.FINISHED, Batch.ERRED, Batch.LOST))
 _CANCELLED, _DATA_LOST = int(ErrorKind.CANCELLED), int(ErrorKind.DATA_LOST)
 
 
@@ -43,24 +44,33 @@ class Effects:
         self._books = books
         self._scattering = scattering
         self._prefill = prefill
-        apply: dict[Effect, Callable[[int, int, int], None]] = {
-            Effect.ASSIGN: self._assign,
-            Effect.DROP: self._drop,
-            Effect.FREE: self._free,
-            Effect.MEMORY: self._memory,
-            Effect.ERRED: self._erred,
-            Effect.LOST: self._lost,
-            Effect.FORGET: self._forget,
-            Effect.FETCH: self._fetch,
-        }
-        self._apply = [apply.get(Effect(kind), self._unexpected) for kind in range(1, max(Effect) + 1)]
 
     def apply(self) -> None:
-        """Drain the core until it is quiet: what follows from effects may have effects."""
-        drain, apply = self._books.core.drain, self._apply
-        while effects := drain():
-            for kind, task_id, a, b in effects:
-                apply[kind - 1](task_id, a, b)
+        """End the core's turn until it is quiet: what follows from effects may have effects."""
+        core = self._books.core
+        while core.end_turn():
+            while kind := core.next_effect():
+                self._apply_one(kind, core.effect_id, core.effect_a, core.effect_b)
+
+    def _apply_one(self, kind: int, task_id: int, a: int, b: int) -> None:
+        if kind == _ASSIGN:
+            self._assign(task_id, a, b)
+        elif kind == _MEMORY:
+            self._memory(task_id)
+        elif kind == _FREE:
+            self._free(task_id, a)
+        elif kind == _FORGET:
+            self._forget(task_id)
+        elif kind == _DROP:
+            self._books.worker(a).outbox.add(_TELL_DROP, (task_id, b))
+        elif kind == _ERR:
+            self._erred(task_id, a)
+        elif kind == _LOST:
+            self._lost(task_id)
+        elif kind == _FETCH:
+            self._fetch(task_id)
+        else:
+            raise AssertionError(f"the core of a scheduler has no effect {kind} (task {task_id}, {a}, {b})")
 
     # -- one effect each ----------------------------------------------------------------------------------------------
 
@@ -69,13 +79,13 @@ class Effects:
         if not core.known(task_id):  # forgotten by what an earlier effect set free; the worker never hears of it
             return
         record = books.record(task_id)
-        worker = books.handles[handle]
+        worker = books.worker(handle)
         function = record.function
         if function is None:
             raise AssertionError(f"{record} was assigned and has no function")
         if function.fn not in worker.functions:
             books.send_function(worker, function)
-        self._prefill.crowded.add(worker)
+        self._prefill.assigned(worker)
         weight = weigh(record.args)
         inputs: tuple[InputItem, ...] = ()
         if record.dependencies:
@@ -85,42 +95,42 @@ class Effects:
                     weight += weigh(frames)
         priority, order = core.priority(task_id), core.order(task_id)
         item = make(RunItem, (task_id, run, record.key, function.fn, record.args, inputs, priority, order))
-        worker.outbox.add(_RUN, item, weight)
+        worker.outbox.add(_TELL_RUN, item, weight)
 
     def _input(self, record: TaskRecord, worker: WorkerRecord) -> InputItem:
         """An input of a task, as its worker must know it: the value if it is small and not there, or where it is."""
-        books = self._books
-        holders = books.core.holders(record.id)
-        if worker.handle in holders:
-            if len(holders) == 1:
-                return make(InputItem, (record.id, record.key, record.nbytes, None, ()))
+        books, core = self._books, self._books.core
+        frames: Frames | None = None
+        addresses: tuple[str, ...] = ()
+        if core.holds(worker.handle, record.id):
+            if core.n_holders(record.id) > 1:
+                addresses = books.addresses(record, worker)
         elif record.frames is not None:
-            return make(InputItem, (record.id, record.key, record.nbytes, record.frames, ()))
-        return make(InputItem, (record.id, record.key, record.nbytes, None, books.addresses(record, worker)))
+            frames = record.frames
+        else:
+            addresses = books.addresses(record, worker)
+        return make(InputItem, (record.id, record.key, record.nbytes, frames, addresses))
 
-    def _drop(self, task_id: int, handle: int, run: int) -> None:
-        self._books.handles[handle].outbox.add(_DROP, (task_id, run))
-
-    def _free(self, task_id: int, handle: int, _: int) -> None:
+    def _free(self, task_id: int, handle: int) -> None:
         books = self._books
         record = books.record(task_id)
-        books.handles[handle].outbox.add(_FREE, task_id)
+        books.worker(handle).outbox.add(_TELL_FREE, task_id)
         record.settled = False
         books.drop_value(record)
 
-    def _memory(self, task_id: int, _a: int, _b: int) -> None:
+    def _memory(self, task_id: int) -> None:
         books = self._books
         if not books.core.known(task_id):  # released in the turn in which it ended: its FORGET is on the way
             return
         record = books.record(task_id)
         if books.core.state(task_id) == _IN_MEMORY:
             record.settled = True  # also if nobody listens yet: whoever attaches later is told at once
-            books.tell_finished(record, books.listeners(record))
+            books.tell(_TELL_FINISHED, record)
         if record.function is None:
             self._scattering.arrived(record)
         self._done(record)
 
-    def _erred(self, task_id: int, cause: int, _: int) -> None:
+    def _erred(self, task_id: int, cause: int) -> None:
         books = self._books
         if not books.core.known(task_id):
             return
@@ -134,24 +144,22 @@ class Effects:
         books.lose_value(record)  # a scattered one that was on its way
         if books.core.state(task_id) == _ERRED:
             record.settled = True
-            books.tell_erred(record, books.listeners(record))
+            books.tell(_TELL_ERRED, record)
         self._done(record)
 
-    def _lost(self, task_id: int, _a: int, _b: int) -> None:
-        books = self._books
-        record = books.record(task_id)
+    def _lost(self, task_id: int) -> None:
+        record = self._books.record(task_id)
         record.settled = False
-        books.lose_value(record)
-        for client, fid in books.listeners(record):
-            client.outbox.add(_LOST, fid)
+        self._books.lose_value(record)
+        self._books.tell(_TELL_LOST, record)
 
-    def _forget(self, task_id: int, _a: int, _b: int) -> None:
+    def _forget(self, task_id: int) -> None:
         record = self._books.record(task_id)
         if record.function is None:
             self._scattering.forget(record)
         self._books.forget(record)
 
-    def _fetch(self, task_id: int, _a: int, _b: int) -> None:
+    def _fetch(self, task_id: int) -> None:
         books = self._books
         record = books.record(task_id)
         if not books.core.known(task_id) or books.core.state(task_id) != _WAITING:
@@ -162,9 +170,6 @@ class Effects:
             books.core.err(task_id)
         else:
             self._scattering.place(record)
-
-    def _unexpected(self, task_id: int, a: int, b: int) -> None:
-        raise AssertionError(f"the core of a scheduler has no such effect (task {task_id}, {a}, {b})")
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

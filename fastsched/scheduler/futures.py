@@ -8,7 +8,7 @@ done so far. Called by `machine`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fastsched._core import State
 from fastsched.errors import ProtocolError
@@ -16,7 +16,7 @@ from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import ClientRecord, TaskRecord
 from fastsched.wire.items import make
-from fastsched.wire.messages import Cancel, ErrorKind, Frames, LocatedItem, Submit, TaskItem, WantItem
+from fastsched.wire.messages import Cancel, ErrorKind, Frames, LocatedItem, Submit, WantItem
 
 __all__ = ["Futures"]
 
@@ -41,20 +41,30 @@ class Futures:
     def submit(self, client: ClientRecord, message: Submit) -> None:
         """Hold futures of tasks; tasks whose key is known are the same task."""
         books = self._books
-        task_of, futures, core = books.task_of, client.futures, books.core
-        books.learn(client, message.functions)
-        for item in message.tasks:
-            fid, key = item[0], item[1]
-            if fid in futures:
+        functions, tasks = message
+        if functions:
+            books.learn(client, functions)
+        for item in tasks:
+            fid, key, fn, args, dependencies, pins, priority, retries, parent = item
+            if fid in client.futures:
                 raise ProtocolError(f"future {fid} is used twice")
-            record = task_of(key)
+            record = books.task_of(key)
             if record is None:
-                books.attach(client, fid, self._create(client, item))
+                function = client.functions.get(fn)
+                if function is None:
+                    raise ProtocolError(f"task {key} names function {fn.hex()}, which this connection did not bring")
+                inputs = self._tasks_of(client, dependencies) if dependencies else ()
+                pinned = self._tasks_of(client, pins) if pins else ()
+                record = TaskRecord(key, function, args, inputs, pinned)
+                record.retries = retries
+                self._enter(record, priority, parent)
+                books.attach(client, fid, record)
             else:
-                core.want(record.id)
+                books.core.want(record.id)
                 books.attach(client, fid, record)
                 books.tell_present(client, fid, record)
-        books.trim(client)
+        if functions:
+            books.trim(client)
 
     def want(self, client: ClientRecord, items: Iterable[WantItem]) -> None:
         """Hold futures that arrived by pickle; one whose key nobody holds any more ends as cancelled."""
@@ -76,9 +86,9 @@ class Futures:
 
     def release(self, client: ClientRecord, fids: Iterable[int]) -> None:
         """Hold these futures no longer."""
-        detach, unwant = self._books.detach, self._books.unwant
+        books = self._books
         for fid in fids:
-            unwant(detach(client, fid))
+            books.unwant(books.detach(client, fid))
 
     def keep(self, client: ClientRecord, fids: Iterable[int]) -> None:
         """Hold these tasks ourselves until they are done (fire and forget)."""
@@ -119,39 +129,31 @@ class Futures:
 
     def gone(self, client: ClientRecord) -> None:
         """The client's connection ended: nobody wants its futures any more."""
-        unwant = self._books.unwant
-        futures, client.futures = client.futures, {}
-        for record in futures.values():
-            unwant(record)
-        client.inlined.clear()
-        client.inlined_bytes = 0
-        self._books.unlearn(client)
+        books = self._books
+        for record in books.detach_all(client):
+            books.unwant(record)
+        books.unlearn(client)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _create(self, client: ClientRecord, item: TaskItem) -> TaskRecord:
+    def _tasks_of(self, client: ClientRecord, fids: Iterable[int]) -> tuple[TaskRecord, ...]:
+        """What these futures of a client stand for."""
+        return tuple([self._books.future(client, fid) for fid in fids])
+
+    def _enter(self, record: TaskRecord, priority: int, parent: int) -> None:
         """A new task with one want."""
-        _, key, fn, args, dependencies, pins, priority, retries, parent = item
         books, core = self._books, self._books.core
-        function = client.functions.get(fn)
-        if function is None:
-            raise ProtocolError(f"task {key} names function {fn.hex()}, which this connection did not bring")
-        inputs: tuple[TaskRecord, ...] = ()
-        pinned: tuple[TaskRecord, ...] = ()
-        if dependencies:
-            inputs = tuple([books.future(client, fid) for fid in dependencies])
-        if pins:
-            pinned = tuple([books.future(client, fid) for fid in pins])
-        record = TaskRecord(key, function, args, inputs, pinned)
-        record.retries = retries
+        inputs = record.dependencies
+        ids: Sequence[int] = ()
+        if len(inputs) > 1:  # an input that is named twice is one edge
+            ids = list(dict.fromkeys([dependency.id for dependency in inputs]))
+        elif inputs:
+            ids = (inputs[0].id,)
         # children of the oldest parent go first: they let it end
         order = core.order(parent) if parent and core.known(parent) else -1
-        # an input that is named twice is one edge
-        ids = list(dict.fromkeys([record.id for record in inputs])) if len(inputs) > 1 else [r.id for r in inputs]
         books.enter(record, core.add_task(ids, priority, order))
         if books.hopeless is not None:
             books.fail(record, _NO_WORKERS, books.hopeless)
-        return record
 
     def _cancel_running(self, record: TaskRecord) -> None:
         """End what runs with the value of a cancelled task (the core has ended what waited for it)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from fastsched._core import State
-from fastsched.scheduler.books import ROW, Books, weigh
+from fastsched.scheduler.books import Books, row_of, weigh
 from fastsched.scheduler.records import TaskRecord
 
 __all__ = ["check"]
@@ -37,7 +37,7 @@ def _check_rows(books: Books, live: list[TaskRecord]) -> None:
     _require(core.n_effects == 0, "check() in the middle of a turn")
     _require([record.id for record in live] == core.tasks(), "records and rows of the core differ")
     for record in live:
-        _require(books.records[record.id & ROW] is record, f"{record} is filed under another row")
+        _require(books.records[row_of(record.id)] is record, f"{record} is filed under another row")
         inputs = list(dict.fromkeys(dependency.id for dependency in record.dependencies))
         _require(
             sorted(inputs) == sorted(core.dependencies(record.id)), f"{record} and the core differ about its inputs"
@@ -60,18 +60,24 @@ def _check_wants(books: Books, live: list[TaskRecord]) -> None:
     for client in books.clients.values():
         for fid, record in client.futures.items():
             wants[record.id] += 1
-            found = sum(pair == (client, fid) for pair in record.wants)
-            _require(found == 1, f"future {fid} of {client} is {found} times in the list of {record}")
+            found = sum(pair == (client, fid) for pair in [(record.client, record.fid), *(record.others or ())])
+            _require(found == 1, f"future {fid} of {client} is {found} times among those of {record}")
         _require(
             client.inlined.keys() <= client.futures.keys(), f"{client}: values are counted whose futures are released"
         )
-        _require(client.inlined_bytes == sum(client.inlined.values()), f"{client}: wrong sum of values sent")
+        pairs = client.futures.items()
+        first = sum(record.inlined for fid, record in pairs if (record.client, record.fid) == (client, fid))
+        _require(client.inlined_bytes == first + sum(client.inlined.values()), f"{client}: wrong sum of values sent")
         _require(client.inlined_bytes <= books.config.inline_budget, f"{client}: over its budget")
     for record in live:
         for pin in (*record.pins, *record.value_pins):
             wants[pin.id] += 1
         wants[record.id] += record.kept
         listeners = books.listeners(record)
+        _require(
+            record.client is None or record.client.futures.get(record.fid) is record,
+            f"the first future of {record} is released",
+        )
         _require(
             all(books.clients.get(pair[0].peer) is pair[0] for pair in listeners),
             f"{record} has futures of a lost client",

@@ -10,7 +10,7 @@ that breaks the rules is put out: it loses its connection and everything it held
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from fastsched._core import State
@@ -76,6 +76,8 @@ class Stop(NamedTuple):
 
 Action: TypeAlias = Send | PutOut | Stop
 
+NOT_NOW = "not a message that this peer may send now"
+
 
 class SchedulerMachine:
     """The state of a scheduler.
@@ -104,17 +106,6 @@ class SchedulerMachine:
         self._reports = Reports(self.books, self._prefill)
         self._effects = Effects(self.books, self._scattering, self._prefill)
         self._calls = Calls(self.books, {"name": name, "version": version})
-        futures, calls = self._futures, self._calls
-        self._from_clients: dict[type, Callable[[ClientRecord, Any], None]] = {
-            Submit: futures.submit,
-            Release: lambda client, message: futures.release(client, message.fids),
-            Want: lambda client, message: futures.want(client, message.items),
-            Locate: lambda client, message: futures.locate(client, message.fids),
-            Keep: lambda client, message: futures.keep(client, message.fids),
-            Cancel: futures.cancel,
-            Scatter: self._scattering.scatter,
-            Call: calls.call,
-        }
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 
@@ -147,15 +138,10 @@ class SchedulerMachine:
         client = self.books.clients.get(peer)
         if client is None:
             return
-        kind = type(message)
         try:
-            handle = self._from_clients.get(kind)
-            if handle is not None:
-                handle(client, message)
-            elif kind is not Pulse:
-                self._from_worker(peer, message, now)
+            self._take_in(client, message, now)
         except (ProtocolError, OverflowError) as error:  # OverflowError: an int beyond the core's
-            self._put_out(peer, f"{kind.__name__}: {error}")
+            self._put_out(peer, f"{type(message).__name__}: {error}")
 
     def lost(self, peer: int, now: float, cause: str | None = None, executing: Sequence[int] | None = None) -> None:
         """The connection of a peer ended.
@@ -256,14 +242,37 @@ class SchedulerMachine:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _from_worker(self, peer: int, message: Message, now: float) -> None:
-        worker = self.books.workers.get(peer)
-        if worker is not None and isinstance(message, Done):
-            self._reports.done(worker, message, now)
-        elif worker is not None and isinstance(message, RanFunction):
-            self._calls.ran(worker, message)
-        else:
-            raise ProtocolError("not a message that this peer may send now")
+    def _take_in(self, client: ClientRecord, message: Message, now: float) -> None:
+        """The most frequent messages come first."""
+        if isinstance(message, Submit):
+            self._futures.submit(client, message)
+        elif isinstance(message, Release):
+            self._futures.release(client, message.fids)
+        elif isinstance(message, Done):
+            self._reports.done(self._worker(client), message, now)
+        elif isinstance(message, Want):
+            self._futures.want(client, message.items)
+        elif isinstance(message, Locate):
+            self._futures.locate(client, message.fids)
+        elif isinstance(message, Keep):
+            self._futures.keep(client, message.fids)
+        elif isinstance(message, Cancel):
+            self._futures.cancel(client, message)
+        elif isinstance(message, Scatter):
+            self._scattering.scatter(client, message)
+        elif isinstance(message, Call):
+            self._calls.call(client, message)
+        elif isinstance(message, RanFunction):
+            self._calls.ran(self._worker(client), message)
+        elif not isinstance(message, Pulse):
+            raise ProtocolError(NOT_NOW)
+
+    def _worker(self, client: ClientRecord) -> WorkerRecord:
+        """Only workers send this message."""
+        worker = self.books.workers.get(client.peer)
+        if worker is None:
+            raise ProtocolError(NOT_NOW)
+        return worker
 
     def _objection(self, peer: int, role: Role, register: Register) -> str | None:
         """Why this peer is not let in, if there is a reason."""

@@ -7,7 +7,6 @@ Called by every concern of the scheduler's machine; knows messages and nothing e
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -45,20 +44,10 @@ class Batch(IntEnum):
     LOCATED = 8
 
 
-_RUN = int(Batch.RUN)  # a member of an enum costs several times as much to look up, and runs bytecode
-
-# How a batch becomes a message, by its kind.
-_MESSAGES: tuple[Callable[[tuple[Any, ...], tuple[FunctionItem, ...]], Message], ...] = (
-    lambda items, functions: make(Run, (functions, items)),
-    lambda items, _: make(Free, (items,)),
-    lambda items, _: make(Drop, (items,)),
-    lambda items, _: make(Retract, (items,)),
-    lambda items, _: make(Put, (items,)),
-    lambda items, _: make(Report, (items, (), ())),
-    lambda items, _: make(Report, ((), items, ())),
-    lambda items, _: make(Report, ((), (), items)),
-    lambda items, _: make(Located, (items,)),
-)
+# A member of an enum costs several times as much to look up, and runs bytecode.
+_RUN, _FREE, _DROP, _RETRACT, _PUT = map(int, (Batch.RUN, Batch.FREE, Batch.DROP, Batch.RETRACT, Batch.PUT))
+_FINISHED, _ERRED, _LOST, _LOCATED = map(int, (Batch.FINISHED, Batch.ERRED, Batch.LOST, Batch.LOCATED))
+_NONE = -1
 
 
 class Outbox:
@@ -81,7 +70,7 @@ class Outbox:
         self.closed = False  # the peer is gone: what is still said to it is thrown away
         self._most = most
         self._dirty = dirty
-        self._kind: int | None = None
+        self._kind = _NONE
         self._batch: list[Any] = []
         self._weight = 0  # bytes in the open batch
         self._functions: list[FunctionItem] = []  # of the open RUN batch
@@ -107,18 +96,18 @@ class Outbox:
 
     def send(self, message: Message) -> None:
         """Tell the peer a message that is no batch."""
-        self._open(None)
+        self._open(_NONE)
         self._messages.append(message)
 
     def take(self) -> list[Message]:
         """All messages of this turn, in order; the outbox is empty afterwards."""
-        if self._kind is not None:
+        if self._kind != _NONE:
             self._seal()
         messages, self._messages = self._messages, []
         return [] if self.closed else messages
 
-    def _open(self, kind: int | None) -> None:
-        if self._kind is not None:
+    def _open(self, kind: int) -> None:
+        if self._kind != _NONE:
             self._seal()
         elif not self._messages:
             self._dirty.append(self)
@@ -126,13 +115,38 @@ class Outbox:
 
     def _seal(self) -> None:
         """Close the open batch."""
-        kind, batch, most = self._kind, self._batch, self._most
-        if kind is None:
-            return
-        self._kind, self._batch, self._weight = None, [], 0
-        for first in range(0, len(batch), most) if len(batch) > most else (0,):
-            items = tuple(batch[first : first + most])
-            functions: tuple[FunctionItem, ...] = ()
-            if self._functions:  # they go in front, with the first message
-                functions, self._functions = tuple(self._functions), []
-            self._messages.append(_MESSAGES[kind](items, functions))
+        kind, items, most = self._kind, tuple(self._batch), self._most
+        self._kind, self._weight = _NONE, 0
+        self._batch.clear()
+        functions: tuple[FunctionItem, ...] = ()
+        if self._functions:  # they go in front, with the first message
+            functions = tuple(self._functions)
+            self._functions.clear()
+        first = 0
+        while len(items) - first > most:
+            self._messages.append(_message(kind, functions, items[first : first + most]))
+            functions = ()
+            first += most
+        self._messages.append(_message(kind, functions, items[first:] if first else items))
+
+
+def _message(kind: int, functions: tuple[FunctionItem, ...], items: tuple[Any, ...]) -> Message:
+    """How a batch becomes a message."""
+    if kind == _RUN:
+        return make(Run, (functions, items))
+    if kind == _FINISHED:
+        return make(Report, (items, (), ()))
+    if kind == _ERRED:
+        return make(Report, ((), items, ()))
+    if kind == _LOST:
+        return make(Report, ((), (), items))
+    return make(_OTHERS[kind], (items,))
+
+
+_OTHERS: dict[int, type[Free | Drop | Retract | Put | Located]] = {
+    _FREE: Free,
+    _DROP: Drop,
+    _RETRACT: Retract,
+    _PUT: Put,
+    _LOCATED: Located,
+}

@@ -35,6 +35,9 @@ class Prefill:
     def __init__(self, books: Books) -> None:
         self._books = books
         self._deadline: float | None = None
+        self._prefill_seconds = books.config.prefill_seconds
+        self._prefill_most = books.config.prefill_most
+        self._prefill_unknown = books.config.prefill_unknown
         self.crowded: set[WorkerRecord] = set()  # workers that may have more tasks than slots
 
     def joined(self, worker: WorkerRecord) -> None:
@@ -60,6 +63,11 @@ class Prefill:
         """A worker gave tasks back: it may be asked again at once."""
         worker.asked = worker.patience = 0.0
 
+    def assigned(self, worker: WorkerRecord) -> None:
+        """It is sent a task: has it, with those that wait there for their inputs, more than slots?"""
+        if self._books.core.n_assigned(worker.handle) - worker.lent > worker.slots:
+            self.crowded.add(worker)
+
     def look(self, now: float) -> None:
         """End of the turn: if slots are idle and nothing is ready, ask the most loaded workers to give back tasks."""
         self._deadline = None
@@ -67,13 +75,14 @@ class Prefill:
         if not crowded or core.n_ready or core.idle_slots <= 0:
             return
         idle = core.idle_slots
-        surplus = {worker: core.occupancy(worker.handle) - worker.slots for worker in crowded}
-        for worker in [worker for worker, n in surplus.items() if n <= 0]:
-            crowded.discard(worker)
-        for worker in sorted(crowded, key=lambda worker: (-surplus[worker], worker.handle)):
+        loads = [(worker.slots - core.occupancy(worker.handle), worker.handle, worker) for worker in crowded]
+        for load, _, worker in sorted(loads):  # the most loaded first
+            n = -load
+            if n <= 0:
+                crowded.discard(worker)
+                continue
             if idle <= 0:
-                break
-            n = surplus[worker]
+                continue
             when = self._when(worker, n)
             if when > now:
                 self._deadline = when if self._deadline is None else min(self._deadline, when)
@@ -93,13 +102,12 @@ class Prefill:
 
     def limit_of(self, worker: WorkerRecord) -> int:
         """Tasks that this worker is sent at most."""
-        config = self._books.config
         if worker.mean < 0.0:
-            ahead = config.prefill_unknown
-        elif worker.mean * config.prefill_most <= config.prefill_seconds:
-            ahead = config.prefill_most
+            ahead = self._prefill_unknown
+        elif worker.mean * self._prefill_most <= self._prefill_seconds:
+            ahead = self._prefill_most
         else:
-            ahead = int(config.prefill_seconds / worker.mean)
+            ahead = int(self._prefill_seconds / worker.mean)
         return worker.slots * (1 + ahead)
 
     def check(self) -> None:

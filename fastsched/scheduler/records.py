@@ -55,23 +55,26 @@ class TaskRecord:
 
     __slots__ = (
         "args",
+        "client",
         "dependencies",
         "error",
         "failures",
+        "fid",
         "frames",
         "function",
         "id",
+        "inlined",
         "kept",
         "key",
         "keyed",
         "misses",
         "nbytes",
+        "others",
         "pins",
         "retries",
         "settled",
         "type_name",
         "value_pins",
-        "wants",
     )
 
     def __init__(
@@ -89,21 +92,25 @@ class TaskRecord:
         self.args = args
         self.dependencies = dependencies
         self.pins = pins
-        # who is to be told
-        self.wants: list[WantPair] = []  # read through `books.listeners`: released futures are removed lazily
-        self.keyed = True  # false: a later task of this key is another task (cancelled, or replaced)
-        self.kept = False  # the scheduler itself wants it until it is done (fire and forget)
-        self.settled = False  # the clients have been told the present outcome
-        # the attempts
-        self.retries = 0  # application errors that are left
-        self.failures = 0  # workers that died while they executed it
-        self.misses = 0  # times that a worker could not get an input of it
+        # who is to be told: most tasks have one future, so a list is made for a second one only
+        self.client: ClientRecord | None = None  # whose future `fid` stands for this task
+        self.fid = 0
+        self.inlined = 0  # bytes of the value that travelled to this future with a report
+        self.others: list[WantPair] | None = None  # further futures; those that were released are removed lazily
         # the outcome
         self.type_name = ""
         self.nbytes = 0
         self.frames: Frames | None = None  # a value that is small, or scattered and on its way to a worker
         self.value_pins: tuple[TaskRecord, ...] = ()  # tasks whose futures are inside the value
         self.error: ErrorItem | None = None  # means something in the core's state ERRED only
+        # the attempts
+        self.retries = 0  # application errors that are left
+        self.failures = 0  # workers that died while they executed it
+        self.misses = 0  # times that a worker could not get an input of it
+        # how it stands
+        self.keyed = True  # false: a later task of this key is another task (cancelled, or replaced)
+        self.kept = False  # the scheduler itself wants it until it is done (fire and forget)
+        self.settled = False  # the clients have been told the present outcome
 
     def __repr__(self) -> str:
         return f"<TaskRecord {self.id >> 32}.{self.id & 0xFFFFFFFF} {self.key}>"
@@ -132,8 +139,8 @@ class ClientRecord:
         self.functions: OrderedDict[bytes, Function] = (
             OrderedDict()
         )  # what it has sent, oldest first; it keeps the same list
-        self.inlined: dict[int, int] = {}  # fid -> bytes of the value that travelled with a report
-        self.inlined_bytes = 0  # their sum, bounded by Config.inline_budget
+        self.inlined: dict[int, int] = {}  # as `TaskRecord.inlined`, for futures that are not the first of their task
+        self.inlined_bytes = 0  # the sum of both, bounded by Config.inline_budget
 
     def __repr__(self) -> str:
         return f"<ClientRecord {self.name}>"

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from fastsched._core import State
 from fastsched.errors import ProtocolError
-from fastsched.scheduler.books import ROW, Books, weigh
+from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.records import TaskRecord, WorkerRecord
 from fastsched.wire.items import make
-from fastsched.wire.messages import Done, ErredItem, ErrorItem, ErrorKind, MissingItem
+from fastsched.wire.messages import Done, ErredItem, ErrorItem, ErrorKind, FinishedItem, MissingItem
 
 __all__ = ["Reports"]
 
@@ -71,26 +71,17 @@ class Reports:
         ProtocolError
             If it reports what it cannot know.
         """
-        core, handle = self._books.core, worker.handle
-        seconds = self._finished(worker, message) if message.finished else 0.0
-        for item in message.erred:
-            self._erred(worker, item)
-        for task_id, run in message.returned:
-            if not core.give_back(task_id, run, handle):
-                self._check_claim(worker, task_id, run)
-        if message.returned:
-            self._prefill.returned(worker)
-        for miss in message.missing:
-            self._missing(worker, miss, now)
-        for task_id, nbytes in message.replicas:
-            self._replica(worker, task_id, nbytes)
-        if message.lent < -worker.slots:
+        finished, erred, returned, missing, replicas, lent = message
+        seconds = self._finished(worker, finished) if finished else 0.0
+        if erred or returned or missing or replicas:
+            self._rarer(worker, message, now)
+        if lent < -worker.slots:
             raise ProtocolError("dropped attempts cannot hold more slots than there are")
-        if message.lent != worker.lent:
-            worker.lent = message.lent
-            core.set_lent(handle, message.lent)
+        if lent != worker.lent:
+            worker.lent = lent
+            self._books.core.set_lent(worker.handle, lent)
             self._prefill.crowded.add(worker)  # a slot that was lent and is taken again is one less for the others
-        self._prefill.heard(worker, len(message.finished), seconds, now)
+        self._prefill.heard(worker, len(finished), seconds, now)
 
     def tick(self, now: float) -> None:
         """Queue again what has rested long enough."""
@@ -116,27 +107,37 @@ class Reports:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _finished(self, worker: WorkerRecord, message: Done) -> float:
+    def _rarer(self, worker: WorkerRecord, message: Done, now: float) -> None:
+        for item in message.erred:
+            self._erred(worker, item)
+        for task_id, run in message.returned:
+            if not self._books.core.give_back(task_id, run, worker.handle):
+                self._check_claim(worker, task_id, run)
+        if message.returned:
+            self._prefill.returned(worker)
+        for miss in message.missing:
+            self._missing(worker, miss, now)
+        for task_id, nbytes in message.replicas:
+            self._replica(worker, task_id, nbytes)
+
+    def _finished(self, worker: WorkerRecord, items: tuple[FinishedItem, ...]) -> float:
         """The values that came to memory; returns their run time in seconds."""
-        books, handle = self._books, worker.handle
-        finish, records, keep, most = books.core.finish, books.records, books.keep_value, books.config.inline_bytes
-        total = 0
-        for task_id, run, type_name, nbytes, micros, frames, pins in message.finished:
+        books, core, handle = self._books, self._books.core, worker.handle
+        total = 0.0
+        for task_id, run, type_name, nbytes, micros, frames, pins in items:
             if nbytes < 0 or micros < 0:
                 raise ProtocolError("a negative size or run time")
-            if not finish(task_id, run, handle, nbytes):
+            if not core.finish(task_id, run, handle, nbytes):
                 self._stale(worker, task_id, run)
                 continue
-            record = records[task_id & ROW]
-            if record is None:
-                raise AssertionError(f"the core finished task {task_id}, which has no record")
+            record = books.record(task_id)
             record.type_name = intern(type_name)
             record.nbytes = nbytes
             record.settled = False
             record.misses = 0
             total += micros
-            if frames is not None and weigh(frames) <= most:
-                keep(record, frames)
+            if frames is not None and weigh(frames) <= books.inline_bytes:
+                books.keep_value(record, frames)
             if pins:
                 books.pin_value(record, [pin for key in pins if (pin := books.task_of(key)) is not None])
         return total * 1e-6
@@ -216,7 +217,7 @@ class Reports:
         """A result of an attempt that is not the present one: the worker shall not keep its value."""
         self._check_claim(worker, task_id, run)
         core, handle = self._books.core, worker.handle
-        if not core.known(task_id) or (core.worker(task_id) != handle and handle not in core.holders(task_id)):
+        if not core.known(task_id) or (core.worker(task_id) != handle and not core.holds(handle, task_id)):
             worker.outbox.add(_FREE, task_id)
 
     def _check_claim(self, worker: WorkerRecord, task_id: int, run: int) -> None:

@@ -15,6 +15,7 @@ from fastsched.net.address import unix_address
 from fastsched.net.connect import connect
 from fastsched.net.inproc import InprocEnd, channel_pair
 from fastsched.net.stream import Stream
+from fastsched.scheduler.machine import SchedulerMachine
 from fastsched.scheduler.server import SchedulerServer
 from fastsched.wire.messages import (
     ALLOWED,
@@ -221,18 +222,35 @@ async def test_an_offender_is_put_out_and_the_others_go_on(tmp_path, caplog):
         assert caplog.text.count("is put out") == 1
 
 
+class FailsAtRelease(SchedulerMachine):
+    """A machine with a bug."""
+
+    def receive(self, peer, message, now):
+        if isinstance(message, Release):
+            raise ZeroDivisionError("a bug")
+        super().receive(peer, message, now)
+
+
+class FailsAtSubmit(SchedulerMachine):
+    """A machine with a bug that shows at the end of the turn."""
+
+    submitted = False
+
+    def receive(self, peer, message, now):
+        self.submitted |= isinstance(message, Submit)
+        super().receive(peer, message, now)
+
+    def drain(self):
+        if self.submitted:
+            raise ZeroDivisionError("a bug")
+        return super().drain()
+
+
 @run
 async def test_a_bug_at_a_message_costs_its_sender_the_connection_and_nobody_else(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("fastsched.scheduler.server.SchedulerMachine", FailsAtRelease)
     async with rig_at(tmp_path) as rig:
         unlucky, client, worker = await rig.client("unlucky"), await rig.client(), await rig.worker()
-        receive = rig.server.machine.receive
-
-        def fail_at_release(peer, message, now):
-            if isinstance(message, Release):
-                raise ZeroDivisionError("a bug")
-            receive(peer, message, now)
-
-        monkeypatch.setattr(rig.server.machine, "receive", fail_at_release)
         unlucky.send(Release((1,)))
         assert "a bug" in (await unlucky.first(Refuse)).text
         client.send(submit("a"))
@@ -243,13 +261,9 @@ async def test_a_bug_at_a_message_costs_its_sender_the_connection_and_nobody_els
 
 @run
 async def test_a_bug_at_the_end_of_a_turn_ends_the_scheduler_instead_of_hanging_everybody(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastsched.scheduler.server.SchedulerMachine", FailsAtSubmit)
     async with rig_at(tmp_path) as rig:
         client, embedded = await rig.client(), await rig.attached()
-
-        def fail():
-            raise ZeroDivisionError("a bug")
-
-        monkeypatch.setattr(rig.server.machine, "drain", fail)
         client.send(submit("a"))
         await client.closed()
         await embedded.closed()

@@ -1,0 +1,101 @@
+# The types of books.py. What is `public` or `readonly` is read by interpreted modules (`server`, `invariants`) and tests.
+
+cimport cython
+from libc.stdint cimport int64_t
+
+from fastsched._core cimport SchedulerCore
+from fastsched.scheduler.outbox cimport Outbox
+from fastsched.scheduler.records cimport ClientRecord, Function, TaskRecord, WorkerRecord
+from fastsched.wire.items cimport make
+
+cdef int _TELL_FINISHED
+cdef int _TELL_ERRED
+cdef int _RELEASED
+cdef int _WAITING
+cdef int _READY
+cdef int _ASSIGNED
+cdef int _IN_MEMORY
+cdef int _ERRED
+
+cpdef Py_ssize_t row_of(int64_t task_id) noexcept
+
+@cython.locals(total=Py_ssize_t)
+cpdef Py_ssize_t weigh(object frames) except -1
+
+@cython.final
+cdef class Books:
+    cdef readonly object config
+    cdef readonly SchedulerCore core
+    cdef readonly list records
+    cdef readonly dict keys
+    cdef readonly dict functions
+    cdef readonly dict clients
+    cdef readonly dict workers
+    cdef readonly dict names
+    cdef readonly dict handles
+    cdef readonly list dirty
+    cdef public int64_t retained
+    cdef readonly list passing
+    cdef readonly int64_t inline_bytes
+    cdef readonly int64_t inline_budget
+    cdef readonly int64_t retain_budget
+    cdef public object hopeless
+
+    # -- tasks
+    @cython.locals(row=Py_ssize_t, pin=TaskRecord)
+    cpdef enter(self, TaskRecord record, int64_t task_id)
+    @cython.locals(record=TaskRecord)
+    cpdef TaskRecord record(self, int64_t task_id)
+    @cython.locals(record=TaskRecord)
+    cpdef TaskRecord task_of(self, object key)
+    @cython.locals(pin=TaskRecord)
+    cpdef forget(self, TaskRecord record)
+    cpdef unwant(self, TaskRecord record)
+    cpdef unkey(self, TaskRecord record)
+    cpdef fail(self, TaskRecord record, object kind, object text, object worker=*)
+
+    # -- values at hand
+    @cython.locals(size=int64_t)
+    cpdef keep_value(self, TaskRecord record, object frames)
+    cpdef lose_value(self, TaskRecord record)
+    @cython.locals(pin=TaskRecord)
+    cpdef drop_value(self, TaskRecord record)
+    @cython.locals(pin=TaskRecord, fresh=list)
+    cpdef pin_value(self, TaskRecord record, object pins)
+    @cython.locals(record=TaskRecord)
+    cpdef let_pass(self)
+    @cython.locals(worker=WorkerRecord)
+    cpdef tuple addresses(self, TaskRecord record, WorkerRecord but=*)
+
+    # -- futures
+    @cython.locals(others=list, length=Py_ssize_t)
+    cpdef attach(self, ClientRecord client, object fid, TaskRecord record)
+    @cython.locals(record=TaskRecord)
+    cpdef TaskRecord detach(self, ClientRecord client, object fid)
+    @cython.locals(record=TaskRecord)
+    cpdef list detach_all(self, ClientRecord client)
+    @cython.locals(record=TaskRecord)
+    cpdef TaskRecord future(self, ClientRecord client, object fid)
+    @cython.locals(pairs=list)
+    cpdef list listeners(self, TaskRecord record)
+    cpdef tell(self, int kind, TaskRecord record)
+    @cython.locals(size=int64_t)
+    cpdef tell_one(self, int kind, TaskRecord record, ClientRecord client, object fid)
+    @cython.locals(size=int64_t)
+    cdef _tell_finished(self, TaskRecord record, ClientRecord client, object fid)
+    @cython.locals(first=bint)
+    cdef bint _spend(self, TaskRecord record, ClientRecord client, object fid, int64_t size) except -1
+    @cython.locals(state=int)
+    cpdef tell_present(self, ClientRecord client, object fid, TaskRecord record)
+
+    # -- functions
+    @cython.locals(function=Function)
+    cpdef learn(self, ClientRecord client, object items)
+    cpdef trim(self, ClientRecord client)
+    cpdef unlearn(self, ClientRecord client)
+    cdef _disuse(self, Function function)
+    cpdef send_function(self, WorkerRecord worker, Function function)
+
+    # -- peers
+    cpdef WorkerRecord worker(self, int handle)
+    cpdef Outbox outbox(self, object peer)

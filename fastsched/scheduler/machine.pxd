@@ -1,0 +1,45 @@
+# The types of machine.py.
+
+cimport cython
+
+from fastsched.scheduler.books cimport Books
+from fastsched.scheduler.effects cimport Effects
+from fastsched.scheduler.futures cimport Futures
+from fastsched.scheduler.outbox cimport Outbox
+from fastsched.scheduler.prefill cimport Prefill
+from fastsched.scheduler.records cimport ClientRecord, WorkerRecord
+from fastsched.scheduler.reports cimport Reports
+from fastsched.wire.items cimport make
+
+cdef int _WAITING
+cdef int _READY
+cdef int _ASSIGNED
+cdef int _CLIENT
+cdef int _WORKER
+cdef int _WORKER_LOST
+cdef int _NO_WORKERS
+
+cdef class SchedulerMachine:
+    cdef object _config
+    cdef object _name
+    cdef object _version
+    cdef double _now
+    cdef object _given_up
+    cdef list _actions
+    cdef readonly Books books
+    cdef Prefill _prefill
+    cdef object _scattering
+    cdef Futures _futures
+    cdef Reports _reports
+    cdef Effects _effects
+    cdef object _calls
+
+    @cython.locals(client=ClientRecord)
+    cpdef receive(self, object peer, object message, double now)
+    @cython.locals(worker=WorkerRecord)
+    cpdef congested(self, object peer, bint full, double now)
+    cpdef next_deadline(self)
+    @cython.locals(books=Books, actions=list, dirty=list, outbox=Outbox)
+    cpdef list drain(self)
+    cdef _take_in(self, ClientRecord client, object message, double now)
+    cdef WorkerRecord _worker(self, ClientRecord client)
