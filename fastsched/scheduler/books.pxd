@@ -19,8 +19,10 @@ cdef int _ERRED
 
 cpdef Py_ssize_t row_of(int64_t task_id) noexcept
 
+
 @cython.locals(total=Py_ssize_t)
 cpdef Py_ssize_t weigh(object frames) except -1
+
 
 @cython.final
 cdef class Books:
@@ -44,10 +46,13 @@ cdef class Books:
     # -- tasks
     @cython.locals(row=Py_ssize_t, pin=TaskRecord)
     cpdef enter(self, TaskRecord record, int64_t task_id)
+
     @cython.locals(record=TaskRecord)
     cpdef TaskRecord record(self, int64_t task_id)
+
     @cython.locals(record=TaskRecord)
     cpdef TaskRecord task_of(self, object key)
+
     @cython.locals(pin=TaskRecord)
     cpdef forget(self, TaskRecord record)
     cpdef unwant(self, TaskRecord record)
@@ -58,33 +63,45 @@ cdef class Books:
     @cython.locals(size=int64_t)
     cpdef keep_value(self, TaskRecord record, object frames)
     cpdef lose_value(self, TaskRecord record)
+
     @cython.locals(pin=TaskRecord)
     cpdef drop_value(self, TaskRecord record)
+
     @cython.locals(pin=TaskRecord, fresh=list)
     cpdef pin_value(self, TaskRecord record, object pins)
+
     @cython.locals(record=TaskRecord)
     cpdef let_pass(self)
+
     @cython.locals(worker=WorkerRecord)
     cpdef tuple addresses(self, TaskRecord record, WorkerRecord but=*)
 
     # -- futures
     @cython.locals(others=list, length=Py_ssize_t)
     cpdef attach(self, ClientRecord client, object fid, TaskRecord record)
+
     @cython.locals(record=TaskRecord)
     cpdef TaskRecord detach(self, ClientRecord client, object fid)
+
     @cython.locals(record=TaskRecord)
     cpdef list detach_all(self, ClientRecord client)
+
     @cython.locals(record=TaskRecord)
     cpdef TaskRecord future(self, ClientRecord client, object fid)
+
     @cython.locals(pairs=list)
     cpdef list listeners(self, TaskRecord record)
     cpdef tell(self, int kind, TaskRecord record)
+
     @cython.locals(size=int64_t)
     cpdef tell_one(self, int kind, TaskRecord record, ClientRecord client, object fid)
+
     @cython.locals(size=int64_t)
     cdef _tell_finished(self, TaskRecord record, ClientRecord client, object fid)
+
     @cython.locals(first=bint)
     cdef bint _spend(self, TaskRecord record, ClientRecord client, object fid, int64_t size) except -1
+
     @cython.locals(state=int)
     cpdef tell_present(self, ClientRecord client, object fid, TaskRecord record)
 

@@ -29,6 +29,7 @@ cdef int _TELL_LOST
 cdef int _CANCELLED
 cdef int _DATA_LOST
 
+
 @cython.final
 cdef class Effects:
     cdef Books _books
@@ -44,21 +45,29 @@ cdef class Effects:
         inputs=tuple, dependency=TaskRecord, priority=int64_t, order=int64_t,
     )
     cdef _assign(self, int64_t task_id, int handle, int64_t run)
+
     @cython.locals(books=Books, core=SchedulerCore, addresses=tuple)
     cdef _input(self, TaskRecord record, WorkerRecord worker)
+
     @cython.locals(books=Books, record=TaskRecord)
     cdef _free(self, int64_t task_id, int handle)
+
     @cython.locals(books=Books, record=TaskRecord)
     cdef _memory(self, int64_t task_id)
+
     @cython.locals(books=Books, record=TaskRecord)
     cdef _erred(self, int64_t task_id, int64_t cause)
+
     @cython.locals(record=TaskRecord)
     cdef _lost(self, int64_t task_id)
+
     @cython.locals(record=TaskRecord)
     cdef _forget(self, int64_t task_id)
+
     @cython.locals(books=Books, record=TaskRecord)
     cdef _fetch(self, int64_t task_id)
     cdef _done(self, TaskRecord record)
+
     @cython.locals(core=SchedulerCore, dependency=TaskRecord)
     cdef _inherited(self, TaskRecord record, int64_t cause)
     cdef _unexplained(self, TaskRecord record)

@@ -15,6 +15,7 @@ cdef int _LOCATED
 cdef int _CANCELLED
 cdef int _NO_WORKERS
 
+
 @cython.final
 cdef class Futures:
     cdef Books _books
@@ -24,20 +25,28 @@ cdef class Futures:
         retries=int64_t, parent=int64_t,
     )
     cpdef submit(self, ClientRecord client, object message)
+
     @cython.locals(books=Books, record=TaskRecord)
     cpdef want(self, ClientRecord client, object items)
+
     @cython.locals(books=Books)
     cpdef release(self, ClientRecord client, object fids)
+
     @cython.locals(books=Books, record=TaskRecord, state=int)
     cpdef keep(self, ClientRecord client, object fids)
+
     @cython.locals(books=Books, record=TaskRecord)
     cpdef cancel(self, ClientRecord client, object message)
+
     @cython.locals(books=Books, record=TaskRecord, weight=Py_ssize_t)
     cpdef locate(self, ClientRecord client, object fids)
+
     @cython.locals(books=Books, record=TaskRecord)
     cpdef gone(self, ClientRecord client)
     cdef tuple _tasks_of(self, ClientRecord client, object fids)
+
     @cython.locals(books=Books, core=SchedulerCore, inputs=tuple, dependency=TaskRecord, order=int64_t)
     cdef _enter(self, TaskRecord record, int64_t priority, int64_t parent)
+
     @cython.locals(books=Books, core=SchedulerCore, task_id=int64_t, dependent=TaskRecord)
     cdef _cancel_running(self, TaskRecord record)

@@ -36,9 +36,11 @@ cdef class SchedulerMachine:
 
     @cython.locals(client=ClientRecord)
     cpdef receive(self, object peer, object message, double now)
+
     @cython.locals(worker=WorkerRecord)
     cpdef congested(self, object peer, bint full, double now)
     cpdef next_deadline(self)
+
     @cython.locals(books=Books, actions=list, dirty=list, outbox=Outbox)
     cpdef list drain(self)
     cdef _take_in(self, ClientRecord client, object message, double now)

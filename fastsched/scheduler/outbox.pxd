@@ -15,6 +15,7 @@ cdef int _LOST
 cdef int _LOCATED
 cdef int _NONE
 
+
 @cython.final
 cdef class Outbox:
     cdef readonly object peer
@@ -32,6 +33,7 @@ cdef class Outbox:
     cpdef send(self, object message)
     cpdef list take(self)
     cdef _open(self, int kind)
+
     @cython.locals(kind=int, items=tuple, most=Py_ssize_t, functions=tuple, first=Py_ssize_t)
     cdef _seal(self)
 

@@ -9,6 +9,7 @@ from fastsched.scheduler.records cimport WorkerRecord
 
 cdef int _RETRACT
 
+
 @cython.final
 cdef class Prefill:
     cdef Books _books
@@ -20,18 +21,22 @@ cdef class Prefill:
 
     cpdef joined(self, WorkerRecord worker)
     cpdef gone(self, WorkerRecord worker)
+
     @cython.locals(sample=double, part=double)
     cpdef heard(self, WorkerRecord worker, Py_ssize_t finished, double seconds, double now)
     cpdef returned(self, WorkerRecord worker)
     cpdef assigned(self, WorkerRecord worker)
+
     @cython.locals(
         core=SchedulerCore, crowded=set, idle=int64_t, loads=list, load=int64_t, n=int64_t, worker=WorkerRecord,
         when=double, share=int64_t, attempts=list,
     )
     cpdef look(self, double now)
     cpdef next_deadline(self)
+
     @cython.locals(ahead=int64_t)
     cpdef int64_t limit_of(self, WorkerRecord worker) except -1
     cdef double _when(self, WorkerRecord worker, int64_t surplus) except? -1
+
     @cython.locals(limit=int64_t)
     cdef _set_limit(self, WorkerRecord worker)

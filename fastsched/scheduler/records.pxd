@@ -5,11 +5,13 @@ from libc.stdint cimport int32_t, int64_t
 
 from fastsched.scheduler.outbox cimport Outbox
 
+
 @cython.final
 cdef class Function:
     cdef readonly bytes fn
     cdef readonly object frames
     cdef public Py_ssize_t users
+
 
 @cython.final
 cdef class TaskRecord:
@@ -40,6 +42,7 @@ cdef class TaskRecord:
     cdef public unsigned char kept
     cdef public unsigned char settled
 
+
 @cython.final
 cdef class ClientRecord:
     cdef readonly object peer
@@ -49,6 +52,7 @@ cdef class ClientRecord:
     cdef public object functions
     cdef readonly dict inlined
     cdef public int64_t inlined_bytes
+
 
 @cython.final
 cdef class WorkerRecord:

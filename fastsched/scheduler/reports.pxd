@@ -14,6 +14,7 @@ cdef int _ASSIGNED
 cdef int _FREE
 cdef int _DATA_LOST
 
+
 @cython.final
 cdef class Reports:
     cdef Books _books
@@ -24,17 +25,22 @@ cdef class Reports:
     cpdef done(self, WorkerRecord worker, object message, double now)
     cpdef next_deadline(self)
     cdef _rarer(self, WorkerRecord worker, object message, double now)
+
     @cython.locals(
         books=Books, core=SchedulerCore, handle=int, total=double, task_id=int64_t, run=int64_t, nbytes=int64_t,
         micros=int64_t, record=TaskRecord,
     )
     cdef double _finished(self, WorkerRecord worker, object items) except? -1
+
     @cython.locals(core=SchedulerCore, books=Books, task_id=int64_t, run=int64_t, record=TaskRecord)
     cdef _erred(self, WorkerRecord worker, object report)
     cdef _disbelieve(self, TaskRecord record, WorkerRecord witness, bint everybody)
+
     @cython.locals(core=SchedulerCore, record=TaskRecord, waiting=bint)
     cdef _replica(self, WorkerRecord worker, int64_t task_id, int64_t nbytes)
+
     @cython.locals(core=SchedulerCore, handle=int)
     cdef _stale(self, WorkerRecord worker, int64_t task_id, int64_t run)
+
     @cython.locals(core=SchedulerCore, current=int64_t)
     cdef _check_claim(self, WorkerRecord worker, int64_t task_id, int64_t run)
