@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from fastsched.client.record import FutureRecord, Status
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
-from fastsched.wire.items import make
+from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import (
     Answer,
     Call,
@@ -152,7 +152,7 @@ class ClientMachine:
         if record is not None:
             record.released = True  # before anybody is told
             if record.status is _PENDING:  # another thread may wait for it
-                text = f"the future {record.key!r} was released"
+                text = f"the future {quoted(record.key)} was released"
                 self._cancelled(record, text)
             else:
                 self._answer_fetch(record, None)
@@ -217,7 +217,7 @@ class ClientMachine:
         elif misses <= MISSES:
             self._resting[fid] = now + FIRST_PAUSE * 2.0 ** min(misses - 2, 7)
         else:
-            text = f"the value of {record.key!r} could not be fetched from its workers in {misses} attempts"
+            text = f"the value of {quoted(record.key)} could not be fetched from its workers in {misses} attempts"
             self._end(record, _ERROR, make(ErrorItem, (_DATA_LOST, None, record.key, "", 0, text)))
 
     # -- messages ---------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ message that is handed on: a signal handler that raises loses none.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
@@ -21,6 +22,7 @@ from enum import IntEnum
 from itertools import islice
 from typing import Any, NamedTuple
 
+from fastsched._wait import TurnLock
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
 from fastsched.net._pump import READ_BYTES, Pump
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 WRITES_PER_TURN = 16  # so that one greedy peer does not keep the others waiting
 JOIN_BYTES = 16 << 10  # several messages up to here are copied together
 PIECES_PER_WRITE = 64  # more is not sent at once
+DRAIN_BYTES = 16 << 10
+DRAINS = 64  # a peer that sends faster than this has to live with the error
 
 
 class Connection(NamedTuple):
@@ -104,7 +108,7 @@ class Stream:
         self._scratch = _scratch.view if pump is None else pump.scratch
         self._config = config
         self._decoder = Decoder(config, allowed)
-        self._lock = threading.Lock()  # guards the five below, and writing to the socket
+        self._lock = TurnLock()  # guards the five below, and writing to the socket
         self._backlog: deque[memoryview] = deque()
         self._buffered = 0
         self._full = False
@@ -335,6 +339,8 @@ class Stream:
             self._state = _CLOSED
             self._backlog.clear()
             self._buffered = 0
+        if reason is None:
+            _drain(self._fd)
         if self._deadline is not None:
             self._deadline.cancel()
         self._stop_reading()
@@ -351,6 +357,15 @@ class _Scratch(threading.local):
 
 
 _scratch = _Scratch()
+
+
+def _drain(fd: int) -> None:
+    """Take what lies there unread. Else the system tells the peer of an error, and it may not see our last words."""
+    scratch = bytearray(DRAIN_BYTES)
+    with contextlib.suppress(OSError):
+        for _ in range(DRAINS):
+            if receive_some(fd, scratch) <= 0:
+                return
 
 
 def _joined(pieces: list[Any]) -> list[Any]:

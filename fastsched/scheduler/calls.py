@@ -12,7 +12,7 @@ from fastsched._core import State
 from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
-from fastsched.wire.items import make
+from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import Answer, Call, Frames, RanFunction, RunFunction, Verb
 
 __all__ = ["Calls"]
@@ -160,7 +160,7 @@ class Calls:
             self._refuse(client, request, "there is no function to run")
         elif unknown:
             there = ", ".join(sorted(books.names)) or "none"
-            self._refuse(client, request, f"no worker has the name {unknown[0]!r} (there are: {there})")
+            self._refuse(client, request, f"no worker has the name {quoted(unknown[0])} (there are: {there})")
         elif not names:
             self._answer(client, request, {})
         else:

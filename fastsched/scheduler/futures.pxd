@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t
 from fastsched._core cimport SchedulerCore
 from fastsched.scheduler.books cimport Books, weigh
 from fastsched.scheduler.records cimport ClientRecord, Function, TaskRecord
-from fastsched.wire.items cimport make
+from fastsched.wire.items cimport make, quoted
 
 cdef int _ASSIGNED
 cdef int _IN_MEMORY

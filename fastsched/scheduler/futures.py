@@ -15,7 +15,7 @@ from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import ClientRecord, TaskRecord
-from fastsched.wire.items import make
+from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import Cancel, ErrorKind, Frames, LocatedItem, Submit, WantItem
 
 __all__ = ["Futures"]
@@ -78,7 +78,7 @@ class Futures:
                 record.keyed = False
                 books.enter(record, books.core.add_external())
                 books.attach(client, fid, record)
-                books.fail(record, _CANCELLED, f"unknown key {key!r}: the task was forgotten or never submitted")
+                books.fail(record, _CANCELLED, f"unknown key {quoted(key)}: the task was forgotten or never submitted")
             else:
                 books.core.want(record.id)
                 books.attach(client, fid, record)

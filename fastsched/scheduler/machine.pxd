@@ -9,7 +9,7 @@ from fastsched.scheduler.outbox cimport Outbox
 from fastsched.scheduler.prefill cimport Prefill
 from fastsched.scheduler.records cimport ClientRecord, WorkerRecord
 from fastsched.scheduler.reports cimport Reports
-from fastsched.wire.items cimport make
+from fastsched.wire.items cimport make, quoted
 
 cdef int _WAITING
 cdef int _READY

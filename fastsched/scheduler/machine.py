@@ -25,7 +25,7 @@ from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
 from fastsched.scheduler.reports import Reports
 from fastsched.scheduler.scatter import Scattering
-from fastsched.wire.items import make
+from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import (
     Call,
     Cancel,
@@ -280,9 +280,9 @@ class SchedulerMachine:
             return f"the scheduler is fastsched {self._version}, {register.name or 'this peer'} is {register.version}"
         if role == _WORKER:
             if register.nthreads < 1:
-                return f"a worker needs a thread, {register.name!r} says that it has {register.nthreads}"
+                return f"a worker needs a thread, {quoted(register.name)} says that it has {register.nthreads}"
             if (register.name or f"worker-{peer}") in self.books.names:
-                return f"there is a worker with the name {register.name!r} already"
+                return f"there is a worker with the name {quoted(register.name)} already"
         elif role != _CLIENT:
             return f"a {role.name.lower()} is not let in"
         return None

@@ -14,7 +14,7 @@ from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import ClientRecord, TaskRecord, WorkerRecord
-from fastsched.wire.items import make
+from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import ErrorKind, Frames, PutItem, Scatter, ScatterItem
 
 __all__ = ["Scattering"]
@@ -75,7 +75,7 @@ class Scattering:
             record = self._create(client, item, pinned, keyed=not unknown)
             if unknown:
                 known = ", ".join(sorted(books.names)) or "none"
-                books.fail(record, _NO_WORKERS, f"no worker has the name {unknown[0]!r} (there are: {known})")
+                books.fail(record, _NO_WORKERS, f"no worker has the name {quoted(unknown[0])} (there are: {known})")
             elif books.hopeless is not None:
                 books.fail(record, _NO_WORKERS, books.hopeless)
             else:

@@ -277,11 +277,11 @@ class SchedulerServer:
         self.turns.peers.pop(peer.number, None)
         self.turns.channels.pop(peer.channel, None)
 
-    def _expel(self, peer: Peer, reason: str) -> None:
+    def _expel(self, peer: Peer, reason: str | Exception) -> None:
         """Put out a peer that the machine takes for a good one."""
         if peer.number not in self.turns.peers:
             return
-        self._put_out(peer, reason)
+        self._put_out(peer, reason if isinstance(reason, str) else f"the scheduler failed at a message: {reason!r}")
         with self.turns.lock:
             self.machine.lost(peer.number, self._clock(), "it was put out", ())
         self.turns.turn_over()

@@ -58,7 +58,8 @@ class Troubles:
     introduce : callable
         ``(peer,)``: its first messages have come.
     expel : callable
-        ``(peer, reason)``: it cannot be told something, or broke the machine.
+        ``(peer, reason)``: it cannot be told something (a text says what), or a message of it broke the machine (with
+        this exception).
     put_out : callable
         ``(number, reason)``: the machine wants this peer out.
     stop : callable
@@ -72,7 +73,7 @@ class Troubles:
     def __init__(
         self,
         introduce: Callable[[Peer], object],
-        expel: Callable[[Peer, str], object],
+        expel: Callable[[Peer, str | Exception], object],
         put_out: Callable[[int, str], object],
         stop: Callable[[str], object],
         failed: Callable[[Exception], object],
@@ -169,7 +170,7 @@ class Turns:
             for message in messages:
                 receive(number, message, now)
         except Exception as error:  # noqa: BLE001  a bug of ours: it costs this peer its connection, and nobody else anything
-            self._pump.post(self._troubles.expel, peer, f"the scheduler failed at a message: {error!r}")
+            self._pump.post(self._troubles.expel, peer, error)
 
     def turn(self) -> None:
         """Carry out what the machine wants, until it wants nothing more."""

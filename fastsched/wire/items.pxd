@@ -1,3 +1,4 @@
 # What other compiled modules may call directly.
 
 cpdef object make(type kind, tuple fields)
+cpdef str quoted(str text)

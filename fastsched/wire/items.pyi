@@ -1,4 +1,4 @@
-"""Items and messages made without entering a Python frame."""
+"""Items, messages and their texts, made where no signal handler can strike."""
 
 from typing import Any, TypeVar
 
@@ -21,3 +21,6 @@ def make(kind: type[T], fields: tuple[Any, ...]) -> T:
     TypeError
         If `kind` is no kind of tuple.
     """
+
+def quoted(text: str) -> str:
+    """``repr(text)``, without the look for signals that `repr` begins with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import shutil
@@ -12,6 +13,9 @@ import pytest
 from fastsched import _compiled
 
 ROOT = Path(__file__).parents[2]
+
+LOCKED = ("client/machine", "client/record", "net/inproc", "scheduler/")
+"""Modules of which next to everything runs under a lock, also in threads in which signal handlers run."""
 
 
 def test_every_module_of_the_list_is_there() -> None:
@@ -44,3 +48,28 @@ def test_a_build_that_is_older_than_its_source_is_found(
     assert _compiled.stale() == found
     assert "client/machine" not in _compiled.interpreted()
     assert "client/record" in _compiled.interpreted()
+
+
+def looks_for_signals(tree: ast.AST) -> list[int]:
+    """Lines that call `repr`, or have it called, but to raise: the C code of `repr` lets signal handlers run."""
+    raising = {id(node) for part in ast.walk(tree) if isinstance(part, ast.Raise) for node in ast.walk(part)}
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if id(node) not in raising
+        and (
+            (isinstance(node, ast.FormattedValue) and node.conversion == ord("r"))
+            or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "repr")
+        )
+    ]
+
+
+def test_no_text_is_made_under_a_lock_where_a_signal_handler_may_strike() -> None:
+    assert looks_for_signals(ast.parse("f'{a!r}'; repr(b)")) == [1, 1]
+    found = {}
+    for name in _compiled.MODULES:
+        if name.startswith(LOCKED):
+            lines = looks_for_signals(ast.parse((ROOT / "fastsched" / f"{name}.py").read_text()))
+            if lines:
+                found[name] = lines
+    assert found == {}

@@ -343,6 +343,21 @@ async def test_closing_takes_nothing_more_from_the_peer():
 
 
 @run
+async def test_the_peer_gets_our_last_words_though_we_left_some_of_its_own_unread():
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, CONFIG)
+    with theirs:
+        await turn()
+        stream.pause_reading()
+        theirs.sendall(raw(Pulse(1)) * 1000)
+        stream.send(Pulse(2))
+        stream.close()
+        await box.closed()
+        assert theirs.recv(1 << 12) == raw(Pulse(2))
+        assert theirs.recv(1) == b""  # and no ConnectionResetError
+
+
+@run
 async def test_close_may_be_called_in_every_way_and_the_end_is_told_once():
     (a, box_a), (b, box_b) = stream_pair(CONFIG)
     closers = [threading.Thread(target=a.close, args=(i % 2 == 0,)) for i in range(8)]
