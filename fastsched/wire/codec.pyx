@@ -5,7 +5,7 @@ stands; `Buffer` objects leave beside it. In: nothing reaches a machine that is 
 `messages` annotates, allowed for the peer's role, and within the limits of `Config`. Whatever is wrong with the bytes,
 it is a `ProtocolError`.
 
-Neither way runs Python, so a signal handler cannot raise between the bytes and the message (docs/decisions/0003).
+Neither way runs Python, so a signal handler cannot raise between the bytes and the message (docs/decisions/0005).
 Called by `net`; what it promises is written in codec.pyi. `writer` and `reader` know msgpack, `framing` what stands
 around it, `shapes` what must stand in a message.
 """
@@ -32,9 +32,10 @@ cdef extern from "Python.h":
     int PyGC_Enable() noexcept
 
 cdef enum:
-    HEADER = 8       # bytes of a frame's header
+    HEADER = 8         # bytes of a frame's header
     NESTED_MOST = 500  # plain data is read by recursion: whatever `Config.depth` says, the C stack has an end
 
+cdef Py_ssize_t LONGEST = 0xFFFFFFFF  # payload that a header can announce
 cdef Py_ssize_t FIRST_CODE = framing.FIRST_CODE
 cdef Py_ssize_t LAST_CODE = framing.LAST_CODE
 cdef dict codes = CODES
@@ -59,14 +60,16 @@ def encode(message, config=DEFAULTS):
     cdef bytes control
     cdef Py_ssize_t size
     cdef Most most = most_of(config)
+    code = codes.get(type(message))
+    if code is None:
+        raise SerializationError(f"a {type(message).__name__} is no message")
     try:
         control = packed(message, HEADER, attached)
-    except (TypeError, OverflowError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, BufferError, RecursionError) as error:
         raise SerializationError(f"cannot encode a {type(message).__name__} message: {error}") from error
     size = len(control) - HEADER
     if size > most.control_bytes or len(attached) > most.message_buffers:
         return [piece for half in halves(message, config) for piece in encode(half, config)]
-    code = codes[type(message)]
     if size > most.frame_bytes:
         pieces = framing.frames_of(memoryview(control)[HEADER:], code, len(attached), most.frame_bytes)
     else:
@@ -83,10 +86,10 @@ cdef Most most_of(config) except *:
     cdef Most most
     if config is known_config:
         return known_most
-    most.frame_bytes = config.frame_bytes
+    most.frame_bytes = min(config.frame_bytes, LONGEST)
     most.control_bytes = config.control_bytes
     most.message_buffers = config.message_buffers
-    known_config, known_most = config, most
+    known_most, known_config = most, config
     return most
 
 

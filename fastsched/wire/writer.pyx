@@ -8,7 +8,7 @@ A `Buffer` stays outside: an extension without content (`ATTACHED`) stands for i
 by `codec`.
 """
 
-from cpython.bytearray cimport PyByteArray_Check
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Check, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_CheckExact, PyBytes_FromStringAndSize
 from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -35,6 +35,8 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object)
     void *PyUnicode_DATA(object)
     int PyFloat_Pack8(double, char *, int) except -1
+    int PyGC_Disable() noexcept
+    int PyGC_Enable() noexcept
 
 cdef enum:
     ON_THE_STACK = 1024  # a message of one task has 100 to 300 bytes
@@ -51,15 +53,18 @@ ctypedef struct Writer:
 cdef bytes packed(object value, Py_ssize_t room, list attached):
     """`room` bytes that the caller fills, then the msgpack of a value. The views of its buffers go to `attached`.
 
-    Raises TypeError, OverflowError or RecursionError: there is something in the value that is no plain data.
+    Raises TypeError, ValueError, OverflowError, BufferError or RecursionError: there is something in the value that is
+    no plain data.
     """
     cdef uint8_t[ON_THE_STACK] stack
     cdef Writer writer
+    cdef bint collecting
     writer.start = stack
     writer.at = stack + room
     writer.end = stack + ON_THE_STACK
     writer.held = NULL
     writer.attached = <PyObject *> attached
+    collecting = PyGC_Disable()  # a collection could run anything, also what changes the list that is being read here
     try:
         put(&writer, value, NESTED_MOST)
         if writer.held is NULL:
@@ -67,6 +72,8 @@ cdef bytes packed(object value, Py_ssize_t room, list attached):
         _PyBytes_Resize(&writer.held, writer.at - writer.start)
         return <bytes> writer.held
     finally:
+        if collecting:
+            PyGC_Enable()
         Py_XDECREF(writer.held)
 
 
@@ -120,7 +127,11 @@ cdef int put(Writer *writer, object value, int depth) except -1:
         return put_list(writer, value, depth)
     if PyDict_Check(value):
         return put_map(writer, value, depth)
-    if PyBytes_Check(value) or PyByteArray_Check(value) or PyMemoryView_Check(value):
+    if PyBytes_Check(value):  # its bytes themselves: a subclass may offer others, by Python code
+        return put_raw(writer, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+    if PyByteArray_Check(value):
+        return put_raw(writer, PyByteArray_AS_STRING(value), PyByteArray_GET_SIZE(value))
+    if PyMemoryView_Check(value):
         return put_view(writer, value)
     raise TypeError(f"a {type(value).__name__} is no plain data")
 
@@ -222,7 +233,7 @@ cdef inline int put_length(Writer *writer, uint8_t first, Py_ssize_t length) exc
 
 
 cdef int put_view(Writer *writer, object value) except -1:
-    """What offers its bytes."""
+    """A memoryview."""
     cdef Py_buffer view
     PyObject_GetBuffer(value, &view, PyBUF_SIMPLE)
     try:
@@ -282,6 +293,8 @@ cdef int put_map(Writer *writer, object value, int depth) except -1:
     cdef PyObject *part
     put_count(writer, 0x80, 0xDE, PyDict_Size(value), depth)
     while PyDict_Next(value, &place, &key, &part):
-        put(writer, <object> key, depth - 1)
+        if not PyUnicode_Check(<object> key):
+            raise TypeError(f"a {type(<object> key).__name__} is no key of plain data: that is a text")
+        put_text(writer, <object> key)
         put(writer, <object> part, depth - 1)
     return 0

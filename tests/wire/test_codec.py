@@ -192,11 +192,27 @@ def test_what_cannot_be_split_is_an_error_of_the_sender(message: Any) -> None:
         encode(message, Config(control_bytes=200))
 
 
-@pytest.mark.parametrize("value", [object(), 2**64, {1, 2}], ids=["object", "integer of 65 bits", "set"])
+def released() -> memoryview:
+    view = memoryview(b"bytes")
+    view.release()
+    return view
+
+
+@pytest.mark.parametrize(
+    "value",
+    [object(), 2**64, -(2**63) - 1, {1, 2}, {1: 2}, {"a": {b"b": 1}}, memoryview(b"abcd")[::2], released()],
+    ids=["object", "65 bits", "-65 bits", "set", "number as key", "bytes as key", "every other byte", "released view"],
+)
 def test_what_is_no_plain_data_is_an_error_of_the_sender(value: Any) -> None:
     with pytest.raises(SerializationError, match="Answer"):
         encode(Answer(1, True, value))
     assert decode(wire(Answer(1, True, "the next one works"))) == [Answer(1, True, "the next one works")]
+
+
+def test_what_is_no_message_is_an_error_of_the_sender() -> None:
+    for value in (None, (), task(1), FunctionItem(b"function", (b"f",)), 7):
+        with pytest.raises(SerializationError, match=f"a {type(value).__name__} is no message"):
+            encode(value)  # type: ignore[arg-type]
 
 
 # -- who may send what ------------------------------------------------------------------------------------------------

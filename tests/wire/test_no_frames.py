@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from fastsched.config import Config
+from fastsched.errors import ProtocolError, SerializationError
 from fastsched.wire.codec import Decoder, encode
-from fastsched.wire.messages import MESSAGES, Buffer, Done, FinishedItem, Frames
+from fastsched.wire.framing import HEADER
+from fastsched.wire.messages import CODES, MESSAGES, Answer, Buffer, Done, FinishedItem, Frames
 from tests.wire import strategies
 
 CONFIG = Config()
@@ -36,15 +38,9 @@ def frames_entered(function: Callable[..., Any], *args: Any) -> tuple[list[str],
     return entered, result
 
 
-def without_buffers(value: Any) -> Any:
-    if isinstance(value, Buffer):
-        return b"small"
-    return tuple(map(without_buffers, value)) if isinstance(value, tuple) else value
-
-
 def with_and_without_buffers(kind: Any) -> list[Any]:
     full = strategies.example(kind)
-    return [kind._make(full), kind._make(without_buffers(full))]
+    return [kind._make(full), kind._make(strategies.without_buffers(full))]
 
 
 @pytest.mark.parametrize("kind", MESSAGES.values(), ids=lambda kind: kind.__name__)
@@ -106,10 +102,32 @@ def test_a_collection_does_not_run_in_the_middle_of_a_delivery() -> None:
 
 
 def test_what_was_switched_off_stays_off() -> None:
-    data = b"".join(encode(Done((), (), (), (), (), 0)))
     gc.disable()
     try:
+        data = b"".join(encode(Done((), (), (), (), (), 0)))
+        assert not gc.isenabled()
         assert len(Decoder(CONFIG, EVERYTHING).feed(data)) == 1
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_fails_leaves_the_collector_switched_on() -> None:
+    with pytest.raises(SerializationError):
+        encode(Answer(1, True, object()), CONFIG)
+    assert gc.isenabled()
+    with pytest.raises(ProtocolError):
+        Decoder(CONFIG, EVERYTHING).feed(HEADER.pack(1, CODES[Answer]) + b"\xc1")
+    assert gc.isenabled()
+
+
+def test_a_subclass_of_bytes_is_not_asked_for_its_bytes() -> None:
+    """Since Python 3.12 it could answer by Python code."""
+
+    class Asking(bytes):
+        def __buffer__(self, flags: int) -> memoryview:
+            raise AssertionError("asked")
+
+    entered, pieces = frames_entered(encode, Answer(1, True, Asking(b"bytes")), CONFIG)
+    assert entered == []
+    assert Decoder(CONFIG, EVERYTHING).feed(b"".join(pieces)) == [Answer(1, True, b"bytes")]
