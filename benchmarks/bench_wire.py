@@ -19,7 +19,21 @@ from fastsched.config import Config
 from fastsched.wire import keys, payload
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.handshake import ClientSide, ServerSide
-from fastsched.wire.messages import ALLOWED, Buffer, Data, DatumItem, Done, FinishedItem, Role, Submit, TaskItem
+from fastsched.wire.messages import (
+    ALLOWED,
+    Buffer,
+    Data,
+    DatumItem,
+    Done,
+    FinishedItem,
+    Report,
+    ResultItem,
+    Role,
+    Run,
+    RunItem,
+    Submit,
+    TaskItem,
+)
 
 TASKS = 1000
 KEY = "increment-0123456789abcdef0123456789abcdef"
@@ -46,7 +60,16 @@ def dones(count: int) -> Done:
     return Done(items, (), (), (), (), 0)
 
 
-MESSAGES = {"submit": submits, "done": dones}
+def runs(count: int) -> Run:
+    return Run((), tuple(RunItem(7 << 32 | row, 1, KEY, FN, ARGS, (), 0, row) for row in range(count)))
+
+
+def reports(count: int) -> Report:
+    return Report(tuple(ResultItem(fid, "int", 5, RESULT) for fid in range(count)), (), ())
+
+
+MESSAGES = {"submit": submits, "run": runs, "done": dones, "report": reports}
+SENDER = {"submit": Role.CLIENT, "run": Role.SCHEDULER, "done": Role.WORKER, "report": Role.SCHEDULER}
 
 
 def measured(benchmark: Any, tasks: int, function: Any, *args: Any) -> Any:
@@ -56,7 +79,7 @@ def measured(benchmark: Any, tasks: int, function: Any, *args: Any) -> Any:
     return result
 
 
-# -- codec: both directions of one task are a Submit and a Done, each encoded and decoded once ------------------------
+# -- codec: a task is a Submit, a Run, a Done and a Report, each encoded and decoded once ----------------------------
 
 
 @pytest.mark.parametrize("count", [1, TASKS])
@@ -69,16 +92,23 @@ def bench_encode(benchmark: Any, name: str, count: int) -> None:
 @pytest.mark.parametrize("name", MESSAGES)
 def bench_decode(benchmark: Any, name: str, count: int) -> None:
     data = b"".join(encode(MESSAGES[name](count)))
-    decoder = Decoder(Config(), ALLOWED[Role.WORKER])
+    decoder = Decoder(Config(), ALLOWED[SENDER[name]])
     (message,) = measured(benchmark, count, decoder.feed, data)
     assert len(message[1] or message[0]) == count
 
 
+@pytest.mark.parametrize("count", [1, TASKS])
 @pytest.mark.parametrize("name", MESSAGES)
-def bench_floor_msgpack(benchmark: Any, name: str) -> None:
-    """Pack and unpack, nothing checked."""
-    message, packer = MESSAGES[name](TASKS), msgpack.Packer()
-    measured(benchmark, TASKS, lambda: msgpack.unpackb(packer.pack(message), use_list=False))
+def bench_floor_pack(benchmark: Any, name: str, count: int) -> None:
+    measured(benchmark, count, msgpack.Packer().pack, MESSAGES[name](count))
+
+
+@pytest.mark.parametrize("count", [1, TASKS])
+@pytest.mark.parametrize("name", MESSAGES)
+def bench_floor_unpack(benchmark: Any, name: str, count: int) -> None:
+    """Nothing checked."""
+    data = msgpack.packb(MESSAGES[name](count))
+    measured(benchmark, count, lambda: msgpack.unpackb(data, use_list=False))
 
 
 def bench_a_large_buffer(benchmark: Any) -> None:
