@@ -270,7 +270,7 @@ class Site:
         handle = self.handles.get(record.fid)
         if handle is not None and record.settled:
             self._look_at(handle)
-        record.settle()
+        record.settle(lambda observer, record: observer.notify(record))
 
     def _look_at(self, handle: Handle) -> None:
         """There is an outcome: is it right, and the only one?"""
