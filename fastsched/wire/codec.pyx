@@ -97,6 +97,9 @@ cdef tuple halves(message, config):
     """Two messages that say together, and in the same order, what this one says."""
     kind = type(message)
     places = shapes.batches(kind)
+    for place in places:
+        if not isinstance(message[place], (tuple, list)):
+            raise SerializationError(f"cannot encode a {kind.__name__} message: its {kind._fields[place]} are no batch")
     total = sum([len(message[place]) for place in places])
     if total < 2:
         raise SerializationError(

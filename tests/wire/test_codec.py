@@ -192,6 +192,12 @@ def test_what_cannot_be_split_is_an_error_of_the_sender(message: Any) -> None:
         encode(message, Config(control_bytes=200))
 
 
+def test_what_is_too_long_and_no_batch_is_an_error_of_the_sender() -> None:
+    message: Any = Release("text" * 100)  # type: ignore[arg-type]
+    with pytest.raises(SerializationError, match="a Release message: its fids are no batch"):
+        encode(message, Config(control_bytes=200))
+
+
 def released() -> memoryview:
     view = memoryview(b"bytes")
     view.release()
