@@ -3,7 +3,9 @@
 `machine.SchedulerMachine` is the door. Behind it, one module per concern, all over the same `books.Books`:
 
 ===============  ================================================================================
-`records`        what is known about a task, a client, a worker, a function
+`records`        what is known about a client, a worker, a function
+`task`           what is known about a task, in few bytes
+`fids`           which task each future of a client stands for, in few bytes
 `books`          the tables of all of them, and the few operations that keep them and the core in step
 `futures`        what clients say: submit, want, release, cancel, keep, locate
 `scatter`        values that clients put into the cluster

@@ -4,8 +4,10 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from fastsched._core cimport SchedulerCore
+from fastsched.scheduler.fids cimport Fids
 from fastsched.scheduler.outbox cimport Outbox
-from fastsched.scheduler.records cimport ClientRecord, Function, TaskRecord, WorkerRecord
+from fastsched.scheduler.task cimport Extras, TaskRecord, extras_of
+from fastsched.scheduler.records cimport ClientRecord, Function, WorkerRecord
 from fastsched.wire.items cimport make
 
 cdef int _TELL_FINISHED
@@ -16,6 +18,8 @@ cdef int _READY
 cdef int _ASSIGNED
 cdef int _IN_MEMORY
 cdef int _ERRED
+cdef int64_t _ROW
+cdef int64_t MOST_INLINED
 
 cpdef Py_ssize_t row_of(int64_t task_id) noexcept
 
@@ -47,8 +51,10 @@ cdef class Books:
     @cython.locals(row=Py_ssize_t, pin=TaskRecord)
     cpdef enter(self, TaskRecord record, int64_t task_id)
 
-    @cython.locals(record=TaskRecord)
     cpdef TaskRecord record(self, int64_t task_id)
+
+    @cython.locals(record=TaskRecord)
+    cpdef TaskRecord at(self, Py_ssize_t row)
 
     @cython.locals(record=TaskRecord)
     cpdef TaskRecord task_of(self, object key)
@@ -64,10 +70,10 @@ cdef class Books:
     cpdef keep_value(self, TaskRecord record, object frames)
     cpdef lose_value(self, TaskRecord record)
 
-    @cython.locals(pin=TaskRecord)
+    @cython.locals(pin=TaskRecord, extras=Extras, pins=tuple)
     cpdef drop_value(self, TaskRecord record)
 
-    @cython.locals(pin=TaskRecord, fresh=list)
+    @cython.locals(pin=TaskRecord, extras=Extras, fresh=list)
     cpdef pin_value(self, TaskRecord record, object pins)
 
     @cython.locals(record=TaskRecord)
@@ -77,33 +83,36 @@ cdef class Books:
     cpdef tuple addresses(self, TaskRecord record, WorkerRecord but=*)
 
     # -- futures
-    @cython.locals(others=list, length=Py_ssize_t)
-    cpdef attach(self, ClientRecord client, object fid, TaskRecord record)
+    @cython.locals(extras=Extras, others=list, length=Py_ssize_t)
+    cpdef attach(self, ClientRecord client, int64_t fid, TaskRecord record)
 
-    @cython.locals(record=TaskRecord)
-    cpdef TaskRecord detach(self, ClientRecord client, object fid)
+    @cython.locals(record=TaskRecord, row=Py_ssize_t)
+    cpdef TaskRecord detach(self, ClientRecord client, int64_t fid)
 
-    @cython.locals(record=TaskRecord)
+    @cython.locals(futures=Fids, record=TaskRecord, tasks=list)
     cpdef list detach_all(self, ClientRecord client)
 
-    @cython.locals(record=TaskRecord)
-    cpdef TaskRecord future(self, ClientRecord client, object fid)
+    @cython.locals(row=Py_ssize_t)
+    cpdef TaskRecord future(self, ClientRecord client, int64_t fid)
 
     @cython.locals(pairs=list)
     cpdef list listeners(self, TaskRecord record)
+
+    @cython.locals(extras=Extras, row=Py_ssize_t, client=ClientRecord, fid=int64_t, found=list)
+    cdef list _others(self, TaskRecord record)
     cpdef tell(self, int kind, TaskRecord record)
 
     @cython.locals(size=int64_t)
-    cpdef tell_one(self, int kind, TaskRecord record, ClientRecord client, object fid)
+    cpdef tell_one(self, int kind, TaskRecord record, ClientRecord client, int64_t fid)
 
     @cython.locals(size=int64_t)
-    cdef _tell_finished(self, TaskRecord record, ClientRecord client, object fid)
+    cdef _tell_finished(self, TaskRecord record, ClientRecord client, int64_t fid)
 
     @cython.locals(first=bint)
-    cdef bint _spend(self, TaskRecord record, ClientRecord client, object fid, int64_t size) except -1
+    cdef bint _spend(self, TaskRecord record, ClientRecord client, int64_t fid, int64_t size) except -1
 
     @cython.locals(state=int)
-    cpdef tell_present(self, ClientRecord client, object fid, TaskRecord record)
+    cpdef tell_present(self, ClientRecord client, int64_t fid, TaskRecord record)
 
     # -- functions
     @cython.locals(function=Function)

@@ -8,13 +8,15 @@ them. No clock, no socket; may import ground (`wire`, `_core`, `config`, `errors
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from fastsched._core import SchedulerCore, State
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
+from fastsched.scheduler.fids import Fids
 from fastsched.scheduler.outbox import Batch, Outbox
-from fastsched.scheduler.records import ClientRecord, Function, TaskRecord, WantPair, WorkerRecord
+from fastsched.scheduler.records import ClientRecord, Function, WantPair, WorkerRecord
+from fastsched.scheduler.task import TaskRecord, extras_of
 from fastsched.wire.items import make
 from fastsched.wire.messages import Buffer, ErrorItem, FailedItem, Frames, FunctionItem, ResultItem
 
@@ -25,12 +27,15 @@ _TELL_FINISHED, _TELL_ERRED = int(Batch.FINISHED), int(Batch.ERRED)
 _RELEASED, _WAITING, _READY = int(State.RELEASED), int(State.WAITING), int(State.READY)
 _ASSIGNED, _IN_MEMORY, _ERRED = int(State.ASSIGNED), int(State.MEMORY), int(State.ERRED)
 
+_ROW = 0xFFFFFFFF  # a constant of this size in the midst of code would be an object
+
 HOLDERS = 4  # addresses that are named for one value: more would be bytes, not help
+MOST_INLINED = 0x7FFFFFFF  # what a record can count
 
 
 def row_of(task_id: int) -> int:
     """The part of a task id that is its row."""
-    return task_id & 0xFFFFFFFF
+    return task_id & _ROW
 
 
 def weigh(frames: Frames) -> int:
@@ -64,7 +69,7 @@ class Books:
         self.retained = 0  # bytes of values at hand, of those that count against Config.retain_budget
         self.passing: list[TaskRecord] = []  # values at hand until the end of this turn only
         # limits that are looked at for each value
-        self.inline_bytes = config.inline_bytes
+        self.inline_bytes = min(config.inline_bytes, MOST_INLINED)
         self.inline_budget = config.inline_budget
         self.retain_budget = config.retain_budget
         self.hopeless: str | None = None  # why no worker will come, if supervision gave up
@@ -84,15 +89,19 @@ class Books:
             self.keys[record.key] = record
         if record.function is not None:
             record.function.users += 1
-        if record.pins:
-            for pin in record.pins:
+        if record.extras is not None:
+            for pin in record.extras.pins:
                 self.core.want(pin.id)
 
     def record(self, task_id: int) -> TaskRecord:
         """The record of a row that the core knows, or has just forgotten."""
-        record = self.records[row_of(task_id)]
+        return self.at(row_of(task_id))
+
+    def at(self, row: int) -> TaskRecord:
+        """The record of a row."""
+        record = self.records[row]
         if record is None:
-            raise KeyError(f"no record of task {task_id >> 32}.{row_of(task_id)}")
+            raise KeyError(f"there is no record at row {row}")
         return record
 
     def task_of(self, key: str) -> TaskRecord | None:
@@ -110,8 +119,8 @@ class Books:
         """The core recycles the row: drop everything that the record holds."""
         self.drop_value(record)
         self.unkey(record)
-        if record.pins:
-            for pin in record.pins:
+        if record.extras is not None:
+            for pin in record.extras.pins:
                 self.unwant(pin)
         if record.function is not None:
             self._disuse(record.function)
@@ -154,20 +163,24 @@ class Books:
     def drop_value(self, record: TaskRecord) -> None:
         """The value is freed: so is the copy here, and what it pinned."""
         self.lose_value(record)
-        if record.value_pins:
-            pins, record.value_pins = record.value_pins, ()
+        extras = record.extras
+        if extras is not None and extras.value_pins:
+            pins, extras.value_pins = extras.value_pins, ()
             for pin in pins:
                 self.unwant(pin)
 
-    def pin_value(self, record: TaskRecord, pins: Iterable[TaskRecord]) -> None:
+    def pin_value(self, record: TaskRecord, pins: Sequence[TaskRecord]) -> None:
         """The value of `record` contains futures of these tasks: they stay as long as it does.
 
         So do those in a copy of it that was lost before. As with any counting of references, two values that contain
         each other's futures are never freed.
         """
-        known = {record, *record.value_pins}
+        if not pins:
+            return
+        extras = extras_of(record)
+        known = {record, *extras.value_pins}
         fresh = [pin for pin in dict.fromkeys(pins) if pin not in known]
-        record.value_pins += tuple(fresh)
+        extras.value_pins += tuple(fresh)
         for pin in fresh:
             self.core.want(pin.id)
 
@@ -196,19 +209,20 @@ class Books:
 
     def attach(self, client: ClientRecord, fid: int, record: TaskRecord) -> None:
         """A client's future stands for this task. The caller has the core count it."""
-        client.futures[fid] = record
+        client.futures.put(fid, row_of(record.id))
         if record.client is None:
             record.client = client
             record.fid = fid
             return
-        others = record.others
+        extras = extras_of(record)
+        others = extras.others
         if others is None:
-            others = record.others = []
+            others = extras.others = []
         others.append((client, fid))
         # Released futures stay in the list until it has doubled: removal would be linear, a dict per task too large.
         length = len(others)
         if length >= 16 and length & (length - 1) == 0:
-            record.others = [pair for pair in others if pair[0].futures.get(pair[1]) is record]
+            extras.others = self._others(record)
 
     def detach(self, client: ClientRecord, fid: int) -> TaskRecord:
         """A client's future is released. The caller has the core uncount it.
@@ -218,8 +232,10 @@ class Books:
         ProtocolError
             If the client has no such future.
         """
-        record = self.future(client, fid)
-        del client.futures[fid]
+        row = client.futures.take(fid)
+        if row < 0:
+            raise ProtocolError(f"there is no future {fid}")
+        record = self.at(row)
         if record.client is client and record.fid == fid:
             record.client = None
             client.inlined_bytes -= record.inlined
@@ -230,14 +246,15 @@ class Books:
 
     def detach_all(self, client: ClientRecord) -> list[TaskRecord]:
         """The client has gone. The caller has the core uncount each of these."""
-        futures, client.futures = client.futures, {}
-        for record in futures.values():
+        futures, client.futures = client.futures, Fids()
+        tasks = [self.at(row) for _, row in futures.items()]
+        for record in tasks:
             if record.client is client:
                 record.client = None
                 record.inlined = 0
         client.inlined.clear()
         client.inlined_bytes = 0
-        return list(futures.values())
+        return tasks
 
     def future(self, client: ClientRecord, fid: int) -> TaskRecord:
         """The task for which a client's future stands.
@@ -247,23 +264,34 @@ class Books:
         ProtocolError
             If the client has no such future.
         """
-        record = client.futures.get(fid)
-        if record is None:
+        row = client.futures.row(fid)
+        if row < 0:
             raise ProtocolError(f"there is no future {fid}")
-        return record
+        return self.at(row)
 
     def listeners(self, record: TaskRecord) -> list[WantPair]:
         """The futures that stand for a task now."""
         pairs = [] if record.client is None else [(record.client, record.fid)]
-        if record.others is not None:
-            pairs += [pair for pair in record.others if pair[0].futures.get(pair[1]) is record]
+        if record.extras is not None:
+            pairs += self._others(record)
         return pairs
+
+    def _others(self, record: TaskRecord) -> list[WantPair]:
+        """The further futures of a task that are not released."""
+        extras, row = record.extras, row_of(record.id)
+        found: list[WantPair] = []
+        if extras is None or extras.others is None:
+            return found
+        for client, fid in extras.others:
+            if client.futures.row(fid) == row:
+                found.append((client, fid))
+        return found
 
     def tell(self, kind: int, record: TaskRecord) -> None:
         """Tell the futures that stand for a task what became of it (`kind`: a `Batch`, FINISHED, ERRED or LOST)."""
         if record.client is not None:
             self.tell_one(kind, record, record.client, record.fid)
-        if record.others is not None:
+        if record.extras is not None and record.extras.others is not None:
             for client, fid in self.listeners(record):
                 if client is not record.client or fid != record.fid:
                     self.tell_one(kind, record, client, fid)

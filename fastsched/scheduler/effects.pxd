@@ -6,7 +6,8 @@ from libc.stdint cimport int64_t
 from fastsched._core cimport SchedulerCore
 from fastsched.scheduler.books cimport Books, weigh
 from fastsched.scheduler.prefill cimport Prefill
-from fastsched.scheduler.records cimport Function, TaskRecord, WorkerRecord
+from fastsched.scheduler.task cimport TaskRecord, args_of
+from fastsched.scheduler.records cimport Function, WorkerRecord
 from fastsched.wire.items cimport make
 
 cdef int _ASSIGN
@@ -42,7 +43,7 @@ cdef class Effects:
 
     @cython.locals(
         books=Books, core=SchedulerCore, record=TaskRecord, worker=WorkerRecord, function=Function, weight=Py_ssize_t,
-        inputs=tuple, dependency=TaskRecord, priority=int64_t, order=int64_t,
+        args=tuple, inputs=tuple, dependency=TaskRecord, priority=int64_t, order=int64_t,
     )
     cdef _assign(self, int64_t task_id, int handle, int64_t run)
 

@@ -11,8 +11,9 @@ from fastsched._core import Effect, State
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.prefill import Prefill
-from fastsched.scheduler.records import TaskRecord, WorkerRecord
+from fastsched.scheduler.records import WorkerRecord
 from fastsched.scheduler.scatter import Scattering
+from fastsched.scheduler.task import TaskRecord, args_of
 from fastsched.wire.items import make
 from fastsched.wire.messages import ErrorItem, ErrorKind, Frames, InputItem, RunItem
 
@@ -86,7 +87,8 @@ class Effects:
         if function.fn not in worker.functions:
             books.send_function(worker, function)
         self._prefill.assigned(worker)
-        weight = weigh(record.args)
+        args = args_of(record)
+        weight = weigh(args)
         inputs: tuple[InputItem, ...] = ()
         if record.dependencies:
             inputs = tuple([self._input(dependency, worker) for dependency in record.dependencies])
@@ -94,7 +96,7 @@ class Effects:
                 if frames is not None:
                     weight += weigh(frames)
         priority, order = core.priority(task_id), core.order(task_id)
-        item = make(RunItem, (task_id, run, record.key, function.fn, record.args, inputs, priority, order))
+        item = make(RunItem, (task_id, run, record.key, function.fn, args, inputs, priority, order))
         worker.outbox.add(_TELL_RUN, item, weight)
 
     def _input(self, record: TaskRecord, worker: WorkerRecord) -> InputItem:

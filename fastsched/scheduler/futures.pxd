@@ -5,7 +5,8 @@ from libc.stdint cimport int64_t
 
 from fastsched._core cimport SchedulerCore
 from fastsched.scheduler.books cimport Books, weigh
-from fastsched.scheduler.records cimport ClientRecord, Function, TaskRecord
+from fastsched.scheduler.task cimport TaskRecord
+from fastsched.scheduler.records cimport ClientRecord, Function
 from fastsched.wire.items cimport make, quoted
 
 cdef int _ASSIGNED
@@ -14,6 +15,7 @@ cdef int _ERRED
 cdef int _LOCATED
 cdef int _CANCELLED
 cdef int _NO_WORKERS
+cdef int64_t MOST_RETRIES
 
 
 @cython.final
@@ -21,24 +23,24 @@ cdef class Futures:
     cdef Books _books
 
     @cython.locals(
-        books=Books, record=TaskRecord, function=Function, inputs=tuple, pinned=tuple, priority=int64_t,
+        books=Books, record=TaskRecord, function=Function, fid=int64_t, inputs=tuple, pinned=tuple, priority=int64_t,
         retries=int64_t, parent=int64_t,
     )
     cpdef submit(self, ClientRecord client, object message)
 
-    @cython.locals(books=Books, record=TaskRecord)
+    @cython.locals(books=Books, record=TaskRecord, fid=int64_t)
     cpdef want(self, ClientRecord client, object items)
 
-    @cython.locals(books=Books)
+    @cython.locals(books=Books, fid=int64_t)
     cpdef release(self, ClientRecord client, object fids)
 
-    @cython.locals(books=Books, record=TaskRecord, state=int)
+    @cython.locals(books=Books, record=TaskRecord, fid=int64_t, state=int)
     cpdef keep(self, ClientRecord client, object fids)
 
-    @cython.locals(books=Books, record=TaskRecord)
+    @cython.locals(books=Books, record=TaskRecord, fid=int64_t)
     cpdef cancel(self, ClientRecord client, object message)
 
-    @cython.locals(books=Books, record=TaskRecord, weight=Py_ssize_t)
+    @cython.locals(books=Books, record=TaskRecord, fid=int64_t, weight=Py_ssize_t)
     cpdef locate(self, ClientRecord client, object fids)
 
     @cython.locals(books=Books, record=TaskRecord)

@@ -14,7 +14,8 @@ from fastsched._core import State
 from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
-from fastsched.scheduler.records import ClientRecord, TaskRecord
+from fastsched.scheduler.records import ClientRecord
+from fastsched.scheduler.task import TaskRecord
 from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import Cancel, ErrorKind, Frames, LocatedItem, Submit, WantItem
 
@@ -24,6 +25,8 @@ __all__ = ["Futures"]
 _ASSIGNED, _IN_MEMORY, _ERRED = int(State.ASSIGNED), int(State.MEMORY), int(State.ERRED)
 _LOCATED = int(Batch.LOCATED)
 _CANCELLED, _NO_WORKERS = int(ErrorKind.CANCELLED), int(ErrorKind.NO_WORKERS)
+
+MOST_RETRIES = 0x7FFFFFFF  # what a record can count; more would take years
 
 
 class Futures:
@@ -56,7 +59,7 @@ class Futures:
                 inputs = self._tasks_of(client, dependencies) if dependencies else ()
                 pinned = self._tasks_of(client, pins) if pins else ()
                 record = TaskRecord(key, function, args, inputs, pinned)
-                record.retries = retries
+                record.retries = min(retries, MOST_RETRIES)
                 self._enter(record, priority, parent)
                 books.attach(client, fid, record)
             else:

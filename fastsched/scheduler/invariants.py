@@ -10,7 +10,8 @@ from collections import Counter
 
 from fastsched._core import State
 from fastsched.scheduler.books import Books, row_of, weigh
-from fastsched.scheduler.records import TaskRecord
+from fastsched.scheduler.records import ClientRecord
+from fastsched.scheduler.task import TaskRecord
 
 __all__ = ["check"]
 
@@ -58,24 +59,28 @@ def _check_wants(books: Books, live: list[TaskRecord]) -> None:
     """Every want of the core is a future, a pin, or a fire-and-forget."""
     wants: Counter[int] = Counter()
     for client in books.clients.values():
-        for fid, record in client.futures.items():
+        pairs = [(fid, books.at(row)) for fid, row in client.futures.items()]
+        _require(
+            len(pairs) == len(client.futures), f"{client} has {len(pairs)} futures and counts {len(client.futures)}"
+        )
+        for fid, record in pairs:
             wants[record.id] += 1
-            found = sum(pair == (client, fid) for pair in [(record.client, record.fid), *(record.others or ())])
+            found = sum(pair == (client, fid) for pair in _futures_of(record))
             _require(found == 1, f"future {fid} of {client} is {found} times among those of {record}")
         _require(
-            client.inlined.keys() <= client.futures.keys(), f"{client}: values are counted whose futures are released"
+            all(fid in client.futures for fid in client.inlined),
+            f"{client}: values are counted whose futures are released",
         )
-        pairs = client.futures.items()
         first = sum(record.inlined for fid, record in pairs if (record.client, record.fid) == (client, fid))
         _require(client.inlined_bytes == first + sum(client.inlined.values()), f"{client}: wrong sum of values sent")
         _require(client.inlined_bytes <= books.config.inline_budget, f"{client}: over its budget")
     for record in live:
-        for pin in (*record.pins, *record.value_pins):
+        for pin in () if record.extras is None else (*record.extras.pins, *record.extras.value_pins):
             wants[pin.id] += 1
         wants[record.id] += record.kept
         listeners = books.listeners(record)
         _require(
-            record.client is None or record.client.futures.get(record.fid) is record,
+            record.client is None or record.client.futures.row(record.fid) == row_of(record.id),
             f"the first future of {record} is released",
         )
         _require(
@@ -87,6 +92,12 @@ def _check_wants(books: Books, live: list[TaskRecord]) -> None:
             wants[record.id] == books.core.wants(record.id),
             f"{record}: the core counts {books.core.wants(record.id)} wants, the books {wants[record.id]}",
         )
+
+
+def _futures_of(record: TaskRecord) -> list[tuple[ClientRecord | None, int]]:
+    """The futures under which a record is filed, also those that were released."""
+    others = None if record.extras is None else record.extras.others
+    return [(record.client, record.fid), *(others or ())]
 
 
 def _check_values(books: Books, live: list[TaskRecord]) -> None:

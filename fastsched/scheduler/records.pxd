@@ -1,8 +1,9 @@
 # The types of records.py. `public` and `readonly`: for `invariants` and for tests.
 
 cimport cython
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 
+from fastsched.scheduler.fids cimport Fids
 from fastsched.scheduler.outbox cimport Outbox
 
 
@@ -14,41 +15,11 @@ cdef class Function:
 
 
 @cython.final
-cdef class TaskRecord:
-    # -- the specification
-    cdef public int64_t id
-    cdef readonly str key
-    cdef readonly Function function
-    cdef readonly object args
-    cdef readonly tuple dependencies
-    cdef readonly tuple pins
-    # -- who is to be told
-    cdef public ClientRecord client
-    cdef public object fid
-    cdef public int64_t inlined
-    cdef public list others
-    # -- the outcome
-    cdef public str type_name
-    cdef public int64_t nbytes
-    cdef public object frames
-    cdef public tuple value_pins
-    cdef public object error
-    # -- the attempts
-    cdef public int64_t retries
-    cdef public int32_t failures
-    cdef public int32_t misses
-    # -- how it stands
-    cdef public unsigned char keyed
-    cdef public unsigned char kept
-    cdef public unsigned char settled
-
-
-@cython.final
 cdef class ClientRecord:
     cdef readonly object peer
     cdef readonly str name
     cdef readonly Outbox outbox
-    cdef public dict futures
+    cdef public Fids futures
     cdef public object functions
     cdef readonly dict inlined
     cdef public int64_t inlined_bytes

@@ -1,4 +1,4 @@
-"""What the scheduler knows beside the core's rows: a record per task, client, worker and function.
+"""What the scheduler knows beside the core's rows: a record per client, worker and function (and per task: `task`).
 
 One concern: the shape of the records and who may write which field. Ints that decide what happens next (states, counts,
 edges, holders) are the core's; a record holds what the core must not know: keys, bytes, names, who is to be told. Plain
@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TypeAlias
 
+from fastsched.scheduler.fids import Fids
 from fastsched.scheduler.outbox import Outbox
-from fastsched.wire.messages import ErrorItem, Frames, Register
+from fastsched.wire.messages import Frames, Register
 
-__all__ = ["ClientRecord", "Function", "TaskRecord", "WantPair", "WorkerRecord"]
+__all__ = ["ClientRecord", "Function", "WantPair", "WorkerRecord"]
 
 
 class Function:
@@ -35,87 +36,6 @@ class Function:
         self.users = 0  # tasks, and tables of connections, that refer to it
 
 
-class TaskRecord:
-    """One task, or one scattered value (`function` is None).
-
-    Parameters
-    ----------
-    key : str
-        Its key.
-    function : Function or None
-        What to call.
-    args : Frames
-        The pickled arguments.
-    dependencies : tuple of TaskRecord
-        Its inputs, in the order in which the arguments name them. Their rows live as long as this one's, by the core's
-        edges.
-    pins : tuple of TaskRecord
-        Tasks whose futures are inside the arguments; each has one want of the core on behalf of this record.
-    """
-
-    __slots__ = (
-        "args",
-        "client",
-        "dependencies",
-        "error",
-        "failures",
-        "fid",
-        "frames",
-        "function",
-        "id",
-        "inlined",
-        "kept",
-        "key",
-        "keyed",
-        "misses",
-        "nbytes",
-        "others",
-        "pins",
-        "retries",
-        "settled",
-        "type_name",
-        "value_pins",
-    )
-
-    def __init__(
-        self,
-        key: str,
-        function: Function | None,
-        args: Frames,
-        dependencies: tuple[TaskRecord, ...],
-        pins: tuple[TaskRecord, ...],
-    ) -> None:
-        # the specification: written once
-        self.id = 0  # by the core, as soon as it has the row
-        self.key = key
-        self.function = function
-        self.args = args
-        self.dependencies = dependencies
-        self.pins = pins
-        # who is to be told: most tasks have one future, so a list is made for a second one only
-        self.client: ClientRecord | None = None  # whose future `fid` stands for this task
-        self.fid = 0
-        self.inlined = 0  # bytes of the value that travelled to this future with a report
-        self.others: list[WantPair] | None = None  # further futures; those that were released are removed lazily
-        # the outcome
-        self.type_name = ""
-        self.nbytes = 0
-        self.frames: Frames | None = None  # a value that is small, or scattered and on its way to a worker
-        self.value_pins: tuple[TaskRecord, ...] = ()  # tasks whose futures are inside the value
-        self.error: ErrorItem | None = None  # means something in the core's state ERRED only
-        # the attempts
-        self.retries = 0  # application errors that are left
-        self.failures = 0  # workers that died while they executed it
-        self.misses = 0  # times that a worker could not get an input of it
-        # how it stands
-        self.keyed = True  # false: a later task of this key is another task (cancelled, or replaced)
-        self.kept = False  # the scheduler itself wants it until it is done (fire and forget)
-        self.settled = False  # the clients have been told the present outcome
-
-    def __repr__(self) -> str:
-        return f"<TaskRecord {self.id >> 32}.{self.id & 0xFFFFFFFF} {self.key}>"
-
-
 class ClientRecord:
     """A peer that holds futures: a client, or a worker whose tasks submit tasks.
 
@@ -135,7 +55,7 @@ class ClientRecord:
         self.peer = peer
         self.name = name
         self.outbox = outbox
-        self.futures: dict[int, TaskRecord] = {}  # fid -> its task; one want of the core each
+        self.futures = Fids()  # fid -> the row of its task; one want of the core each
         self.functions: OrderedDict[bytes, Function] = (
             OrderedDict()
         )  # what it has sent, oldest first; it keeps the same list

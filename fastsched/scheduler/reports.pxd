@@ -6,7 +6,8 @@ from libc.stdint cimport int64_t
 from fastsched._core cimport SchedulerCore
 from fastsched.scheduler.books cimport Books, weigh
 from fastsched.scheduler.prefill cimport Prefill
-from fastsched.scheduler.records cimport TaskRecord, WorkerRecord
+from fastsched.scheduler.task cimport TaskRecord
+from fastsched.scheduler.records cimport WorkerRecord
 from fastsched.wire.items cimport make
 
 cdef int _WAITING

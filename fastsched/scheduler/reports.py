@@ -15,7 +15,8 @@ from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.prefill import Prefill
-from fastsched.scheduler.records import TaskRecord, WorkerRecord
+from fastsched.scheduler.records import WorkerRecord
+from fastsched.scheduler.task import TaskRecord
 from fastsched.wire.items import make
 from fastsched.wire.messages import Done, ErredItem, ErrorItem, ErrorKind, FinishedItem, MissingItem
 

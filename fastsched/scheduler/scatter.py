@@ -13,7 +13,8 @@ from fastsched._core import EXTERNAL, State
 from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
-from fastsched.scheduler.records import ClientRecord, TaskRecord, WorkerRecord
+from fastsched.scheduler.records import ClientRecord, WorkerRecord
+from fastsched.scheduler.task import TaskRecord
 from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import ErrorKind, Frames, PutItem, Scatter, ScatterItem
 

@@ -121,7 +121,7 @@ def test_many_futures_of_one_task_come_and_go_without_a_trace(world):
     (record,) = world.machine.books.keys.values()
     for _ in range(200):
         client.release(client.submit("a"))
-        assert record.others is None or len(record.others) <= 16
+        assert record.extras is None or len(record.extras.others) <= 16
     held = [client.submit("a") for _ in range(40)]
     worker.finish("a")
     assert client.news() == ["finished a"] * 41

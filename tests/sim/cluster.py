@@ -226,10 +226,10 @@ class Cluster:
         books = self.scheduler.machine.books
         known = {client.name: client for client in books.clients.values()}
         for client in self.clients:
-            futures = known[client.name].futures
+            futures = dict(known[client.name].futures.items())
             assert futures.keys() == client.site.handles.keys(), f"{client.name} and the scheduler know other futures"
             for fid, handle in client.site.handles.items():
-                state = books.core.state(futures[fid].id)
+                state = books.core.state(books.at(futures[fid]).id)
                 status = handle.record.status
                 if status is not Status.FINISHED:
                     right = state == State.ERRED
