@@ -8,10 +8,10 @@ at the first use.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from fastsched._wait import Waiter
 from fastsched.client import binding
 from fastsched.client.client import Client
 from fastsched.client.linked import LinkedClient
@@ -178,15 +178,13 @@ class _InTask:
         task = context.current()
         return 0 if task is None else task.id
 
-    @contextmanager
-    def blocking(self) -> Iterator[None]:
+    def wait(self, session: Session, waiter: Waiter, timeout: float | None) -> bool:
         task = context.current()
         if task is None or task.seceded:
-            yield
-            return
+            return session.wait(waiter, timeout)
         task.host.secede(task)
         try:
-            yield
+            return session.wait(waiter, timeout)
         finally:
             task.host.rejoin(task)
 

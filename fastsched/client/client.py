@@ -125,6 +125,7 @@ class Client(ClusterFace):
         self.name = name
         self._link = link
         self._session = link.session
+        self.release = link.session.release  # of a record; called by `Handle`, at any moment, in any thread
         self._surroundings = surroundings
         self._timeout = timeout
         self.status = Phase.RUNNING
@@ -397,17 +398,14 @@ class Client(ClusterFace):
         pending = [future for future in futures if not future.record.settled]
         if not pending:
             return
-        if self._session.forked:
-            self._session.ensure_open()
         waiting = countdown(pending, first_error, first)
         try:
             if waiting.over:
                 return
-            with self._surroundings.blocking():
-                if not self._session.wait(waiting, timeout):
-                    raise TimeoutError(
-                        f"{len(pending)} futures are not done after {timeout} s, the first is {pending[0].key!r}"
-                    )
+            if not self.wait_on(waiting, timeout):
+                raise TimeoutError(
+                    f"{len(pending)} futures are not done after {timeout} s, the first is {pending[0].key!r}"
+                )
         finally:
             waiting.leave(future.record for future in pending)
 
@@ -432,19 +430,24 @@ class Client(ClusterFace):
 
     def _fetched(self, record: FutureRecord, reply: Reply, timeout: float | None) -> Frames:
         """Wait for a large value."""
-        if not reply.over:
-            with self._surroundings.blocking():
-                if not self._session.wait(reply, timeout):
-                    raise TimeoutError(f"the value of {record.key!r} did not arrive in {timeout} s")
+        if not reply.over and not self.wait_on(reply, timeout):
+            raise TimeoutError(f"the value of {record.key!r} did not arrive in {timeout} s")
         if not reply.ok:
             raise self.exception_of(record)
         frames: Frames = reply.value
         return frames
 
     def wait_on(self, waiter: Waiter, timeout: float | None) -> bool:
-        """Have this thread wait (inside a task its slot is lent meanwhile); False after `timeout` seconds."""
-        with self._surroundings.blocking():
-            return self._session.wait(waiter, timeout)
+        """Have this thread wait (inside a task its slot is lent meanwhile); False after `timeout` seconds.
+
+        Raises
+        ------
+        ClosedError
+            In a forked child.
+        """
+        if self._session.forked:
+            self._session.ensure_open()
+        return self._surroundings.wait(self._session, waiter, timeout)
 
     def exception_of(self, record: FutureRecord) -> BaseException:
         """The exception of a record that ended without a value."""
@@ -463,10 +466,6 @@ class Client(ClusterFace):
         future: Future[Any] = Future(record, self)
         session.submit(session.machine.want, record)
         return future
-
-    def release(self, record: FutureRecord) -> None:
-        """Give up the claim of one record; called by `Future`, at any moment, in any thread."""
-        self._session.leave(self._session.machine.release, record.fid)
 
     def add_callback(self, future: Future[T], fn: Callable[[Future[T]], Any]) -> None:
         """Have ``fn(future)`` called in the callback thread once the future has ended."""

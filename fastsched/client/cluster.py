@@ -81,8 +81,7 @@ class ClusterFace:
             self._session.ensure_open()
             self._session.post(self._session.machine.call, 0, Verb.RUN, tuple(targets), frames)
             return {}
-        with self._surroundings.blocking():
-            answers = self._session.call(Verb.RUN, tuple(targets), frames, self._timeout)
+        answers = self._session.call(Verb.RUN, tuple(targets), frames, self._timeout, self._surroundings)
         results = {}
         for name, (ok, answer) in answers.items():
             with binding.bound_to(cast("Client", self)):
@@ -107,8 +106,7 @@ class ClusterFace:
             raise ValueError(f"n_workers must be positive, not {n_workers}")
         limit = seconds(timeout)
         try:
-            with self._surroundings.blocking():
-                self._session.call(Verb.WAIT_FOR_WORKERS, (n_workers,), None, limit)
+            self._session.call(Verb.WAIT_FOR_WORKERS, (n_workers,), None, limit, self._surroundings)
         except TimeoutError:
             have = len(self.nthreads())
             raise TimeoutError(f"only {have} of {n_workers} workers are there after {limit} s") from None

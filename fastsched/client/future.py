@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from fastsched import _late
 from fastsched.client.handle import Handle
 from fastsched.client.record import CountDown, FutureRecord, Status
-from fastsched.client.results import value
+from fastsched.client.results import awaited
 from fastsched.errors import CancelledError
 from fastsched.timing import Timeout, seconds
 from fastsched.wire import payload
@@ -85,8 +85,8 @@ class Future(Handle, Generic[T]):
             What the task raised, with its remote traceback.
         """
         limit = None if timeout is None else seconds(timeout)
-        found = value(self, MISSING)
-        if found is MISSING:
+        found = awaited(self, limit, MISSING)
+        if found is MISSING:  # it has none, or not here
             (found,) = self.client.values([self], limit)
         return found  # type: ignore[no-any-return]
 

@@ -6,9 +6,9 @@ surroundings.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
+from fastsched._wait import Waiter
 from fastsched.client.session import Session
 
 __all__ = ["Link", "Outside", "Surroundings"]
@@ -33,8 +33,8 @@ class Surroundings(Protocol):
     def parent(self) -> int:
         """Task id of the running task, 0 outside."""
 
-    def blocking(self) -> AbstractContextManager[None]:
-        """Wraps every wait: inside a task the slot is lent meanwhile."""
+    def wait(self, session: Session, waiter: Waiter, timeout: float | None) -> bool:
+        """`Session.wait`; inside a task the slot is lent meanwhile."""
 
 
 class Outside:
@@ -44,6 +44,6 @@ class Outside:
         """No task."""
         return 0
 
-    def blocking(self) -> AbstractContextManager[None]:
+    def wait(self, session: Session, waiter: Waiter, timeout: float | None) -> bool:
         """Nothing to lend."""
-        return nullcontext()
+        return session.wait(waiter, timeout)

@@ -231,10 +231,11 @@ class ClientMachine:
             If it is none that a scheduler sends to a client.
         """
         if isinstance(message, Report):
-            self._report(message.finished, message.erred, message.lost)
+            finished, erred, lost = message
+            self._report(finished, erred, lost)
         elif isinstance(message, Located):
-            for item in message.items:
-                self._located(*item)
+            for fid, id, frames, addresses in message.items:
+                self._located(fid, id, frames, addresses)
         elif isinstance(message, Answer):
             request, ok, value = message
             if request in self._calls:
@@ -268,7 +269,11 @@ class ClientMachine:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
-        return min(self._resting.values(), default=None)
+        return min(self._resting.values()) if self._resting else None
+
+    def has_deadline(self) -> bool:
+        """Whether there is one."""
+        return bool(self._resting)
 
     def drain(self) -> list[Action]:
         """What is to be done now, in order."""
@@ -364,15 +369,16 @@ class ClientMachine:
         most = self._config.batch_items
         start, total = 0, len(out)
         while start < total:
-            kind = out[start][0]
+            kind, item = out[start]
             group = _GROUPS.get(kind)
             stop = start + 1
             if group is None:
-                actions.append(make(Send, (out[start][1],)))
+                message = item
             else:
                 while stop < total and stop - start < most and _GROUPS.get(out[stop][0]) is group:
                     stop += 1
-                actions.append(make(Send, (_message(group, out[start:stop]),)))
+                message = _message(group, out, start, stop)
+            actions.append(make(Send, (message,)))
             start = stop
         return actions
 
@@ -396,12 +402,18 @@ class ClientMachine:
 _GROUPS: dict[type, type] = {FunctionItem: Submit, TaskItem: Submit, WantItem: Want, Release: Release, Locate: Locate}
 
 
-def _message(group: type, entries: list[tuple[type, Any]]) -> Message:
-    if group is Submit:
-        functions = tuple(item for kind, item in entries if kind is FunctionItem)
-        return make(Submit, (functions, tuple(item for kind, item in entries if kind is TaskItem)))
-    items = tuple(item for _, item in entries)
-    return make(group, (items,))
+def _message(group: type, out: list[tuple[type, Any]], start: int, stop: int) -> Message:
+    """One message of these entries."""
+    functions: list[FunctionItem] = []
+    items: list[Any] = []
+    for at in range(start, stop):
+        kind, item = out[at]
+        if kind is FunctionItem:
+            functions.append(item)
+        else:
+            items.append(item)
+    fields = (tuple(functions), tuple(items)) if group is Submit else (tuple(items),)
+    return make(group, fields)
 
 
 def _error_of(record: FutureRecord, error: ErrorItem) -> ErrorItem:

@@ -3,7 +3,7 @@
 cimport cython
 
 from fastsched.client.handle cimport Handle
-from fastsched.client.record cimport FutureRecord
+from fastsched.client.record cimport CountDown, FutureRecord
 
 
 @cython.locals(future=Handle, found=list)
@@ -14,8 +14,8 @@ cpdef list at_hand(list futures)
 cpdef list loaded(list futures, list found, object client)
 
 
-@cython.locals(record=FutureRecord)
-cpdef object value(Handle future, object otherwise)
+@cython.locals(record=FutureRecord, waiting=CountDown)
+cpdef object awaited(Handle future, object timeout, object otherwise)
 
 
 cdef tuple _arrived(FutureRecord record)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastsched.client.binding import bound_to
 from fastsched.client.handle import Handle
-from fastsched.client.record import FutureRecord, Status
-from fastsched.errors import SerializationError
+from fastsched.client.record import CountDown, FutureRecord, Status
+from fastsched.errors import SerializationError, TimeoutError
 from fastsched.wire.messages import Frames
 from fastsched.wire.payload.futures import SCALARS
 from fastsched.wire.payload.pickling import loads, type_name
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from fastsched.client.client import Client
     from fastsched.client.future import Future
 
-__all__ = ["at_hand", "loaded", "value"]
+__all__ = ["at_hand", "awaited", "loaded"]
 
-FINISHED = Status.FINISHED
+PENDING, FINISHED, ERROR, CANCELLED = Status.PENDING, Status.FINISHED, Status.ERROR, Status.CANCELLED
 _HOLD_NOTHING = frozenset(type_name(kind()) for kind in SCALARS)  # names of types whose values hold no futures
 
 
@@ -52,9 +52,30 @@ def loaded(futures: list[Future[Any]], found: list[Frames], client: Client) -> l
     return values
 
 
-def value(future: Handle, otherwise: Any) -> Any:
-    """The value of one future if it is here, else `otherwise`. Raises as `loaded`."""
+def awaited(future: Handle, timeout: float | None, otherwise: Any) -> Any:
+    """The value of one future, once it has ended; `otherwise` if it had ended without one, or its value is not here.
+
+    Raises
+    ------
+    TimeoutError
+        It has not ended after `timeout` seconds.
+    ClosedError
+        In a forked child.
+    SerializationError
+        As `loaded`.
+    Exception
+        What the task raised meanwhile.
+    """
     record = future.record
+    if record.status is PENDING and not record.released:
+        waiting = CountDown((record,))
+        try:
+            if not waiting.over and not future.client.wait_on(waiting, timeout):
+                raise TimeoutError(f"the future {record.key!r} is not done after {timeout} s")
+        finally:
+            record.unwatch(waiting)
+        if record.status is ERROR or record.status is CANCELLED:
+            raise future.client.exception_of(record)
     frames = _arrived(record)
     if frames is None:
         return otherwise

@@ -35,6 +35,8 @@ from fastsched.wire.messages import DatumItem, ErrorItem, ErrorKind, Frames, Mes
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
 
+    from fastsched.client.link import Surroundings
+
 __all__ = ["Callback", "Channel", "DataSource", "Reply", "Session"]
 
 logger = logging.getLogger("fastsched.client")
@@ -148,6 +150,12 @@ class Session:
             self._inbox.append((command, args))
             self._pump.arm()
 
+    def release(self, record: FutureRecord) -> None:
+        """Give up the claim of one record. As `leave`."""
+        if not self.forked:
+            self._inbox.append((self._machine.release, (record.fid,)))
+            self._pump.arm()
+
     def submit(self, command: Callable[..., None], *args: Any) -> None:
         """`post` a command that enters records, which somebody will wait for.
 
@@ -169,9 +177,14 @@ class Session:
             raise ClosedError(self.ended)
 
     def call(
-        self, verb: Verb, args: tuple[Any, ...] = (), frames: Frames | None = None, timeout: float | None = None
+        self,
+        verb: Verb,
+        args: tuple[Any, ...] = (),
+        frames: Frames | None = None,
+        timeout: float | None = None,
+        surroundings: Surroundings | None = None,
     ) -> Any:
-        """Ask the scheduler and wait for the answer.
+        """Ask the scheduler and wait for the answer; in `surroundings`, if the wait may be long.
 
         Raises
         ------
@@ -183,7 +196,8 @@ class Session:
         reply = self._replies[request] = Reply()
         try:
             self.post(self._machine.call, request, verb, args, frames)
-            if not self.wait(reply, timeout):
+            done = self.wait(reply, timeout) if surroundings is None else surroundings.wait(self, reply, timeout)
+            if not done:
                 raise TimeoutError(f"no answer to {verb.name.lower()} in {timeout} s")
         finally:
             if self._replies.pop(request, None) is not None:
@@ -272,7 +286,7 @@ class Session:
             elif type(action) is GetFrom:
                 fid, id, addresses = action
                 self._pump.post(self._data.get, id, addresses, _Answer(self, fid, id))
-        if machine.next_deadline() is not None:
+        if machine.has_deadline():
             self._pump.arm()
         if packet:
             self._send(packet)
@@ -315,9 +329,6 @@ class Session:
         self._pump.post(observer.notify, record)
 
     # -- the pump's owner ---------------------------------------------------------------------------------------------
-
-    def round_ended(self) -> None:
-        """See `Owner`: `received` did it all."""
 
     def before_wait(self) -> None:
         """See `Owner`: what finalizers have left leaves."""

@@ -5,6 +5,7 @@ from fastsched._wait cimport Waiter
 
 cdef class Pump:
     cdef tuple owners
+    cdef tuple rounds, waits, ticks  # their methods, for those that have one
     cdef readonly object scratch  # where whoever reads may read to
     cdef readonly object loop
     cdef dict sources  # by descriptor

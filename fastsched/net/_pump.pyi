@@ -38,7 +38,7 @@ class Source(Protocol):
         """Read what is there, without waiting. In any thread, in one at a time."""
 
 class Owner(Protocol):
-    """Whose connections are read."""
+    """Whose connections are read. It has those of these methods for which it has a use."""
 
     def round_ended(self) -> object:
         """All connections that were ready have been read, by the calling thread: carry out what follows."""
@@ -75,9 +75,9 @@ class Pump:
     @property
     def is_idle(self) -> bool:
         """Whether nothing but a message will wake this process."""
-    def join(self, owner: Owner) -> None:
-        """Tell this owner of rounds, waits and ticks."""
-    def part(self, owner: Owner) -> None:
+    def join(self, owner: object) -> None:
+        """Tell this `Owner` of rounds, waits and ticks."""
+    def part(self, owner: object) -> None:
         """Tell it no longer."""
     def add(self, fd: int, source: Source) -> None:
         """Read this descriptor from now on. Any thread."""

@@ -87,7 +87,7 @@ cdef class Pump:
 
     def __init__(self, loop):
         self.loop = loop
-        self.owners = ()
+        self.owners = self.rounds = self.waits = self.ticks = ()
         self.sources = {}
         self.followers = deque()
         self.parked = deque()
@@ -127,16 +127,22 @@ cdef class Pump:
             pollset_change(self.pollset, fd, 0)
 
     def join(self, owner):
-        self.owners += (owner,)
+        self._tell(self.owners + (owner,))
 
     def part(self, owner):
-        self.owners = tuple([other for other in self.owners if other is not owner])
+        self._tell(tuple([other for other in self.owners if other is not owner]))
+
+    def _tell(self, tuple owners):
+        self.owners = owners
+        self.rounds = methods(owners, "round_ended")
+        self.waits = methods(owners, "before_wait")
+        self.ticks = methods(owners, "tick")
 
     # ---- any thread ------------------------------------------------------------------------------------------------
 
     cpdef int end_round(self) except -1:
-        for owner in self.owners:
-            owner.round_ended()
+        for round_ended in self.rounds:
+            round_ended()
         return 0
 
     cpdef bint wait(self, Waiter waiter, double seconds=-1.0, bint patient=False) except -1:
@@ -223,8 +229,8 @@ cdef class Pump:
         self.visits += 1
         waiter.reads(self.kick[1])  # whoever opens or nudges it from now on has us look
         try:
-            for owner in self.owners:
-                owner.before_wait()
+            for before_wait in self.waits:
+                before_wait()
             while not waiter.over and not self.closed:
                 PyErr_CheckSignals()
                 with nogil:
@@ -296,8 +302,8 @@ cdef class Pump:
         self.ticking = False  # before looking: who leaves something after this look arms us again
         if self.closed:
             return
-        for owner in self.owners:
-            owner.tick()
+        for tick in self.ticks:
+            tick()
         if self.watching or self.ticking:
             return
         if busy:
@@ -360,6 +366,11 @@ cdef class Pump:
             ring(self.kick[1])
             while self.posts:
                 self._post_to_loop(*self.posts.popleft())
+
+
+cdef tuple methods(tuple owners, str name):
+    """Of those that have one."""
+    return tuple([getattr(owner, name) for owner in owners if hasattr(owner, name)])
 
 
 cdef bint _take_out(object queue, object waiter) except -1:

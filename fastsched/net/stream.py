@@ -81,6 +81,13 @@ class Stream:
     on_message, on_closed, on_full, on_drained : callable
         See `Channel`. A server that stops reading from a full peer bounds what that peer can make it hold. The other
         side must then go on reading, or both wait for each other.
+
+    Attributes
+    ----------
+    role, label
+        Of the connection.
+    paused : bool
+        Between `pause_reading` and `resume_reading`.
     """
 
     def __init__(
@@ -114,7 +121,7 @@ class Stream:
         self._full = False
         self._writer_armed = False
         self._state = _OPEN
-        self._paused = False
+        self.paused = False
         self._deadline: asyncio.TimerHandle | None = None
         self._loop.call_soon(self._start, connection.rest)
 
@@ -262,7 +269,7 @@ class Stream:
                 self._take(rest)
                 if self._pump is not None:
                     self._pump.end_round()
-            if self._state == _OPEN and not self._paused:
+            if self._state == _OPEN and not self.paused:
                 self._read_on()
 
     def _read_on(self) -> None:
@@ -279,21 +286,21 @@ class Stream:
 
     def pause_reading(self) -> None:
         """See `Channel.pause_reading`."""
-        if not self._paused:
-            self._paused = True
+        if not self.paused:
+            self.paused = True
             if self._state == _OPEN:
                 self._stop_reading()
 
     def resume_reading(self) -> None:
         """See `Channel.resume_reading`."""
-        if self._paused:
-            self._paused = False
+        if self.paused:
+            self.paused = False
             if self._state == _OPEN:
                 self._read_on()
 
     def on_readable(self) -> None:
         """There is something to be read: what it is goes to `on_message`. Called by the loop or by the pump."""
-        if self._state != _OPEN or self._paused:
+        if self._state != _OPEN or self.paused:
             return
         try:
             size = receive_some(self._fd, self._scratch)

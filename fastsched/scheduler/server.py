@@ -311,14 +311,8 @@ class SchedulerServer:
         log.error("the scheduler failed and stops", exc_info=error)
         self._stop("the scheduler failed")
 
-    def round_ended(self) -> None:
-        """See `Owner`; it is the business of `turns`."""
-
-    def before_wait(self) -> None:
-        """See `Owner`; it is the business of `turns`."""
-
     def tick(self) -> None:
-        """Have the machine's next deadline kept."""
+        """See `net._pump.Owner`: have the machine's next deadline kept."""
         if self._closing:
             return
         with self.turns.lock:

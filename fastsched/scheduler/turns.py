@@ -132,7 +132,7 @@ class Turns:
             lock.release()
 
     def round_ended(self) -> None:
-        """All streams that were readable have handed in their news."""
+        """See `net._pump.Owner`: all streams that were readable have handed in their news."""
         if self._due:
             self.turn_over()
 
@@ -146,12 +146,6 @@ class Turns:
         finally:
             lock.release()
 
-    def before_wait(self) -> None:
-        """Nothing is left for later."""
-
-    def tick(self) -> None:
-        """The deadlines are the server's."""
-
     # -- under the lock -----------------------------------------------------------------------------------------------
 
     def take(self, channel: Channel, messages: list[Message]) -> None:
@@ -164,11 +158,11 @@ class Turns:
             self._pump.post(self._troubles.introduce, peer)
             return
         now = monotonic()
-        receive, number = self.machine.receive, peer.number
+        machine, number = self.machine, peer.number
         self._due = True
         try:
             for message in messages:
-                receive(number, message, now)
+                machine.receive(number, message, now)
         except Exception as error:  # noqa: BLE001  a bug of ours: it costs this peer its connection, and nobody else anything
             self._pump.post(self._troubles.expel, peer, error)
 

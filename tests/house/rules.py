@@ -31,7 +31,7 @@ FLOORS = (
     ("net/*", Floor.SHELL),
     ("spawn/*", Floor.SHELL),
     ("*/server.py", Floor.SHELL),
-    ("scheduler/turns.py", Floor.SHELL),
+    ("scheduler/turns.*", Floor.SHELL),
     ("worker/executor.py", Floor.SHELL),
     ("worker/readers.py", Floor.SHELL),
     ("worker/runner.py", Floor.SHELL),

@@ -241,12 +241,19 @@ def _read_cython(source: Source, text: str, modules: set[str]) -> None:
             source.imports.append(Import(where, module, tuple(names) if base else (), inside))
     source.calls += [(line(match.start()), match[1]) for match in re.finditer(r"\b([\w.]+)\(", code)]
     source.reaches += [
-        (line(match.start()), match[0]) for match in _REACH.finditer(code) if match[1] not in ("self", "cls", "libc")
+        (line(match.start()), match[0])
+        for match in _REACH.finditer(_IMPORT.sub(_blank, code))  # a module of the package is no object's
+        if match[1] not in ("self", "cls", "libc")
     ]
     source.silent += [line(match.start()) for match in _SILENT.finditer(code)]
     source.bare_states += [
         (line(match.start()), match[0].strip()) for match in _BARE.finditer(text) if code[match.start()] == "."
     ]
+
+
+def _blank(match: re.Match[str]) -> str:
+    """Nothing, in as many lines and columns."""
+    return re.sub(r"[^\n]", " ", match[0])
 
 
 def _cython_function(code: str, header: re.Match[str], text: str) -> Function | None:

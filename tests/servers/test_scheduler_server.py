@@ -421,7 +421,7 @@ async def test_a_client_that_does_not_read_is_not_read_from_and_hurts_nobody(tmp
             await turn()
         for item in tasks:
             worker.send(finished(item, b"x" * 60_000))
-        while not any(isinstance(channel, Stream) and channel._paused for channel in rig.server.turns.channels):
+        while not any(isinstance(channel, Stream) and channel.paused for channel in rig.server.turns.channels):
             await turn()
         client.send(submit("a"))
         while not (item := [entry for message in worker.of(Run) for entry in message.tasks if entry[2] == "a"]):

@@ -39,7 +39,7 @@ from fastsched.wire.messages import (
 from fastsched.worker import context
 from fastsched.worker.server import Settings, WorkerServer
 from tests.servers.net import SECONDS, run
-from tests.servers.worker_world import SIGKILLED, end_of, task_id, world
+from tests.servers.worker_world import SIGKILLED, end_of, task_id, until_there, world
 
 MIB = 1 << 20
 gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
@@ -528,6 +528,7 @@ async def test_a_worker_process_ends_silently_when_it_is_told_to(tmp_path, numbe
         pid, interval, in_main = await line.value(1)
         assert (pid, interval, in_main) == (process.pid, pytest.approx(here.config.switch_interval), False)
         line.run(2, spin, str(tmp_path / "runs"))
+        await until_there(tmp_path / "runs")
         process.send_signal(number)
         assert await end_of(process) == (0, "")
         assert await line.box.closed() is None

@@ -31,7 +31,7 @@ from fastsched.wire.messages import (
     Welcome,
 )
 from fastsched.worker.server import Settings, WorkerServer
-from tests.servers.net import KEYS, Mailbox, server, stream_of
+from tests.servers.net import KEYS, Mailbox, server, stream_of, turn
 
 ROOT = Path(__file__).parents[2]
 REPORTS = frozenset(ALLOWED[Role.WORKER])
@@ -179,6 +179,12 @@ def start_process(settings: dict[str, Any]) -> subprocess.Popen:
     process.stdin.write(json.dumps(settings).encode())
     process.stdin.close()
     return process
+
+
+async def until_there(path: Path) -> None:
+    """Until somebody has made this file."""
+    while not path.exists():
+        await turn()
 
 
 async def end_of(process: subprocess.Popen) -> tuple[int, str]:
