@@ -11,7 +11,6 @@ cdef int _SCHEDULER_LOST
 cdef dict _GROUPS
 
 
-@cython.final
 cdef class ClientMachine:
     cdef object _config
     cdef readonly dict records

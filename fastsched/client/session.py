@@ -143,6 +143,7 @@ class Session:
             self.flush_machine()
         finally:
             lock.release()
+        self._pump.glance()
 
     def leave(self, command: Callable[..., None], *args: Any) -> None:
         """Have a command carried out soon. Takes no lock: for finalizers, which run at any moment in any thread."""

@@ -16,6 +16,7 @@ cdef class Pump:
     cdef int kick[2]  # a bell among the connections: the leader shall look at its waiter
     cdef int waker[2]  # a bell of the I/O thread
     cdef unsigned long thread  # the I/O thread
+    cdef double looked  # when somebody has looked last who is not the I/O thread
     cdef long long visits  # how often somebody has read who is not the I/O thread
     cdef long long seen  # of them, those that the I/O thread knows of
     cdef readonly bint leading  # somebody reads
@@ -27,6 +28,7 @@ cdef class Pump:
     cpdef bint wait(self, Waiter waiter, double seconds=*, bint patient=*) except -1
     cpdef int end_round(self) except -1
     cpdef int poll(self) except -1
+    cpdef int glance(self) except -1
     cpdef int arm(self) except -1
     cdef int _wake(self) except -1
     cdef bint _follow(self, Waiter waiter, double seconds, bint patient) except -1

@@ -104,6 +104,13 @@ class Pump:
         """
     def poll(self) -> int:
         """Read what is there, without waiting; nothing if somebody reads already. Any thread."""
+    def glance(self) -> int:
+        """`poll`, unless somebody has looked within the last tenth of a millisecond.
+
+        For threads that are about, and do not wait: one that submits task after task, one that runs task after task. If
+        they did not look, the I/O thread would have to be woken for each message, and would wait for the interpreter
+        lock that they hold.
+        """
     def arm(self) -> int:
         """Have `Owner.tick` called within a millisecond or two. Any thread, also in finalizers; never blocks."""
     def post(self, function: Callable[..., object], *args: Any) -> None:

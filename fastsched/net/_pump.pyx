@@ -73,6 +73,7 @@ cdef extern from "unistd.h" nogil:
     int close_fd "close" (int fd)
 
 BACKSTOP_SECONDS = 0.001
+cdef double GLANCE_SECONDS = 0.0001  # see _pump.pyi
 READ_BYTES = 256 << 10  # more than a Unix socket holds at once
 
 cdef enum:
@@ -149,6 +150,9 @@ cdef class Pump:
         cdef double left = seconds
         cdef double deadline = monotonic() + seconds
         cdef bint asked = False  # to read, by somebody who left
+        if not waiter.over:
+            for before_wait in self.waits:
+                before_wait()
         try:
             while not waiter.over:
                 if self.leading or self.closed:
@@ -179,6 +183,13 @@ cdef class Pump:
         finally:
             self.leading = False
             self._leave()
+        return 0
+
+    cpdef int glance(self) except -1:
+        cdef double now = monotonic()
+        if now - self.looked > GLANCE_SECONDS:
+            self.looked = now
+            self.poll()
         return 0
 
     cpdef int arm(self) except -1:
@@ -229,8 +240,6 @@ cdef class Pump:
         self.visits += 1
         waiter.reads(self.kick[1])  # whoever opens or nudges it from now on has us look
         try:
-            for before_wait in self.waits:
-                before_wait()
             while not waiter.over and not self.closed:
                 PyErr_CheckSignals()
                 with nogil:
@@ -245,6 +254,7 @@ cdef class Pump:
                         break
         finally:
             waiter.reads_no_more()
+            self.looked = monotonic()
             self.leading = False
             self._leave()
         return 0

@@ -41,7 +41,11 @@ cdef class SchedulerMachine:
     cpdef congested(self, object peer, bint full, double now)
     cpdef next_deadline(self)
 
-    @cython.locals(books=Books, actions=list, dirty=list, outbox=Outbox)
-    cpdef list drain(self)
+    @cython.locals(books=Books, actions=list, staying=list, dirty=list, outbox=Outbox)
+    cpdef list drain(self, bint patient=*)
+    cpdef bint has_left(self)
+
+    @cython.locals(worker=WorkerRecord, brings=Py_ssize_t)
+    cdef bint _may_stay(self, Outbox outbox) except -1
     cdef _take_in(self, ClientRecord client, object message, double now)
     cdef WorkerRecord _worker(self, ClientRecord client)

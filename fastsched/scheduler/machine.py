@@ -21,6 +21,7 @@ from fastsched.scheduler.books import Books
 from fastsched.scheduler.calls import Calls
 from fastsched.scheduler.effects import Effects
 from fastsched.scheduler.futures import Futures
+from fastsched.scheduler.outbox import Outbox
 from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
 from fastsched.scheduler.reports import Reports
@@ -76,6 +77,7 @@ class Stop(NamedTuple):
 
 Action: TypeAlias = Send | PutOut | Stop
 
+MOST_LEFT = 32  # tasks that wait for a patient drain's successor; more leave at once
 NOT_NOW = "not a message that this peer may send now"
 
 
@@ -208,17 +210,29 @@ class SchedulerMachine:
             return second if first is None else first
         return min(first, second)
 
-    def drain(self) -> list[Action]:
-        """End of the turn: place tasks; what is to be sent, by peer and in order."""
+    def drain(self, patient: bool = False) -> list[Action]:
+        """End of the turn: place tasks; what is to be sent, by peer and in order.
+
+        Parameters
+        ----------
+        patient : bool
+            Whether tasks for workers that have no slot free for them may stay, so that they leave together with more of
+            them (`has_left`). Another drain must follow, when a worker has said something or nothing else is to do.
+        """
         books = self.books
         self._effects.apply()
         self._prefill.look(self._now)
         actions: list[Action] = []
+        staying: list[Outbox] = []
         dirty = books.dirty
         while dirty:
             outbox = dirty.pop()
+            if patient and self._may_stay(outbox):
+                staying.append(outbox)
+                continue
             peer = outbox.peer
             actions += [make(Send, (peer, message)) for message in outbox.take()]
+        dirty += staying
         books.let_pass()
         if self._calls.shutdown is not None:
             self._actions.append(make(Stop, (self._calls.shutdown,)))
@@ -227,6 +241,10 @@ class SchedulerMachine:
             actions += self._actions
             self._actions = []
         return actions
+
+    def has_left(self) -> bool:
+        """Whether a patient `drain` has left something."""
+        return bool(self.books.dirty)
 
     def check(self) -> None:
         """Recompute every invariant from scratch, after a `drain`; AssertionError says which one does not hold."""
@@ -241,6 +259,16 @@ class SchedulerMachine:
         return self._calls.info()
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _may_stay(self, outbox: Outbox) -> bool:
+        """Whether this peer is a worker that can do nothing with what there is for it, but put it behind the rest."""
+        worker = self.books.workers.get(outbox.peer)
+        if worker is None:
+            return False
+        brings = outbox.only_brings()
+        return 0 <= brings <= MOST_LEFT and (
+            brings == 0 or self.books.core.occupancy(worker.handle) - brings >= worker.slots
+        )
 
     def _take_in(self, client: ClientRecord, message: Message, now: float) -> None:
         """The most frequent messages come first."""

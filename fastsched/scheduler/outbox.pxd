@@ -32,6 +32,7 @@ cdef class Outbox:
     cpdef add_function(self, object item, Py_ssize_t weight, bint evicts)
     cpdef send(self, object message)
     cpdef list take(self)
+    cdef Py_ssize_t only_brings(self) except -2
     cdef _open(self, int kind)
 
     @cython.locals(kind=int, items=tuple, most=Py_ssize_t, functions=tuple, first=Py_ssize_t)

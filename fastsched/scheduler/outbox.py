@@ -106,6 +106,12 @@ class Outbox:
         messages, self._messages = self._messages, []
         return [] if self.closed else messages
 
+    def only_brings(self) -> int:
+        """How many tasks this would bring to a worker, if it brings nothing else but what may be freed; else -1."""
+        if self._messages or self._kind not in (_RUN, _FREE):
+            return -1
+        return len(self._batch) if self._kind == _RUN else 0
+
     def _open(self, kind: int) -> None:
         if self._kind != _NONE:
             self._seal()

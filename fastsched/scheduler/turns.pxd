@@ -29,6 +29,7 @@ cdef class Turns:
     cdef Pump _pump
     cdef object _troubles
     cdef bint _due
+    cdef bint _left
     cdef bint _turning
 
     @cython.locals(lock=TurnLock)
@@ -41,8 +42,12 @@ cdef class Turns:
     @cython.locals(peer=Peer, machine=SchedulerMachine, now=double)
     cpdef take(self, object channel, list messages)
 
-    @cython.locals(machine=SchedulerMachine)
+    cpdef before_wait(self)
+    cpdef tick(self)
     cpdef turn(self)
+
+    @cython.locals(machine=SchedulerMachine)
+    cdef _turn(self, bint patient)
 
     @cython.locals(packet=list)
     cdef _carry_out(self, list actions)

@@ -107,7 +107,7 @@ class Turns:
         The peers whose channel is open, by it.
     """
 
-    __slots__ = ("_due", "_pump", "_troubles", "_turning", "channels", "closed", "lock", "machine", "peers")
+    __slots__ = ("_due", "_left", "_pump", "_troubles", "_turning", "channels", "closed", "lock", "machine", "peers")
 
     def __init__(self, machine: SchedulerMachine, pump: Pump, troubles: Troubles) -> None:
         self.machine = machine
@@ -118,6 +118,7 @@ class Turns:
         self._pump = pump
         self._troubles = troubles
         self._due = False
+        self._left = False  # a patient turn has left something
         self._turning = False
 
     # -- from any thread ----------------------------------------------------------------------------------------------
@@ -133,7 +134,17 @@ class Turns:
 
     def round_ended(self) -> None:
         """See `net._pump.Owner`: all streams that were readable have handed in their news."""
-        if self._due:
+        if self._due or self._left:
+            self.turn_over()
+
+    def before_wait(self) -> None:
+        """See `Owner`: what patient turns have left leaves."""
+        if self._left:
+            self.turn_over()
+
+    def tick(self) -> None:
+        """See `Owner`: what patient turns have left leaves, though nobody was about."""
+        if self._left:
             self.turn_over()
 
     def turn_over(self) -> None:
@@ -142,7 +153,7 @@ class Turns:
         lock.acquire()
         try:
             self._due = True
-            self.turn()
+            self._turn(False)
         finally:
             lock.release()
 
@@ -167,6 +178,13 @@ class Turns:
             self._pump.post(self._troubles.expel, peer, error)
 
     def turn(self) -> None:
+        """Carry out what the machine wants after the calls of an embedded client, of which more may follow at once.
+
+        Tasks that no slot is free for may stay until a worker has said something, the thread waits, or the next tick.
+        """
+        self._turn(True)
+
+    def _turn(self, patient: bool) -> None:
         """Carry out what the machine wants, until it wants nothing more."""
         machine = self.machine
         if self._turning:  # what an embedded client did with what this turn told it
@@ -175,14 +193,15 @@ class Turns:
         try:
             while self._due and not self.closed:
                 self._due = False
-                self._carry_out(machine.drain())
+                self._carry_out(machine.drain(patient))
         except Exception as error:  # noqa: BLE001  the state cannot be trusted any more
             self.closed = True
             self._pump.post(self._troubles.failed, error)
             return
         finally:
             self._turning = False
-        if machine.next_deadline() is not None:
+        self._left = patient and machine.has_left()
+        if self._left or machine.next_deadline() is not None:
             self._pump.arm()
 
     def _carry_out(self, actions: list[Any]) -> None:

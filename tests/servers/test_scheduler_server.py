@@ -240,10 +240,10 @@ class FailsAtSubmit(SchedulerMachine):
         self.submitted |= isinstance(message, Submit)
         super().receive(peer, message, now)
 
-    def drain(self):
+    def drain(self, patient=False):
         if self.submitted:
             raise ZeroDivisionError("a bug")
-        return super().drain()
+        return super().drain(patient)
 
 
 @run

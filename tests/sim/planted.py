@@ -31,8 +31,8 @@ class NeverFrees(WorkerMachine):
 class NeverFreesAnything(SchedulerMachine):
     """The scheduler forgets to tell workers that a value may go."""
 
-    def drain(self) -> list[Any]:
-        return [action for action in super().drain() if not _sends(action, Free)]
+    def drain(self, patient: bool = False) -> list[Any]:
+        return [action for action in super().drain(patient) if not _sends(action, Free)]
 
 
 class IgnoresReturns(SchedulerMachine):
@@ -45,8 +45,8 @@ class IgnoresReturns(SchedulerMachine):
 class NeverAsksBack(SchedulerMachine):
     """What was sent ahead to a busy worker stays there."""
 
-    def drain(self) -> list[Any]:
-        return [action for action in super().drain() if not _sends(action, Retract)]
+    def drain(self, patient: bool = False) -> list[Any]:
+        return [action for action in super().drain(patient) if not _sends(action, Retract)]
 
 
 class ForgetsReplicas(SchedulerMachine):

@@ -16,6 +16,9 @@ from tests.sim.world import Checks, World
 
 __all__ = ["Detection", "Obituary", "SchedulerNode"]
 
+PATIENCE = 0.3  # so many turns are patient, as those of embedded clients are
+BACKSTOP = 0.001  # seconds until what a patient turn has left leaves
+
 
 class Detection(NamedTuple):
     """How the scheduler learns of a worker's death."""
@@ -71,6 +74,7 @@ class SchedulerNode:
         self._peers: dict[int, Peer] = {}
         self._last = 0
         self._turn_due = False
+        self._patience = random.Random(world.seed)  # of its own: which turns are an embedded client's
         self._alarm = Alarm(world.clock, self._ring)
         self._checks = Checks(world.rng)
 
@@ -143,7 +147,8 @@ class SchedulerNode:
         self._turn_due = False
         if not self.alive:
             return
-        for action in self.machine.drain():
+        patient = self._patience.random() < PATIENCE
+        for action in self.machine.drain(patient):
             match action:
                 case Send(number, message):
                     peer = self._peers.get(number)
@@ -154,7 +159,9 @@ class SchedulerNode:
                     raise AssertionError(f"{peer.name if peer else 'somebody'} was put out: {reason}")
                 case Stop(reason):
                     self.stopped = reason
-        if self._checks.due(self.machine.books.core.n_tasks):
+        if self.machine.has_left():
+            self.world.clock.after(BACKSTOP, self._turn_soon)
+        elif self._checks.due(self.machine.books.core.n_tasks):
             self.machine.check()
         self._alarm.set(self.machine.next_deadline())
 
