@@ -130,7 +130,7 @@ class Books:
         """One reference less. An error that nobody looks at is no outcome any more: the task may be computed again."""
         self.core.unwant(record.id)
         if record.error is not None and self.core.known(record.id) and self.core.state(record.id) == _RELEASED:
-            record.settled = False
+            record.told = 0
 
     def unkey(self, record: TaskRecord) -> None:
         """From now on a task of this key is another task."""
@@ -141,7 +141,7 @@ class Books:
     def fail(self, record: TaskRecord, kind: int, text: str, worker: str = "") -> None:
         """End a task without a value (`kind`: an `ErrorKind`), in whatever state it is; what needs it ends with it."""
         record.error = make(ErrorItem, (kind, None, record.key, worker, self.core.run(record.id), text))
-        record.settled = False
+        record.told = 0
         self.core.err(record.id)
 
     # -- values at hand ----------------------------------------------------------------------------------------------
@@ -337,8 +337,8 @@ class Books:
         """Tell a future that has just been attached to a known task what the others have been told already."""
         state = self.core.state(record.id)
         if state not in (_IN_MEMORY, _ERRED):
-            record.settled = False
-        elif record.settled:  # else the effect of this turn will tell all of them
+            record.told = 0
+        elif record.told == state:  # else an effect of this turn will tell all of them
             self.tell_one(_TELL_FINISHED if state == _IN_MEMORY else _TELL_ERRED, record, client, fid)
 
     # -- functions -----------------------------------------------------------------------------------------------------

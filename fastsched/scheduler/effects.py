@@ -1,8 +1,8 @@
 """What the core decided, turned into messages and into changes of the books.
 
 One concern: `apply` walks the effects of a turn in their causal order. An effect tells what happened at its place in
-the order; the row may have moved on since, so whatever is told to clients is checked against its present state. Called
-by `machine.drain`.
+the order; the row may have moved on since, and may even be in that state again. So clients are told what the row is
+now, once, and an effect that it has left behind changes nothing else. Called by `machine.drain`.
 """
 
 from __future__ import annotations
@@ -117,19 +117,22 @@ class Effects:
         books = self._books
         record = books.record(task_id)
         books.worker(handle).outbox.add(_TELL_FREE, task_id)
-        record.settled = False
-        books.drop_value(record)
+        if not books.core.known(task_id) or books.core.state(task_id) != _IN_MEMORY:  # else it has come again since
+            record.told = 0
+            books.drop_value(record)
 
     def _memory(self, task_id: int) -> None:
         books = self._books
         if not books.core.known(task_id):  # released in the turn in which it ended: its FORGET is on the way
             return
         record = books.record(task_id)
-        if books.core.state(task_id) == _IN_MEMORY:
-            record.settled = True  # also if nobody listens yet: whoever attaches later is told at once
-            books.tell(_TELL_FINISHED, record)
         if record.function is None:
             self._scattering.arrived(record)
+        if books.core.state(task_id) != _IN_MEMORY:  # what it has become has effects of its own
+            return
+        if record.told != _IN_MEMORY:
+            record.told = _IN_MEMORY  # also if nobody listens yet: whoever attaches later is told at once
+            books.tell(_TELL_FINISHED, record)
         self._done(record)
 
     def _erred(self, task_id: int, cause: int) -> None:
@@ -137,21 +140,24 @@ class Effects:
         if not books.core.known(task_id):
             return
         record = books.record(task_id)
-        if cause != task_id:
-            record.error = self._inherited(record, cause)
-        elif record.error is None:
-            record.error = self._unexplained(record)
-        if record.error.kind == _CANCELLED:
-            books.unkey(record)
         books.lose_value(record)  # a scattered one that was on its way
-        if books.core.state(task_id) == _ERRED:
-            record.settled = True
+        if record.error is None and cause == task_id:  # also of a row that has moved on: others inherit it
+            record.error = self._unexplained(record)
+        if books.core.cause(task_id) != cause:  # wanted again since: what it has become has effects of its own
+            return
+        error = record.error
+        if error is None or cause != task_id:
+            error = record.error = self._inherited(record, cause)
+        if error.kind == _CANCELLED:
+            books.unkey(record)
+        if record.told != _ERRED:  # else it has ended so twice in this turn
+            record.told = _ERRED
             books.tell(_TELL_ERRED, record)
         self._done(record)
 
     def _lost(self, task_id: int) -> None:
         record = self._books.record(task_id)
-        record.settled = False
+        record.told = 0
         self._books.lose_value(record)
         self._books.tell(_TELL_LOST, record)
 
@@ -168,7 +174,7 @@ class Effects:
             return
         if record.frames is None:
             record.error = self._unexplained(record)
-            record.settled = False
+            record.told = 0
             books.core.err(task_id)
         else:
             self._scattering.place(record)
@@ -185,7 +191,7 @@ class Effects:
         """Why a task ended whose input erred: the error of the task in which it began, as its inputs know it."""
         core = self._books.core
         for dependency in record.dependencies:
-            if dependency.error is not None and core.known(dependency.id) and core.state(dependency.id) == _ERRED:
+            if dependency.error is not None and core.known(dependency.id) and core.cause(dependency.id) == cause:
                 return dependency.error
         error = self._books.record(cause).error
         if error is None:

@@ -167,6 +167,6 @@ class Futures:
             if core.state(task_id) == _ASSIGNED:
                 dependent = books.record(task_id)
                 dependent.error = record.error
-                dependent.settled = False
+                dependent.told = 0
                 core.err(task_id)
                 todo.extend(core.dependents(task_id))

@@ -46,10 +46,10 @@ def _check_rows(books: Books, live: list[TaskRecord]) -> None:
         state = core.state(record.id)
         if state == State.ERRED:
             _require(record.error is not None, f"{record} erred without an error")
-        if record.settled:
-            _require(
-                state not in (State.WAITING, State.READY, State.ASSIGNED), f"{record} is settled, and being computed"
-            )
+        if state in (State.MEMORY, State.ERRED):
+            _require(record.told == state, f"{record} is {State(state).name}, and whoever comes is not told")
+        elif state != State.RELEASED and books.listeners(record):
+            _require(not record.told, f"{record} is being computed, and its futures were told an outcome")
     keyed = {record.key: record for record in live if record.keyed}
     _require(keyed == books.keys, "the table of keys is not that of the records")
     _require(len(keyed) == sum(record.keyed for record in live), "two records have the same key")

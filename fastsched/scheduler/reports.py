@@ -134,7 +134,7 @@ class Reports:
             record = books.record(task_id)
             record.type_name = intern(type_name)
             record.nbytes = nbytes
-            record.settled = False
+            record.told = 0
             record.misses = 0
             total += micros
             if frames is not None and weigh(frames) <= books.inline_bytes:
@@ -159,7 +159,7 @@ class Reports:
             core.retry(task_id, run, worker.handle)
         else:
             record.error = item
-            record.settled = False
+            record.told = 0
             core.fail(task_id, run, worker.handle)
 
     def _missing(self, worker: WorkerRecord, item: MissingItem, now: float) -> None:
@@ -211,7 +211,7 @@ class Reports:
                 worker.outbox.add(_FREE, task_id)
         elif waiting:  # a scattered value has arrived
             record = self._books.record(task_id)
-            record.settled = False
+            record.told = 0
             record.nbytes = nbytes
 
     def _stale(self, worker: WorkerRecord, task_id: int, run: int) -> None:

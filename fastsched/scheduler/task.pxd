@@ -39,7 +39,7 @@ cdef class TaskRecord:
     # -- how it stands
     cdef public unsigned char keyed
     cdef public unsigned char kept
-    cdef public unsigned char settled
+    cdef public unsigned char told
 
 
 cpdef Extras extras_of(TaskRecord record)

@@ -62,7 +62,7 @@ class TaskRecord:
     # how it stands
     keyed: bool  # false: a later task of this key is another task (cancelled, or replaced)
     kept: bool  # the scheduler itself wants it until it is done (fire and forget)
-    settled: bool  # the clients have been told the present outcome
+    told: int  # the outcome that the futures were told last, a `State`: MEMORY or ERRED; else 0
 
     def __init__(
         self,
