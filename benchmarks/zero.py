@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
 from benchmarks.descriptors import allow_many_descriptors
 from fastsched import __version__
 from fastsched.config import Config
-from fastsched.net.address import AccessFile
+from fastsched.net.access import AccessFile
 from fastsched.net.channel import Channel
 from fastsched.net.connect import connect
 from fastsched.net.loop import new_event_loop

@@ -27,7 +27,9 @@ __all__ = [
     "asyncio",
     "close_at_exit",
     "cloudpickle",
+    "difflib",
     "embedding",
+    "ipaddress",
     "local_cluster",
     "public_name",
     "remote_link",
@@ -64,6 +66,16 @@ def local_cluster() -> type[LocalCluster]:
 def cloudpickle() -> ModuleType:
     """`cloudpickle`: needed for what plain pickle cannot send."""
     return importlib.import_module("cloudpickle")
+
+
+def difflib() -> ModuleType:
+    """`difflib`: somebody has mistyped an argument."""
+    return importlib.import_module("difflib")
+
+
+def ipaddress() -> ModuleType:
+    """`ipaddress`: somebody listens at an address of TCP."""
+    return importlib.import_module("ipaddress")
 
 
 def embedding() -> type[Embedding]:

@@ -16,13 +16,13 @@ import sys
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 from fastsched._version import __version__
 from fastsched.client.session import Session
 from fastsched.config import Config
-from fastsched.net.address import fresh_keys, private_directory, unix_address
+from fastsched.net.access import fresh_keys, private_directory
+from fastsched.net.address import unix_address
 from fastsched.net.data import DataPeers
 from fastsched.net.inproc import channel_pair
 from fastsched.net.loop import LoopThread
@@ -64,7 +64,7 @@ class Embedding:
         self._keys = fresh_keys()
         self._directory = private_directory()
         try:
-            self._address = unix_address(Path(self._directory, "scheduler.sock"))
+            self._address = unix_address(os.path.join(self._directory, "scheduler.sock"))
             self.address = str(self._address)
             self._io = LoopThread("fastsched-io")
             self._io.start()

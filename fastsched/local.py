@@ -7,8 +7,6 @@ another core meanwhile.
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import math
 import os
 from collections.abc import Iterable
@@ -144,10 +142,10 @@ class LocalCluster:
 
 def _unexpected(names: Iterable[str]) -> str:
     """A text that names unknown arguments, and what may have been meant."""
-    known = [name for name in inspect.signature(LocalCluster).parameters if name != "unknown"]
+    known = LocalCluster.__init__.__annotations__.keys() - {"unknown", "return"}
     parts = []
     for name in sorted(names):
-        close = difflib.get_close_matches(name, known, 1)
+        close = _late.difflib().get_close_matches(name, known, 1)
         parts.append(f"{name!r} (did you mean {close[0]!r}?)" if close else repr(name))
     return f"Client and LocalCluster take no argument {', '.join(parts)}"
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from pathlib import Path
 
 __all__ = ["NO_SEAT", "Page", "read_page"]
 
@@ -86,6 +85,7 @@ def read_page(path: str) -> list[int]:
     OSError
         If there is no such file.
     """
-    data = Path(path).read_bytes()
+    with open(path, "rb") as file:
+        data = file.read()
     usable = len(data) - len(data) % SEAT_BYTES
     return [task for task in memoryview(data)[:usable].cast("q") if task]

@@ -8,12 +8,16 @@ from __future__ import annotations
 import math
 import numbers
 import re
+import sys
 import threading
-from datetime import timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 __all__ = ["Timeout", "seconds"]
 
-Timeout = float | int | str | timedelta | None
+Timeout: TypeAlias = "float | int | str | timedelta | None"
 
 _UNITS = {
     "us": 1e-6, "ms": 1e-3, "": 1.0, "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "m": 60.0, "min": 60.0,
@@ -44,7 +48,8 @@ def seconds(value: Timeout) -> float | None:
         if match is None or match[2].lower() not in _UNITS:
             raise ValueError(f"a timeout is a number of seconds or a text such as '500 ms', not {value!r}")
         return _limited(float(match[1]) * _UNITS[match[2].lower()])
-    if isinstance(value, timedelta):
+    datetime = sys.modules.get("datetime")  # who has a timedelta has imported it
+    if datetime is not None and isinstance(value, datetime.timedelta):
         return _limited(value.total_seconds())
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"a timeout is a number of seconds or a text such as '500 ms', not {value!r}")

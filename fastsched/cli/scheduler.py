@@ -20,7 +20,8 @@ from fastsched.cli.options import DURATION, LOG_LEVEL
 from fastsched.cli.process import run_until_told
 from fastsched.config import Config
 from fastsched.errors import AddressError, FastschedError
-from fastsched.net.address import AccessFile, Address, Scheme, fresh_keys
+from fastsched.net.access import AccessFile, fresh_keys
+from fastsched.net.address import Address, Scheme
 from fastsched.net.connect import connect
 from fastsched.scheduler.server import SchedulerServer
 from fastsched.wire.messages import Role

@@ -21,7 +21,8 @@ from fastsched.cli.options import BYTES, DURATION, LOG_LEVEL
 from fastsched.cli.process import run_until_told
 from fastsched.config import Config
 from fastsched.errors import AddressError
-from fastsched.net.address import AccessFile, Address, Scheme, locate, looks_like_address
+from fastsched.net.access import AccessFile, locate, looks_like_address
+from fastsched.net.address import Address, Scheme
 from fastsched.spawn.supervisor import Helper
 
 __all__ = ["main"]

@@ -15,7 +15,7 @@ from fastsched.client.session import Session
 from fastsched.config import Config
 from fastsched.errors import ConnectError, FastschedError, HandshakeError
 from fastsched.net._pump import Pump
-from fastsched.net.address import AccessFile, locate
+from fastsched.net.access import AccessFile, locate
 from fastsched.net.channel import Channel
 from fastsched.net.connect import connect
 from fastsched.net.data import DataPeers

@@ -15,9 +15,9 @@ import logging
 import os
 import secrets
 import socket
+import stat
 import struct
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from fastsched.config import Config
@@ -110,7 +110,7 @@ class Listener:
     async def close(self) -> None:
         """Let nobody in any more, and forget those who are in the handshake. Connections that are through stay."""
         if self.address.scheme is Scheme.UNIX and self._identity == _file_identity(self.address):
-            Path(self.address.path).unlink(missing_ok=True)
+            _remove(self.address.path)
         tasks = [self._accepting, *self._tasks]
         for task in tasks:
             task.cancel()
@@ -201,7 +201,7 @@ async def _bind(address: Address, loop: asyncio.AbstractEventLoop) -> socket.soc
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(place)
         if family == socket.AF_UNIX:
-            Path(address.path).chmod(0o600)
+            os.chmod(address.path, 0o600)
         sock.listen(QUEUE)
     except OSError as error:
         sock.close()
@@ -216,16 +216,30 @@ async def _bind(address: Address, loop: asyncio.AbstractEventLoop) -> socket.soc
 
 def _remove_dead_socket(address: Address) -> None:
     """A socket file whose server was killed stays behind: take it away if nobody answers, and if it is one."""
-    if not Path(address.path).is_socket():
+    if not _is_socket(address.path):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
             probe.connect(address.path)
         except ConnectionRefusedError:
-            Path(address.path).unlink(missing_ok=True)
+            _remove(address.path)
         except OSError:  # not there, or alive and busy: `bind` will say so
             return
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:  # somebody else was there first
+        return
 
 
 def _file_identity(address: Address) -> tuple[int, int] | None:
@@ -233,7 +247,7 @@ def _file_identity(address: Address) -> tuple[int, int] | None:
     if address.scheme is not Scheme.UNIX:
         return None
     try:
-        status = os.stat(address.path)  # noqa: PTH116  str paths stay str
+        status = os.stat(address.path)
     except OSError:
         return None
     return status.st_dev, status.st_ino

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import stat
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from fastsched._version import __version__
 from fastsched.config import Config
@@ -341,7 +341,7 @@ def _ignore(name: str) -> None:
 def _running_tasks(path: str) -> list[int] | None:
     """What a dead worker was executing, by its page; None if that cannot be read here."""
     try:
-        status = Path(path).stat()
+        status = os.stat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_size > PAGE_BYTES:
             return None
         return read_page(path)

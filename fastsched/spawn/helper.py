@@ -308,8 +308,8 @@ def _remove_directory(directory: str) -> None:
         return
     try:
         for entry in os.scandir(directory):
-            os.unlink(entry.path)  # noqa: PTH108  pathlib is not light
-        os.rmdir(directory)  # noqa: PTH106
+            os.unlink(entry.path)
+        os.rmdir(directory)
     except OSError:  # somebody else was there first
         return
 
@@ -338,7 +338,7 @@ def _settle_standard_streams() -> None:
 def _name_process(name: str) -> None:
     """Show this name in ps and top; Linux only, and a comfort only."""
     try:
-        with open("/proc/self/comm", "w") as comm:  # noqa: PTH123  pathlib is not light
+        with open("/proc/self/comm", "w") as comm:
             comm.write(name)
     except OSError:
         return

@@ -249,7 +249,7 @@ def _interpreter_flags() -> list[str]:
 def working_directory() -> str:
     """The working directory, "" if it was deleted."""
     try:
-        return os.getcwd()  # noqa: PTH109  pathlib is not light
+        return os.getcwd()
     except FileNotFoundError:
         return ""
 

@@ -20,7 +20,6 @@ import threading
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastsched._version import __version__
@@ -469,7 +468,7 @@ def _own_path(settings: Settings, suffix: str) -> str:
     if not settings.directory:
         return ""
     name = "".join(char if char.isalnum() and char.isascii() else "-" for char in settings.name)[:20]
-    return str(Path(settings.directory, f"{name}-{os.getpid()}.{suffix}"))
+    return os.path.join(settings.directory, f"{name}-{os.getpid()}.{suffix}")
 
 
 def main(settings: dict[str, Any]) -> None:

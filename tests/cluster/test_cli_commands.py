@@ -11,7 +11,7 @@ import pytest
 
 from fastsched import Client, __version__
 from fastsched.errors import AddressError
-from fastsched.net.address import AccessFile
+from fastsched.net.access import AccessFile
 from tests.cluster.commands import Command
 from tests.servers.spawned import SECONDS, wait_for_end
 

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastsched.config import Config
-from fastsched.net.address import Address, Scheme, fresh_keys, unix_address
+from fastsched.net.access import fresh_keys
+from fastsched.net.address import Address, Scheme, unix_address
 from fastsched.net.connect import connect
 from fastsched.net.listener import listen
 from fastsched.net.loop import new_event_loop

@@ -11,17 +11,9 @@ from pathlib import Path
 import pytest
 
 from fastsched.errors import AddressError
-from fastsched.net import address as module
-from fastsched.net.address import (
-    AccessFile,
-    Address,
-    Scheme,
-    fresh_keys,
-    locate,
-    parse,
-    private_directory,
-    unix_address,
-)
+from fastsched.net import access as module
+from fastsched.net.access import AccessFile, fresh_keys, locate, private_directory
+from fastsched.net.address import Address, Scheme, parse, unix_address
 
 
 @pytest.mark.parametrize(

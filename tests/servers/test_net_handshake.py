@@ -10,7 +10,8 @@ import pytest
 
 from fastsched.config import Config
 from fastsched.errors import AddressError, ConnectError, HandshakeError
-from fastsched.net.address import Address, Scheme, fresh_keys, parse, unix_address
+from fastsched.net.access import fresh_keys
+from fastsched.net.address import Address, Scheme, parse, unix_address
 from fastsched.net.connect import connect
 from fastsched.net.listener import listen
 from fastsched.wire import handshake
