@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastsched import nested
+from fastsched import _late, nested
 from fastsched.worker import server
 
 __all__ = ["main"]
+
+_late.cloudpickle()  # once in the helper that forks the workers, else in each of them: a program's functions need it
 
 
 def main(settings: dict[str, Any]) -> None:

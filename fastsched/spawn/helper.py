@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
+from fastsched.spawn._fate import die_with_parent
 from fastsched.spawn.protocol import Op, Unpacker, how_it_ended, pack
 
 __all__ = ["Job", "main"]
@@ -32,7 +33,6 @@ GRACE_SECONDS = 1.0
 _PARENT_POLL_SECONDS = 0.5  # where there is no pidfd
 _READ_BYTES = 1 << 16
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-_PR_SET_PDEATHSIG = 1
 
 Entry = Callable[[dict[str, Any]], Any]
 
@@ -56,6 +56,7 @@ def main(channel_fd: int, parent: int, entry_name: str) -> NoReturn:
     entry_name : str
         ``module:function`` that a worker runs.
     """
+    gc.disable()  # collections take time, and before a fork they leave holes in pages that the children share
     os.set_inheritable(channel_fd, False)
     os.closerange(channel_fd + 1, os.sysconf("SC_OPEN_MAX"))  # descriptors of the client that are not close-on-exec
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -65,13 +66,12 @@ def main(channel_fd: int, parent: int, entry_name: str) -> NoReturn:
     sys.argv[:] = ["fastsched-fork"]
     module_name, _, function_name = entry_name.partition(":")
     entry: Entry = getattr(importlib.import_module(module_name), function_name)
-    death_signal = _death_signal_setter()
     helper = os.getpid()
     job = _Forker(socket.socket(fileno=channel_fd), parent).serve()
     if job is None:
         os._exit(0)  # nothing to clean up, and a client may be waiting for our end
     # From here on this is a worker. The forker's frames are gone, so that it ends like any other Python process.
-    death_signal()
+    die_with_parent(signal.SIGKILL)
     if os.getppid() != helper:
         os._exit(1)
     _become_worker(job)
@@ -103,7 +103,6 @@ class _Forker:
 
     def serve(self) -> Job | None:
         """Serve until the client is gone (None), or until this is a forked child (its job)."""
-        gc.disable()  # collections before a fork would leave holes in pages that the children share
         self._send(pack(Op.READY))
         while self._deadline is None or self._names:
             ready = self._wait()
@@ -271,7 +270,7 @@ def _become_worker(job: Job) -> None:
     path: list[str] | None = settings.get("sys_path")
     if path is not None:
         sys.path[:] = path
-        importlib.invalidate_caches()
+        sys.path_importer_cache.clear()  # importlib.invalidate_caches() would import its metadata, from 3.12 on
     cwd: str | None = settings.get("cwd")
     if cwd:
         try:
@@ -342,16 +341,3 @@ def _name_process(name: str) -> None:
             comm.write(name)
     except OSError:
         return
-
-
-def _death_signal_setter() -> Callable[[], None]:
-    """A function by which a child asks the kernel to be killed when its parent dies; it does nothing outside Linux."""
-    try:
-        prctl = importlib.import_module("ctypes").CDLL(None).prctl
-    except (ImportError, OSError, AttributeError):
-        return lambda: None
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-
-    return ask
