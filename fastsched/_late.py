@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastsched.local import LocalCluster
 
 __all__ = [
+    "ast",
     "asyncio",
     "close_at_exit",
     "cloudpickle",
@@ -83,6 +84,11 @@ def embedding() -> type[Embedding]:
     from fastsched.embedded import Embedding
 
     return Embedding
+
+
+def ast() -> ModuleType:
+    """`ast`: a task has raised."""
+    return importlib.import_module("ast")
 
 
 def asyncio() -> ModuleType:

@@ -270,7 +270,7 @@ def _become_worker(job: Job) -> None:
     path: list[str] | None = settings.get("sys_path")
     if path is not None:
         sys.path[:] = path
-        sys.path_importer_cache.clear()  # importlib.invalidate_caches() would import its metadata, from 3.12 on
+        sys.path_importer_cache.clear()  # importlib.invalidate_caches() would import its metadata, from 3.13 on
     cwd: str | None = settings.get("cwd")
     if cwd:
         try:

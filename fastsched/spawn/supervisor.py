@@ -10,10 +10,10 @@ nothing.
 
 from __future__ import annotations
 
+import _socket  # `socket` itself takes 3 ms to import, and is needed after the start only
 import os
 import select
 import signal
-import socket
 import sys
 import time
 from typing import Any, NamedTuple
@@ -72,7 +72,7 @@ class Helper:
         False once `read_events` has reported `HelperDied`, or after `close`.
     """
 
-    def __init__(self, sock: socket.socket, pid: int) -> None:
+    def __init__(self, sock: _socket.socket, pid: int) -> None:
         self.pid = pid
         self.alive = True
         self._sock = sock
@@ -93,7 +93,7 @@ class Helper:
         """
         if not sys.executable:
             raise FileNotFoundError("sys.executable is empty: there is no Python to start worker processes with")
-        ours, theirs = socket.socketpair()
+        ours, theirs = _socket.socketpair()
         try:
             # dup2 onto itself keeps close-on-exec on some systems, so the helper's end must not be the target already.
             channel = os.dup(theirs.fileno()) if theirs.fileno() == CHANNEL_FD else theirs.fileno()

@@ -8,10 +8,10 @@ hash of the function's identity (`payload.functions`) and of the arguments' *val
 from __future__ import annotations
 
 import functools
-import hashlib
 import marshal
 import operator
 import os
+from _blake2 import blake2b  # hashlib's; but that loads OpenSSL too, before any worker is started
 from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
@@ -34,7 +34,7 @@ _PLAIN_NAMED = b"\4"
 _CONTAINERS = b"\5"
 _NAMED_FUTURES = b"\6"
 
-_blank = hashlib.blake2b(digest_size=HASH_BYTES)  # a copy of it comes faster than a new one
+_blank = blake2b(digest_size=HASH_BYTES)  # a copy of it comes faster than a new one
 _marshal = marshal.dumps
 
 _random: list[bytes] = []  # drawn and not used

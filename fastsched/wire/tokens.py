@@ -14,10 +14,10 @@ if there is a cycle, parts are numbered as they are met, as pickle does. Called 
 from __future__ import annotations
 
 import copyreg
-import hashlib
 import itertools
 import marshal
 import sys
+from _blake2 import blake2b  # hashlib's; but that loads OpenSSL too, before any worker is started
 from collections import OrderedDict
 from collections.abc import Iterable
 from enum import Enum
@@ -33,7 +33,6 @@ __all__ = ["NotDeterministic", "plain_token", "token"]
 DIGEST = 16
 PLAIN_KINDS = "biufcmMSUO"  # dtypes whose name says everything
 
-_blake2b = hashlib.blake2b
 _marshal = marshal.dumps  # its version 2 writes equal scalars equally, and has no memory of objects met before
 
 
@@ -269,4 +268,4 @@ def _is_function(value: Any) -> bool:
 
 
 def _digest(buffer: Any) -> bytes:
-    return _blake2b(buffer, digest_size=DIGEST).digest()
+    return blake2b(buffer, digest_size=DIGEST).digest()

@@ -10,8 +10,8 @@ Called by the client's shell (out) and the worker's executor (in).
 
 from __future__ import annotations
 
-import hashlib
 import weakref
+from _blake2 import blake2b  # hashlib's; but that loads OpenSSL too, before any worker is started
 from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, TypeAlias
@@ -142,7 +142,7 @@ def _pickled(fn: Callable[..., Any]) -> tuple[Frames, tuple[Any, ...]]:
 
 
 def _identity(frames: Frames) -> bytes:
-    digest = hashlib.blake2b(digest_size=ID_BYTES)
+    digest = blake2b(digest_size=ID_BYTES)
     for frame in frames:
         digest.update(frame.view if isinstance(frame, Buffer) else frame)
     return digest.digest()

@@ -8,10 +8,12 @@ After tblib (https://github.com/ionelmc/python-tblib). Called by `failures`.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Generator
+from functools import cache
 from types import CodeType, FrameType, TracebackType
 from typing import TypeAlias
+
+from fastsched import _late
 
 __all__ = ["Place", "rebuild", "summary", "users_part"]
 
@@ -24,16 +26,15 @@ class _Here(Exception):  # noqa: N818
     """Raised to get hold of a frame."""
 
 
+@cache
 def _raising() -> CodeType:
     """Code that raises and has no columns, so that no part of the line that is shown for it is underlined."""
+    ast = _late.ast()
     tree = ast.parse("raise _Here")
     for node in ast.walk(tree):
         if isinstance(node, (ast.stmt, ast.expr)):
             node.col_offset = node.end_col_offset = -1
     return compile(tree, "<here>", "exec")
-
-
-_RAISE = _raising()
 
 
 def users_part(traceback: TracebackType | None) -> TracebackType | None:
@@ -60,7 +61,7 @@ def rebuild(places: tuple[Place, ...]) -> TracebackType | None:
     """A real traceback that shows this."""
     traceback = None
     for file, function, line in reversed(places):
-        code = _RAISE.replace(co_filename=file, co_name=function, co_qualname=function, co_firstlineno=line)
+        code = _raising().replace(co_filename=file, co_name=function, co_qualname=function, co_firstlineno=line)
         frame = _frame(code, file)
         # a real instruction: tools that look for the node of a frame's last one search without an end for another
         traceback = TracebackType(traceback, frame, frame.f_lasti, line)
