@@ -56,7 +56,6 @@ def main(channel_fd: int, parent: int, entry_name: str) -> NoReturn:
     entry_name : str
         ``module:function`` that a worker runs.
     """
-    gc.disable()  # collections take time, and before a fork they leave holes in pages that the children share
     os.set_inheritable(channel_fd, False)
     os.closerange(channel_fd + 1, os.sysconf("SC_OPEN_MAX"))  # descriptors of the client that are not close-on-exec
     signal.signal(signal.SIGINT, signal.SIG_IGN)
