@@ -16,6 +16,7 @@ cdef class Pump:
     cdef int kick[2]  # a bell among the connections: the leader shall look at its waiter
     cdef int waker[2]  # a bell of the I/O thread
     cdef unsigned long thread  # the I/O thread
+    cdef double interval  # the switch interval as it was, 0: as it is
     cdef double looked  # when somebody has looked last who is not the I/O thread
     cdef long long visits  # how often somebody has read who is not the I/O thread
     cdef long long seen  # of them, those that the I/O thread knows of
@@ -33,5 +34,7 @@ cdef class Pump:
     cdef int _wake(self) except -1
     cdef bint _follow(self, Waiter waiter, double seconds, bint patient) except -1
     cdef int _lead(self, Waiter waiter, double seconds) except -1
+    cdef int _hurry(self) except -1
+    cdef int _take_time(self) except -1
     cdef int _leave(self) except -1
     cdef int _read(self, int *ready, int n) except -1

@@ -16,6 +16,9 @@ and nobody follows, nothing is handed over, since the same thread will probably 
 *ticks* each millisecond, and when nobody has read since the last tick it gives the reading to a parked thread, or has
 the I/O thread watch again. An idle process watches (or a thread waits), and does not tick.
 
+While threads lead, the interpreter's switch interval is a tenth of a millisecond instead of the usual five: who reads
+would wait for so long if another thread computes. When nobody has led for a millisecond or two it is what it was.
+
 So three flags say where reading is: `leading`, `watching`, `ticking`; one of them is set at any time, except between
 two steps of a thread that is about to set one.
 

@@ -12,6 +12,7 @@ from libc.errno cimport EINTR, errno
 
 import threading
 from collections import deque
+from sys import getswitchinterval, setswitchinterval
 
 from fastsched._wait cimport Waiter, hush, monotonic, new_bell, ring
 
@@ -73,6 +74,7 @@ cdef extern from "unistd.h" nogil:
     int close_fd "close" (int fd)
 
 BACKSTOP_SECONDS = 0.001
+cdef double SWITCH_SECONDS = 0.0001  # see _pump.pyi
 cdef double GLANCE_SECONDS = 0.0001  # see _pump.pyi
 READ_BYTES = 256 << 10  # more than a Unix socket holds at once
 
@@ -239,6 +241,8 @@ cdef class Pump:
         self.leading = True
         self.visits += 1
         waiter.reads(self.kick[1])  # whoever opens or nudges it from now on has us look
+        if self.interval == 0.0:
+            self._hurry()
         try:
             while not waiter.over and not self.closed:
                 PyErr_CheckSignals()
@@ -257,6 +261,24 @@ cdef class Pump:
             self.looked = monotonic()
             self.leading = False
             self._leave()
+            if self.interval > 0.0:
+                self.arm()
+        return 0
+
+    cdef int _hurry(self) except -1:
+        """Threads that compute shall not keep others long from what has come."""
+        cdef double interval = getswitchinterval()
+        if interval > SWITCH_SECONDS + 5e-7:
+            self.interval = interval
+            setswitchinterval(SWITCH_SECONDS)
+        return 0
+
+    cdef int _take_time(self) except -1:
+        """There is no hurry any more. Leaves the interval alone if somebody else has set it meanwhile."""
+        if self.interval > 0.0:
+            if abs(<double> getswitchinterval() - SWITCH_SECONDS) < 5e-7:  # it is kept in microseconds
+                setswitchinterval(self.interval)
+            self.interval = 0.0
         return 0
 
     cdef int _leave(self) except -1:
@@ -314,9 +336,14 @@ cdef class Pump:
             return
         for tick in self.ticks:
             tick()
-        if self.watching or self.ticking:
+        if not busy and not self.leading:
+            self._take_time()
+        if self.ticking:
             return
-        if busy:
+        if self.watching:
+            if busy and self.interval > 0.0:
+                self._tick_later()
+        elif busy:
             self._tick_later()
         elif not self.leading:
             self._hand_on()
@@ -370,6 +397,7 @@ cdef class Pump:
     def close(self):
         if not self.closed:
             self.closed = True
+            self._take_time()
             self._unwatch()
             self.loop.remove_reader(self.waker[0])
             self.sources.clear()

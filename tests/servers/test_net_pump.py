@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import threading
 
 import pytest
@@ -81,12 +82,14 @@ class Wire:
         self.ours.setblocking(False)
         self.waiters = {}
         self.read_by = {}
+        self.on_read = lambda: None
         pump.add(self.ours.fileno(), self)
 
     def on_readable(self):
         for byte in self.ours.recv(64):
             name = chr(byte)
             self.read_by[name] = threading.current_thread().name
+            self.on_read()
             self.waiters[name].open()
 
     def send(self, text):
@@ -337,6 +340,32 @@ def test_a_source_that_fails_is_reported_and_costs_nobody_else_anything(pump, wi
     assert [type(error) for error in loop.errors] == [KeyError]
     pump.remove(broken.ours.fileno())
     broken.close()
+
+
+def test_the_switch_interval_is_short_while_threads_read_and_what_it_was_a_while_later(pump, wire, loop):
+    before = sys.getswitchinterval()
+    assert before > 1e-3
+    found = []
+    wire.on_read = lambda: found.append(sys.getswitchinterval())
+    waiting = Waiting(pump, wire, "a")
+    wire.send("a")
+    assert waiting.done()
+    assert found == [pytest.approx(1e-4)]
+    assert loop.settle()
+    assert sys.getswitchinterval() == before
+
+
+def test_a_switch_interval_that_somebody_sets_meanwhile_stays(pump, wire, loop):
+    before = sys.getswitchinterval()
+    wire.on_read = lambda: sys.setswitchinterval(0.002)
+    waiting = Waiting(pump, wire, "a")
+    wire.send("a")
+    assert waiting.done()
+    assert loop.settle()
+    try:
+        assert sys.getswitchinterval() == pytest.approx(0.002)
+    finally:
+        sys.setswitchinterval(before)
 
 
 # ---- the I/O thread
