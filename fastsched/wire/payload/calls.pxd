@@ -6,6 +6,7 @@ from fastsched.wire.payload.futures cimport flat, is_future, plain, resolving, s
 from fastsched.wire.payload.pickling cimport plainly, unpickled
 
 cpdef tuple dumps_call(tuple args, dict kwargs, object what)
+cpdef tuple loads_call(object frames, object inputs=*, object what=*)
 cdef bint _plain(object arguments) except -1
 cdef list _put_back(list values, object spots, object inputs)
 

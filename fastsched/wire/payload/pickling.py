@@ -21,13 +21,14 @@ from fastsched.wire.items import make
 from fastsched.wire.messages import Buffer, Frames
 from fastsched.wire.payload import byvalue
 from fastsched.wire.payload.culprit import culprit
-from fastsched.wire.payload.futures import collecting, plain
+from fastsched.wire.payload.futures import SCALARS, collecting, plain
 
 __all__ = [
     "PROTOCOL",
     "Payload",
     "PickleBuffer",
     "dumps",
+    "frames_and_futures",
     "frames_of",
     "loads",
     "nbytes",
@@ -44,6 +45,7 @@ MAIN = b"_main__"  # also the end of "__mp_main__", as the main module is called
 
 _dumps = pickle.dumps
 _loads = pickle.loads
+_NAMES = {kind: kind.__qualname__ for kind in SCALARS | {list, tuple, dict, set}}  # the frequent ones; see `type_name`
 
 
 class Payload(NamedTuple):
@@ -70,12 +72,17 @@ def dumps(obj: Any, what: str = "a value", snapshot: bool = False) -> Payload:
     SerializationError
         It cannot be pickled. Names `what` and the part of it that is to blame.
     """
+    return make(Payload, frames_and_futures(obj, what, snapshot))
+
+
+def frames_and_futures(obj: Any, what: str, snapshot: bool = False) -> tuple[Frames, tuple[Any, ...]]:
+    """The fields of the `Payload` that `dumps` returns."""
     if plain(obj):
-        return make(Payload, (plainly(obj), ()))
+        return plainly(obj), ()
     futures: list[Any] = []
     with collecting(futures):
         frames = pickled(obj, what, snapshot)
-    return Payload(frames, tuple(futures))
+    return frames, tuple(futures)
 
 
 def loads(frames: Frames, what: str = "a value", own: bool = False) -> Any:
@@ -165,6 +172,9 @@ def nbytes(frames: Frames) -> int:
 def type_name(value: Any) -> str:
     """The name of a value's type as a user writes it: ``int``, ``numpy.ndarray``."""
     kind = type(value)
+    name = _NAMES.get(kind)
+    if name is not None:
+        return name
     module = kind.__module__
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
