@@ -1,6 +1,6 @@
 """Which task is this thread running?
 
-One concern: a thread-local answer to that question, set by the executor around each task and read by `nested`
+One concern: a thread-local answer to that question, kept by the executor in the thread's `Place` and read by `nested`
 (worker_client, get_client, get_worker, secede, rejoin). May import config, messages and jobs; knows the worker as a
 protocol (`Host`), never as a class.
 """
@@ -18,7 +18,7 @@ from fastsched.net._pump import Pump
 from fastsched.wire.messages import Frames, Message
 from fastsched.worker.jobs import Job
 
-__all__ = ["ClientChannel", "CurrentTask", "Host", "current", "host", "set_current", "set_host"]
+__all__ = ["ClientChannel", "CurrentTask", "Host", "Place", "current", "host", "take_place"]
 
 
 class ClientChannel(Protocol):
@@ -123,11 +123,28 @@ class CurrentTask:
         return self.job.order
 
 
+class Place:
+    """A thread that runs what users wrote.
+
+    Attributes
+    ----------
+    host : Host
+        On whose behalf.
+    task : CurrentTask or None
+        What it runs at the moment. Written by the executor.
+    """
+
+    __slots__ = ("host", "task")
+
+    def __init__(self, worker: Host) -> None:
+        self.host = worker
+        self.task: CurrentTask | None = None
+
+
 class _Local(threading.local):
     """Class attributes are what a thread sees that has set nothing."""
 
-    task: CurrentTask | None = None
-    host: Host | None = None
+    place: Place | None = None
 
 
 _local = _Local()
@@ -135,19 +152,17 @@ _local = _Local()
 
 def current() -> CurrentTask | None:
     """The task that the calling thread runs, None outside a task."""
-    return _local.task
+    place = _local.place
+    return None if place is None else place.task
 
 
 def host() -> Host | None:
     """The worker on whose behalf the calling thread runs: in a task, and in a function of `Client.run`."""
-    return _local.host
+    place = _local.place
+    return None if place is None else place.host
 
 
-def set_current(task: CurrentTask | None) -> None:
-    """Say what the calling thread runs from now on. For the executor."""
-    _local.task = task
-
-
-def set_host(worker: Host | None) -> None:
-    """Say on whose behalf the calling thread runs. For the executor and the side threads of `Client.run`."""
-    _local.host = worker
+def take_place(worker: Host) -> Place:
+    """Say on whose behalf the calling thread runs from now on. For the executor and the threads of `Client.run`."""
+    place = _local.place = Place(worker)
+    return place

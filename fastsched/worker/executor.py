@@ -19,13 +19,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import get_ident
 
 from fastsched._wait import Waiter
 from fastsched.page import NO_SEAT, Page
-from fastsched.worker.context import CurrentTask, Host, set_current, set_host
+from fastsched.worker.context import CurrentTask, Host, take_place
 from fastsched.worker.jobs import Job, Resume, Start
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.runner import Outcome, could_not_start, run_job
@@ -76,8 +75,8 @@ class Executor:
         self._flush = flush
         self._leave = leave
         self._idle_seconds = idle_seconds
-        self._parked: dict[int, _TaskThread] = {}  # by the thread's identity, in the order of parking
-        self._rejoining: dict[Job, _TaskThread] = {}
+        self._parked: dict[int, _Desk] = {}  # by the thread's identity, in the order of parking
+        self._rejoining: dict[Job, _Desk] = {}
         self._numbers = itertools.count(1)
         self._stopped = False
 
@@ -88,35 +87,40 @@ class Executor:
 
     # -- from any thread ----------------------------------------------------------------------------------------------
 
-    def begin(self, starts: Sequence[Start | Resume]) -> None:
+    def begin(self, starts: list[Start | Resume]) -> None:
         """Give these jobs their threads. Called without the lock."""
-        waiting = deque(starts)
-        while waiting:
-            action = waiting.popleft()
-            if type(action) is Resume:
-                self._rejoining.pop(action.job).waiter.open()
-                continue
-            thread = self._next_parked()
-            if thread is None:
-                waiting += self._begin_in_new_thread(action.job)
-            else:
-                thread.job = action.job
-                thread.waiter.open()
+        while starts:
+            more: list[Start | Resume] = []
+            for action in starts:
+                job: Job = action.job
+                if type(action) is Resume:
+                    self._rejoining.pop(job).waiter.open()
+                    continue
+                desk = self._next_parked()
+                if desk is None:
+                    more += self._begin_in_new_thread(job)
+                else:
+                    desk.job = job
+                    desk.waiter.open()
+            starts = more
 
-    def _next_parked(self) -> _TaskThread | None:
-        """A thread for a job: the calling one, if it is parked (it has just read of the job), else the warmest."""
-        thread = self._parked.pop(get_ident(), None)
-        if thread is None and self._parked:
+    def _next_parked(self) -> _Desk | None:
+        """Whom to give a job: the calling thread, if it is parked (it has just read of the job), else the warmest."""
+        if not self._parked:
+            return None
+        desk = self._parked.pop(get_ident(), None)
+        if desk is None:
             try:
-                _, thread = self._parked.popitem()
+                _, desk = self._parked.popitem()
             except KeyError:  # another thread was faster
                 return None
-        return thread
+        return desk
 
     def _begin_in_new_thread(self, job: Job) -> list[Start | Resume]:
         """What else can start because this could not."""
         try:
-            _TaskThread(self._work, job, next(self._numbers)).start()
+            name = f"fastsched-task-{next(self._numbers)}"
+            threading.Thread(target=self._work, args=(_Desk(job),), name=name, daemon=True).start()
         except (RuntimeError, MemoryError) as error:
             with self._lock:
                 self._machine.failed(job, could_not_start(job, self._host.name, error))
@@ -128,9 +132,9 @@ class Executor:
     def stop(self) -> None:
         """End the parked threads; the others end when their tasks do."""
         self._stopped = True
-        while (thread := self._next_parked()) is not None:
-            thread.job = None
-            thread.waiter.open()
+        while (desk := self._next_parked()) is not None:
+            desk.job = None
+            desk.waiter.open()
 
     # -- from the thread of a task ------------------------------------------------------------------------------------
 
@@ -141,9 +145,9 @@ class Executor:
         with self._lock:
             task.seceded = self._machine.secede(task.job)
             starts = self._machine.starts()
-        thread = task.thread
-        self._page.give(thread.seat)
-        thread.seat = NO_SEAT
+        desk: _Desk = task.thread
+        self._page.give(desk.seat)
+        desk.seat = NO_SEAT
         self.begin(starts)
         self._pump.arm()
 
@@ -151,54 +155,56 @@ class Executor:
         """Wait for a slot."""
         if not task.seceded:
             return
-        thread = task.thread
+        desk: _Desk = task.thread
         with self._lock:
             here = self._machine.rejoin(task.job)
             if not here:
-                self._rejoining[task.job] = thread
+                self._rejoining[task.job] = desk
         if here:
             self._pump.arm()
         else:
-            self._pump.wait(thread.waiter, -1.0, True)  # whoever gives us the slot sends the news
-            thread.waiter.close()
+            self._pump.wait(desk.waiter, -1.0, True)  # whoever gives us the slot sends the news
+            desk.waiter.close()
         task.seceded = False
-        thread.seat = self._page.take()
-        self._page.write(thread.seat, task.id)
+        desk.seat = self._page.take()
+        self._page.write(desk.seat, task.job.id)
 
     # -- the threads --------------------------------------------------------------------------------------------------
 
-    def _work(self, thread: _TaskThread) -> None:
+    def _work(self, desk: _Desk) -> None:
         """Run jobs until there is nothing to do for too long."""
         host, page = self._host, self._page
-        set_host(host)
-        job = thread.take_job()
+        place = take_place(host)
+        job = desk.take_job()
         while job is not None:
-            if thread.seat == NO_SEAT:
-                thread.seat = page.take()
-            page.write(thread.seat, job.id)
-            set_current(CurrentTask(job, host, thread))
+            if desk.seat == NO_SEAT:
+                desk.seat = page.take()
+            page.write(desk.seat, job.id)
+            place.task = CurrentTask(job, host, desk)
             outcome = run_job(job, host.name, host.config)
-            set_current(None)
-            page.write(thread.seat, 0)
+            place.task = None
+            page.write(desk.seat, 0)
             job.function.note(outcome.micros)
             if outcome.pins:
                 host.flush_client()
-            job = self._settle(thread, job, outcome)
+            job = self._settle(desk, job, outcome)
             del outcome  # and the result in it: outside the lock, and not before it was reported
             if job is None:
-                page.give(thread.seat)
-                thread.seat = NO_SEAT
-                job = self._park(thread)
+                page.give(desk.seat)
+                desk.seat = NO_SEAT
+                job = self._park(desk)
 
-    def _settle(self, thread: _TaskThread, job: Job, outcome: Outcome) -> Job | None:
+    def _settle(self, desk: _Desk, job: Job, outcome: Outcome) -> Job | None:
         """Report the job and take the next one. None: there is none, and the thread is among the parked."""
-        machine = self._machine
-        following = None
-        with self._lock:
-            if isinstance(outcome.end, Value):
-                machine.finished(job, outcome.end, outcome.micros, outcome.pins)
+        machine, lock = self._machine, self._lock
+        following: Job | None = None
+        lock.acquire()
+        try:
+            end = outcome.end
+            if isinstance(end, Value):
+                machine.finished(job, end, outcome.micros, outcome.pins)
             else:
-                machine.failed(job, outcome.end)
+                machine.failed(job, end)
             starts = machine.starts()
             for at, action in enumerate(starts):
                 if type(action) is Start:
@@ -206,7 +212,9 @@ class Executor:
                     del starts[at]
                     break
             else:
-                self._parked[get_ident()] = thread  # in here, so that the next job finds it
+                self._parked[get_ident()] = desk  # in here, so that the next job finds it
+        finally:
+            lock.release()
         if starts:
             self.begin(starts)
         if following is None or following.function.micros > FINE_MICROS:
@@ -215,24 +223,24 @@ class Executor:
             self._leave()
         return following
 
-    def _park(self, thread: _TaskThread) -> Job | None:
+    def _park(self, desk: _Desk) -> Job | None:
         """Wait among the parked for a job. None: the thread shall end."""
-        parked, waiter = self._parked, thread.waiter
+        parked, waiter = self._parked, desk.waiter
         while not self._stopped:
             surplus = len(parked) > self._host.nthreads
             if self._pump.wait(waiter, self._idle_seconds if surplus else -1.0, True):
                 waiter.close()
-                return thread.take_job()
+                return desk.take_job()
             if len(parked) > self._host.nthreads:
                 break
         if parked.pop(get_ident(), None) is None:  # somebody was faster and is about to wake us
             self._pump.wait(waiter, -1.0, True)
             waiter.close()
-            return thread.take_job()
+            return desk.take_job()
         return None
 
 
-class _TaskThread(threading.Thread):
+class _Desk:
     """One thread, and where it can be told something.
 
     Attributes
@@ -245,9 +253,9 @@ class _TaskThread(threading.Thread):
         Of the page; `NO_SEAT` while nothing of this thread holds a slot.
     """
 
-    def __init__(self, work: Callable[[_TaskThread], None], job: Job, number: int) -> None:
-        super().__init__(name=f"fastsched-task-{number}", daemon=True)
-        self._work = work
+    __slots__ = ("job", "seat", "waiter")
+
+    def __init__(self, job: Job) -> None:
         self.job: Job | None = job
         self.seat = NO_SEAT
         self.waiter = Waiter()
@@ -256,7 +264,3 @@ class _TaskThread(threading.Thread):
         """The job that was left here."""
         job, self.job = self.job, None
         return job
-
-    def run(self) -> None:
-        """Run jobs until the executor has none for us."""
-        self._work(self)

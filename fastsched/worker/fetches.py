@@ -7,7 +7,6 @@ next. Owned by `machine`. Imports only config and the records of its room.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 
 from fastsched.config import MIB
 from fastsched.wire.items import make
@@ -52,7 +51,7 @@ class Fetches:
         """Whether `take` would give something."""
         return bool(self._asks)
 
-    def add(self, id: int, row: int, nbytes: int, addresses: Iterable[str]) -> None:
+    def add(self, id: int, row: int, nbytes: int, addresses: list[str]) -> None:
         """The row waits for this value; it may be at these addresses, too."""
         fetching = self._fetching.get(id)
         if fetching is None:
@@ -67,7 +66,7 @@ class Fetches:
             if not fetching.addresses:
                 del self._fetching[id]
                 return False
-            fetching.asked = fetching.addresses.pop(self._random.randrange(len(fetching.addresses)))
+            fetching.asked = fetching.addresses.pop(int(self._random.random() * len(fetching.addresses)))
             self._asks.append((fetching.asked, id, fetching.nbytes))
         return True
 
@@ -93,6 +92,8 @@ class Fetches:
 
     def row(self, id: int) -> int:
         """The row that waits for this value, or `NOBODY`."""
+        if not self._fetching:
+            return NOBODY
         fetching = self._fetching.get(id)
         return NOBODY if fetching is None else fetching.row
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from fastsched.wire.messages import Frames, Message, RunItem
 from fastsched.worker.store import Value
 
-__all__ = ["Action", "Fetch", "Function", "Input", "Job", "Resume", "Send", "Start"]
+__all__ = ["Action", "Entry", "Fetch", "Function", "Input", "Job", "Resume", "Send", "Start"]
 
 
 class Function:
@@ -41,23 +41,45 @@ class Function:
         self.micros = micros if known == inf else known + (micros - known) / 8
 
 
-class Job:
-    """A task that the scheduler sent: one row of the worker's core.
+class Entry:
+    """One row of the worker's core.
 
     Attributes
     ----------
-    row, run : int
-        The row in the worker's core and the run that the core gave it at its start.
-    id, attempt : int
-        The scheduler's names for the task and for this attempt (`RunItem.id`, `RunItem.run`).
+    row : int
+        In the worker's core.
+    id : int
+        The scheduler's name for the task or the value.
+    key : str
+        The users' name for it.
+    held : bool
+        Whether the core holds a reference in the scheduler's name.
+    """
+
+    __slots__ = ("held", "id", "key", "row")
+
+    def __init__(self, id: int, key: str, row: int, held: bool) -> None:
+        self.id = id
+        self.key = key
+        self.row = row
+        self.held = held
+
+
+class Job(Entry):
+    """A task that the scheduler sent.
+
+    Attributes
+    ----------
+    run : int
+        What the core gave it at its start.
+    attempt : int
+        The scheduler's name for it (`RunItem.run`).
     inputs : sequence of int
         Rows of the inputs, in the order of the task's dependencies.
     values : sequence of Value
         Their values; there once the job has started.
     wanted : bool
         Whether the scheduler wants to hear the outcome: not once it dropped this attempt, or sent a newer one.
-    held : bool
-        Whether the core holds a reference in the scheduler's name.
     seceded : bool
         Its slot is lent.
     started : bool
@@ -68,13 +90,9 @@ class Job:
         "args",
         "attempt",
         "function",
-        "held",
-        "id",
         "inputs",
-        "key",
         "order",
         "priority",
-        "row",
         "run",
         "seceded",
         "started",
@@ -84,15 +102,23 @@ class Job:
 
     def __init__(self, item: RunItem, function: Function, inputs: Sequence[int]) -> None:
         self.id, self.attempt, self.key, _, self.args, _, self.priority, self.order = item
+        self.row = 0
+        self.held = True
         self.function = function
         self.inputs: Sequence[int] = inputs
         self.values: Sequence[Value] = ()
-        self.row = 0
         self.run = 0
         self.wanted = True
-        self.held = True
         self.seceded = False
         self.started = False
+
+    def lends(self) -> int:
+        """What it adds to the number of lent slots while it runs.
+
+        The scheduler counts a slot for each attempt that it wants, and none for one that it dropped: 1 for a wanted job
+        that seceded, -1 for a dropped one whose thread still holds a slot.
+        """
+        return self.seceded - (not self.wanted)
 
     def release(self) -> None:
         """It has ended: its result may live long, what it was made from shall not."""
@@ -103,16 +129,10 @@ class Job:
         return f"Job({self.key!r}, id={self.id:#x}, attempt={self.attempt})"
 
 
-class Input:
+class Input(Entry):
     """A value that came from elsewhere: inline, by a fetch, or put here by the scheduler."""
 
-    __slots__ = ("held", "id", "key", "row")
-
-    def __init__(self, id: int, key: str, row: int) -> None:
-        self.id = id
-        self.key = key
-        self.row = row
-        self.held = False
+    __slots__ = ()
 
     def __repr__(self) -> str:
         return f"Input({self.key!r}, id={self.id:#x})"

@@ -28,14 +28,15 @@ May import: _core, messages, config, and its own room's records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 from fastsched._core import Effect, SchedulerCore, State
 from fastsched.config import Config
+from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import (
     Data,
     DatumItem,
+    Done,
     Drop,
     ErredItem,
     ErrorItem,
@@ -55,7 +56,7 @@ from fastsched.wire.messages import (
     RunItem,
 )
 from fastsched.worker.fetches import NOBODY, Fetches
-from fastsched.worker.jobs import Action, Function, Input, Job, Resume, Send, Start
+from fastsched.worker.jobs import Action, Entry, Function, Input, Job, Resume, Send, Start
 from fastsched.worker.news import News
 from fastsched.worker.store import Store, Value
 
@@ -64,11 +65,12 @@ __all__ = ["SCHEDULER", "WorkerMachine"]
 SCHEDULER = 0
 """The one peer that gives orders; peers that ask for data have other numbers."""
 
-# Plain ints: comparing with a member of an IntEnum costs ten times as much, and there are four effects per task.
+# Plain ints: to look up a member of an enum runs Python code, and to compare with one costs ten times as much.
 _ASSIGN, _FREE, _FORGET = int(Effect.ASSIGN), int(Effect.FREE), int(Effect.FORGET)
 _FETCH, _REJOIN, _ERR = int(Effect.FETCH), int(Effect.REJOIN), int(Effect.ERRED)
 _RELEASED, _WAITING, _READY = int(State.RELEASED), int(State.WAITING), int(State.READY)
 _ASSIGNED, _IN_MEMORY = int(State.ASSIGNED), int(State.MEMORY)
+_SERIALIZATION = int(ErrorKind.SERIALIZATION)
 
 
 class WorkerMachine:
@@ -92,7 +94,6 @@ class WorkerMachine:
         self.name = name
         self.address = address
         self.stale = 0  # orders and news that came too late
-        self._config = config
         self._core = SchedulerCore()
         self._me = self._core.add_worker(nthreads)
         self._jobs: dict[int, Job] = {}  # by row
@@ -105,13 +106,8 @@ class WorkerMachine:
         self._starts: list[Start | Resume] = []
         self._answers: list[Action] = []
         self._news = News(config.batch_items)
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            Run: self._on_run,
-            Free: self._on_free,
-            Retract: self._on_retract,
-            Drop: self._on_drop,
-            Put: self._on_put,
-        }
+        self._most_functions = config.functions
+        self._inline_bytes = config.inline_bytes
 
     # -- orders -----------------------------------------------------------------------------------------------------
 
@@ -124,12 +120,23 @@ class WorkerMachine:
             If a worker has nothing to do with such a message: the caller's bug, the wire lets none through.
         """
         if type(message) is GetData:
-            self._answers.append(Send(peer, Data(message.request, self.read(message.ids))))
+            data = make(Data, (message.request, self.read(message.ids)))
+            self._answers.append(make(Send, (peer, data)))
             return
-        handler = self._handlers.get(type(message))
-        if handler is None or peer != SCHEDULER:
+        if peer != SCHEDULER:
             raise TypeError(f"a worker's machine does not take {type(message).__name__} from peer {peer}")
-        handler(message)
+        if type(message) is Run:
+            self._on_run(message)
+        elif type(message) is Free:
+            self._on_free(message)
+        elif type(message) is Retract:
+            self._on_retract(message)
+        elif type(message) is Drop:
+            self._on_drop(message)
+        elif type(message) is Put:
+            self._on_put(message)
+        else:
+            raise TypeError(f"a worker's machine has nothing to do with a {type(message).__name__}")
         self._settle()
 
     def _on_run(self, message: Run) -> None:
@@ -143,7 +150,7 @@ class WorkerMachine:
         fn, frames = item
         known = self._functions.pop(fn, None)
         self._functions[fn] = known or Function(fn, frames)
-        if len(self._functions) > self._config.functions:
+        if len(self._functions) > self._most_functions:
             del self._functions[next(iter(self._functions))]
 
     def _accept(self, item: RunItem) -> None:
@@ -152,17 +159,17 @@ class WorkerMachine:
             return
         function = self._functions.get(fn)
         if function is None:
-            text = f"the function of task {key!r} is not known to worker {self.name!r}"
-            error = ErrorItem(ErrorKind.SERIALIZATION, None, key, self.name, attempt, text)
-            self._news.erred.append(ErredItem(id, attempt, error))
+            text = f"the function of task {quoted(key)} is not known to worker {quoted(self.name)}"
+            error = make(ErrorItem, (_SERIALIZATION, None, key, self.name, attempt, text))
+            self._news.erred.append(make(ErredItem, (id, attempt, error)))
             return
         if not inputs:
             job = Job(item, function, ())
             row = self._core.add_task((), priority, order)
         else:
-            missing = tuple(entry[0] for entry in inputs if not self._obtainable(entry))
+            missing = tuple([entry[0] for entry in inputs if not self._obtainable(entry)])
             if missing:
-                self._news.missing.append(MissingItem(id, attempt, missing))
+                self._news.missing.append(make(MissingItem, (id, attempt, missing)))
                 return
             job = Job(item, function, [self._input_row(entry) for entry in inputs])
             row = self._core.add_task(job.inputs, priority, order)
@@ -206,7 +213,10 @@ class WorkerMachine:
         id, _, _, frames, addresses = item
         if id in self._ids:
             return True
-        return frames is not None or any(address != self.address for address in addresses)
+        return frames is not None or bool(self._elsewhere(addresses))
+
+    def _elsewhere(self, addresses: Iterable[str]) -> list[str]:
+        return [address for address in addresses if address != self.address]
 
     def _input_row(self, item: InputItem) -> int:
         """The row of an input, made if it has none. A new one rests until the task needs it.
@@ -218,9 +228,9 @@ class WorkerMachine:
         if row is None:
             row = self._core.add_external(0, nbytes)
             self._ids[id] = row
-            self._inputs[row] = Input(id, key, row)
+            self._inputs[row] = Input(id, key, row, False)
         if frames is None and row in self._inputs and row not in self._store:
-            self._fetches.add(id, row, nbytes, [address for address in addresses if address != self.address])
+            self._fetches.add(id, row, nbytes, self._elsewhere(addresses))
         return row
 
     def _fill(self, row: int, item: InputItem) -> None:
@@ -250,7 +260,7 @@ class WorkerMachine:
         for dependent in self._core.dependents(entry.row):
             job = self._jobs[dependent]
             if job.wanted and not job.started and self._core.state(dependent) == _WAITING:
-                self._news.missing.append(MissingItem(job.id, job.attempt, (entry.id,)))
+                self._news.missing.append(make(MissingItem, (job.id, job.attempt, (entry.id,))))
                 self._forsake(job)
 
     def fetched(self, address: str, items: Iterable[tuple[int, Frames | None]], now: float) -> None:
@@ -279,12 +289,12 @@ class WorkerMachine:
 
     # -- the scheduler changes its mind -----------------------------------------------------------------------------
 
-    def _hold(self, entry: Job | Input) -> None:
+    def _hold(self, entry: Entry) -> None:
         if not entry.held:
             entry.held = True
             self._core.want(entry.row)
 
-    def _let_go(self, entry: Job | Input) -> None:
+    def _let_go(self, entry: Entry) -> None:
         if entry.held:
             entry.held = False
             self._core.unwant(entry.row)
@@ -311,7 +321,7 @@ class WorkerMachine:
     def _on_free(self, message: Free) -> None:
         for id in message.ids:
             row = self._ids.get(id, NOBODY)
-            entry = self._jobs.get(row) or self._inputs.get(row)
+            entry: Entry | None = self._jobs.get(row) or self._inputs.get(row)
             if entry is None or not entry.held or row not in self._store:
                 self.stale += 1  # a replica that came and went, or one that was never announced
             else:
@@ -344,8 +354,7 @@ class WorkerMachine:
         if row is None:
             row = self._core.add_external(1)
             self._ids[id] = row
-            self._inputs[row] = Input(id, key, row)
-            self._inputs[row].held = True
+            self._inputs[row] = Input(id, key, row, True)
         elif row in self._jobs and row not in self._store:
             self.stale += 1  # a task of that id runs here: its own value will do
             return
@@ -366,7 +375,7 @@ class WorkerMachine:
             raise AssertionError(f"{job!r} finished, but did not run")
         self._store.put(job.row, value)
         job.release()
-        self._lent -= _lends(job)
+        self._lent -= job.lends()
         if job.wanted:
             self._announce(job, value, micros, pins)
         else:
@@ -376,18 +385,19 @@ class WorkerMachine:
 
     def _announce(self, job: Job, value: Value, micros: int, pins: tuple[str, ...]) -> None:
         nbytes = value.nbytes
-        frames = value.frames if nbytes <= self._config.inline_bytes else None
-        self._news.finished.append(FinishedItem(job.id, job.attempt, value.type_name, nbytes, micros, frames, pins))
+        frames = value.frames if nbytes <= self._inline_bytes else None
+        item = make(FinishedItem, (job.id, job.attempt, value.type_name, nbytes, micros, frames, pins))
+        self._news.finished.append(item)
 
     def failed(self, job: Job, error: ErrorItem) -> None:
         """The job's thread ended without a value."""
         if not self._core.fail(job.row, job.run, self._me):
             raise AssertionError(f"{job!r} failed, but did not run")
         job.release()
-        self._lent -= _lends(job)
+        self._lent -= job.lends()
         job.started = False
         if job.wanted:
-            self._news.erred.append(ErredItem(job.id, job.attempt, error))
+            self._news.erred.append(make(ErredItem, (job.id, job.attempt, error)))
         self._forsake(job)
         job.seceded = False
         self._settle()
@@ -420,42 +430,45 @@ class WorkerMachine:
     def _settle(self) -> None:
         """Let the core place what it can, and follow its effects. The last step of every verb."""
         core = self._core
-        while effects := core.drain():
-            for kind, row, _, run in effects:
-                if kind == _ASSIGN:
-                    self._start(self._jobs[row], run)
-                elif kind == _FREE:
-                    self._store.pop(row)
-                    self._unmap(self._jobs.get(row) or self._inputs[row])
-                elif kind == _FORGET:
-                    self._forget(row)
-                elif kind == _FETCH:
-                    self._start_fetch(row)
-                elif kind == _ERR:
-                    job = self._jobs[row]
-                    if job.wanted:  # its input is gone
-                        self._forsake(job)
-                elif kind == _REJOIN:
-                    job = self._jobs[row]
-                    self._resumed(job)
-                    self._starts.append(Resume(job))
-            if not core.n_effects:
-                return
+        while core.end_turn():
+            while kind := core.next_effect():
+                self._follow(kind, core.effect_id, core.effect_b)
+
+    def _follow(self, kind: int, row: int, run: int) -> None:
+        if kind == _ASSIGN:
+            self._start(self._jobs[row], run)
+        elif kind == _FREE:
+            self._store.pop(row)
+            self._unmap(self._jobs.get(row) or self._inputs[row])
+        elif kind == _FORGET:
+            self._forget(row)
+        elif kind == _FETCH:
+            self._start_fetch(row)
+        elif kind == _ERR:
+            job = self._jobs[row]
+            if job.wanted:  # its input is gone
+                self._forsake(job)
+        elif kind == _REJOIN:
+            job = self._jobs[row]
+            self._resumed(job)
+            self._starts.append(make(Resume, (job,)))
 
     def _start(self, job: Job, run: int) -> None:
         job.run = run
         job.started = True
         if job.inputs:
             job.values = [self._store[row] for row in job.inputs]
-        self._starts.append(Start(job))
+        self._starts.append(make(Start, (job,)))
 
     def _forget(self, row: int) -> None:
-        entry = self._jobs.pop(row, None) or self._inputs.pop(row)
+        entry: Entry | None = self._jobs.pop(row, None)
+        if entry is None:
+            entry = self._inputs.pop(row)
         if self._fetches.row(entry.id) == row:
             self._fetches.drop(entry.id)
         self._unmap(entry)
 
-    def _unmap(self, entry: Job | Input) -> None:
+    def _unmap(self, entry: Entry) -> None:
         """This row is not the current one of its id any more."""
         if self._ids.get(entry.id) == entry.row:
             del self._ids[entry.id]
@@ -467,21 +480,27 @@ class WorkerMachine:
         starts, self._starts = self._starts, []
         return starts
 
-    @property
     def has_news(self) -> bool:
         """Whether `drain` would give more than `starts`."""
         return bool(self._fetches or self._answers) or self._news.waits(self._lent)
 
-    def drain(self) -> list[Action]:
-        """All that is to be done, and nothing is left: starts, fetches, answers and messages to the scheduler."""
+    def reports(self) -> list[Done]:
+        """Only what the scheduler shall hear."""
+        return self._news.take(self._lent)
+
+    def errands(self) -> list[Action]:
+        """All but that: starts, fetches and answers to others."""
         actions: list[Action] = [*self.starts()]
         if self._fetches:
             actions += self._fetches.take()
         if self._answers:
             actions += self._answers
             self._answers = []
-        actions += [Send(SCHEDULER, done) for done in self._news.take(self._lent)]
         return actions
+
+    def drain(self) -> list[Action]:
+        """All that is to be done, and nothing is left: errands first, then reports, as messages to the scheduler."""
+        return self.errands() + [make(Send, (SCHEDULER, done)) for done in self.reports()]
 
     def tick(self, now: float) -> None:
         """Nothing here waits for a time."""
@@ -508,7 +527,7 @@ class WorkerMachine:
 
     def read(self, ids: Iterable[int]) -> tuple[DatumItem, ...]:
         """The answer to `GetData`."""
-        return tuple(DatumItem(id, self.frames_of(id)) for id in ids)
+        return tuple([make(DatumItem, (id, self.frames_of(id))) for id in ids])
 
     @property
     def n_rows(self) -> int:
@@ -558,7 +577,7 @@ class WorkerMachine:
             found = row in in_memory or (row in current) == (entry.id in waiting)
             _expect(found, f"{entry!r}: is current while it is waited for")
         self._fetches.check(waiting)
-        lent = sum(map(_lends, self.started()))
+        lent = sum([job.lends() for job in self.started()])
         _expect(lent == self._lent, f"{self._lent} slots are said to be lent, but {lent} are")
 
     def _check_job(self, job: Job, state: int, current: bool) -> None:
@@ -572,15 +591,6 @@ class WorkerMachine:
         _expect(job.started or job.wanted, f"{job!r}: is not in the queue once nobody wants it")
         _expect(job.wanted == current, f"{job!r}: is current as long as it is wanted")
         _expect(not job.started or len(job.values) == len(job.inputs), f"{job!r}: runs with all its inputs")
-
-
-def _lends(job: Job) -> int:
-    """What a running job adds to the number of lent slots.
-
-    The scheduler counts a slot for each attempt that it wants, and none for one that it dropped: 1 for a wanted job
-    that seceded, -1 for a dropped one whose thread still holds a slot.
-    """
-    return job.seceded - (not job.wanted)
 
 
 def _expect(holds: bool, what: str) -> None:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import traceback
 from contextvars import Context
-from time import perf_counter_ns
 from types import CoroutineType
 from typing import Any
 
+from fastsched._wait import monotonic
 from fastsched.config import Config
 from fastsched.errors import SerializationError
 from fastsched.wire import payload
 from fastsched.wire.messages import Buffer, ErrorItem, ErrorKind, Frames
+from fastsched.wire.payload.calls import loads_call
+from fastsched.wire.payload.pickling import frames_and_futures, loads, type_name
 from fastsched.worker.jobs import Function, Job
 from fastsched.worker.store import Value
 
@@ -56,27 +58,31 @@ def run_job(job: Job, worker: str, config: Config) -> Outcome:
     """Run the task; returns in any case. `worker`: its name, for errors; `config`: how large a result may be."""
     try:
         call = job.function.call or _load(job.function)
-        inputs = [payload.loads(value.frames) for value in job.values] if job.values else ()
-        args, kwargs = payload.loads_call(job.args, inputs)
+        inputs = [loads(value.frames) for value in job.values] if job.values else ()
+        args, kwargs = loads_call(job.args, inputs)
     except BaseException as error:  # noqa: BLE001  unpickling runs the user's code
         return _unusable(job, worker, "the function or the arguments of task", error)
     del inputs
-    began = perf_counter_ns()
+    began = monotonic()
     try:
         result = Context().run(call, *args, **kwargs)
         if type(result) is CoroutineType:
             result = Context().run(asyncio.run, result)
     except BaseException as error:  # noqa: BLE001  a task's SystemExit or KeyboardInterrupt is its own
-        return _raised(job, worker, error, (perf_counter_ns() - began) // 1000)
-    micros = (perf_counter_ns() - began) // 1000
+        return _raised(job, worker, error, _micros_since(began))
+    micros = _micros_since(began)
     try:
-        frames, futures = payload.dumps(result, "it")
-        value = Value(frames, payload.type_name(result))
+        frames, futures = frames_and_futures(result, "it")
+        value = Value(frames, type_name(result))
         _ensure_it_can_travel(value, config)
         pins = tuple([future.key for future in futures]) if futures else ()
         return Outcome(value, micros, pins, result)
     except BaseException as error:  # noqa: BLE001  pickling runs the user's code
         return _unusable(job, worker, f"the result (a {type(result).__qualname__}) of task", error)
+
+
+def _micros_since(began: float) -> int:
+    return int(1e6 * (monotonic() - began))
 
 
 def _load(function: Function) -> Any:

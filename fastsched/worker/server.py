@@ -17,13 +17,12 @@ import os
 import signal
 import sys
 import threading
-import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fastsched._version import __version__
-from fastsched._wait import TurnLock
+from fastsched._wait import TurnLock, monotonic
 from fastsched.config import Config
 from fastsched.errors import FastschedError, SerializationError
 from fastsched.net._pump import Pump
@@ -59,7 +58,7 @@ from fastsched.wire.messages import (
     Welcome,
 )
 from fastsched.worker.channel import FOR_CLIENT, WorkerClientChannel
-from fastsched.worker.context import CurrentTask, set_host
+from fastsched.worker.context import CurrentTask, take_place
 from fastsched.worker.executor import Executor
 from fastsched.worker.jobs import Action, Fetch, Resume, Send, Start
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
@@ -127,8 +126,6 @@ class WorkerServer:
         Who it is and whom it serves.
     loop : asyncio.AbstractEventLoop
         Where it runs; all methods are called in its thread unless they say otherwise.
-    clock : callable
-        Monotonic seconds.
 
     Attributes
     ----------
@@ -144,9 +141,7 @@ class WorkerServer:
         Set when the worker has ended, whatever the reason.
     """
 
-    def __init__(
-        self, settings: Settings, loop: AbstractEventLoop, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: Settings, loop: AbstractEventLoop) -> None:
         self.name = settings.name
         self.scheduler = settings.address
         self.nthreads = settings.nthreads
@@ -155,7 +150,6 @@ class WorkerServer:
         self.address = ""
         self.closed = asyncio.Event()
         self._settings = settings
-        self._clock = clock
         self.lock = TurnLock()
         self.pump = Pump(loop)
         self._machine = WorkerMachine(settings.config, settings.nthreads, settings.name, seed=os.getpid())
@@ -263,11 +257,12 @@ class WorkerServer:
         """Orders, and answers for the client inside. In the thread that reads; `round_ended` follows."""
         if self._ending:
             return
-        now = self._clock()
-        machine = self._machine
+        now = monotonic()
+        machine, lock = self._machine, self.lock
         for_client: list[Message] = []
         others: list[Message] = []
-        with self.lock:
+        lock.acquire()
+        try:
             for message in messages:
                 kind = type(message)
                 if kind in FOR_MACHINE:
@@ -278,14 +273,20 @@ class WorkerServer:
                     others.append(message)
             if for_client:
                 self._client.deliver(for_client)
+        finally:
+            lock.release()
         if others:
             self.pump.post(self._received_others, others)
 
     def round_ended(self) -> None:
         """See `net._pump.Owner`: start what can start, and say what there is to say."""
-        with self.lock:
+        lock = self.lock
+        lock.acquire()
+        try:
             starts = self._machine.starts()
-            news = self._machine.has_news
+            news = self._machine.has_news()
+        finally:
+            lock.release()
         if starts:
             self._executor.begin(starts)
         if news:
@@ -293,12 +294,12 @@ class WorkerServer:
 
     def before_wait(self) -> None:
         """See `Owner`: who waits leaves nothing unsaid."""
-        if self._machine.has_news:
+        if self._machine.has_news():
             self.flush()
 
     def tick(self) -> None:
         """See `Owner`: what was left leaves."""
-        if self._machine.has_news and not self._ending:
+        if self._machine.has_news() and not self._ending:
             self.flush()
 
     def _received_others(self, messages: list[Message]) -> None:
@@ -323,21 +324,21 @@ class WorkerServer:
 
     def flush(self) -> None:
         """Do and send all that the machine has. From any thread."""
-        self._flushed = self._clock()
-        with self.lock:
+        lock = self.lock
+        self._flushed = monotonic()
+        lock.acquire()
+        try:
             rest = self._send_news([])
+        finally:
+            lock.release()
         if rest:
             self._carry_out(rest)
 
     def _send_news(self, more: list[Message]) -> list[Action]:
         """Under the lock: send the machine's news to the scheduler, then `more`; returns what else is to do."""
+        rest = self._machine.errands()
         packet: list[Message] = []
-        rest: list[Action] = []
-        for action in self._machine.drain():
-            if isinstance(action, Send) and action.peer == SCHEDULER:
-                packet.append(action.message)
-            else:
-                rest.append(action)
+        packet += self._machine.reports()
         packet += more
         scheduler = self._scheduler
         if packet and scheduler is not None:
@@ -382,7 +383,7 @@ class WorkerServer:
 
     def _leave(self) -> None:
         """There is news that may wait for more: send it if the last message left long ago. From any thread."""
-        if self._clock() - self._flushed > GATHER_SECONDS:
+        if monotonic() - self._flushed > GATHER_SECONDS:
             self.flush()
         else:
             self.pump.arm()
@@ -399,14 +400,14 @@ class WorkerServer:
         def answered(address: str, items: Sequence[DatumItem] | None) -> None:
             found: dict[int, Frames | None] = dict(items or ())
             with self.lock:
-                self._machine.fetched(address, [(id, found.get(id)) for id in fetch.ids], self._clock())
+                self._machine.fetched(address, [(id, found.get(id)) for id in fetch.ids], monotonic())
             self.flush()
 
         self._peers.ask(fetch.address, fetch.ids, answered)
 
     def _asked(self, reader: int, question: Message) -> None:
         with self.lock:
-            self._machine.receive(reader, question, self._clock())
+            self._machine.receive(reader, question, monotonic())
         self.flush()
 
     # -- what tasks may ask -------------------------------------------------------------------------------------------
@@ -458,7 +459,7 @@ class _SideThread(threading.Thread):
 
     def run(self) -> None:
         """Call it and reply."""
-        set_host(self._server)
+        take_place(self._server)
         ok, frames = run_function(self._frames, self._server.name)
         self._server.reply(self._request, ok, frames)
 

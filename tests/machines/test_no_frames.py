@@ -1,6 +1,7 @@
 """No Python frame is entered in the verbs that users' threads call: a signal cannot break off a change half-way.
 
-The scheduler's verbs are watched in every test of this folder, by `World`; here are the client's, and the watch.
+The scheduler's verbs are watched in every test of this folder, by `World`, and the worker's by `Bench`; here are the
+client's, and the watch.
 """
 
 from __future__ import annotations

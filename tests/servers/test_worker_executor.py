@@ -13,6 +13,7 @@ import pytest
 from fastsched.wire import payload
 from fastsched.wire.messages import ErrorKind, FunctionItem, Run, RunItem
 from fastsched.worker import context
+from fastsched.worker.machine import WorkerMachine
 from tests.servers.worker_rig import PATIENCE, rig, task_id
 
 # What tasks and tests share: tasks find it as globals of this module, which pickle sends by reference.
@@ -246,10 +247,15 @@ def return_future(key):
     return [FakeFuture(key)]
 
 
+class LoggingMachine(WorkerMachine):
+    def finished(self, *args):
+        log.append("reported")
+        super().finished(*args)
+
+
 def test_futures_inside_a_result_are_named_in_the_report_and_released_after_it():
-    with rig() as world:
-        finished, flush_client = world.machine.finished, world.flush_client
-        world.machine.finished = lambda *args: log.append("reported") or finished(*args)
+    with rig(machine=LoggingMachine) as world:
+        flush_client = world.flush_client
         world.flush_client = lambda: log.append("flushed") or flush_client()
         world.submit(return_future, "inc-1")
         (item,) = world.outcomes(1)

@@ -29,7 +29,13 @@ def task_id(n: int) -> int:
 class Rig:
     """The host of an executor. Sends what is to be sent into a queue, in the thread that has the news."""
 
-    def __init__(self, nthreads: int = 1, idle_seconds: float = 5.0, gathers: bool = True) -> None:
+    def __init__(
+        self,
+        nthreads: int = 1,
+        idle_seconds: float = 5.0,
+        gathers: bool = True,
+        machine: type[WorkerMachine] = WorkerMachine,
+    ) -> None:
         self.name = "w"
         self.address = "unix:///here"
         self.nthreads = nthreads
@@ -38,7 +44,7 @@ class Rig:
         self.io = LoopThread("rig-io")
         self.io.start()
         self.pump = self.io.run(self._make_pump())
-        self.machine = WorkerMachine(self.config, nthreads, self.name, self.address)
+        self.machine = machine(self.config, nthreads, self.name, self.address)
         self.page = Page("", nthreads)
         later = self.flush if gathers else _nothing
         self.executor = Executor(self.machine, self.page, self, self.flush, later, idle_seconds)

@@ -163,7 +163,7 @@ class WorkerNode:
                 self.machine.receive(SCHEDULER, message, now)
         self._check()
         self.begin()
-        if self.machine.has_news:
+        if self.machine.has_news():
             self.flush()
         for_client = [message for message in others if type(message) in FOR_CLIENT]
         if for_client:

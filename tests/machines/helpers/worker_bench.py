@@ -1,4 +1,7 @@
-"""A worker's machine on the bench: orders in by short names, actions out by kind, `check()` after each step."""
+"""A worker's machine on the bench: orders in by short names, actions out by kind, `check()` after each step.
+
+Each verb is watched: none may enter a Python frame.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from fastsched.wire.messages import (
 from fastsched.worker.jobs import Fetch, Job, Resume, Send, Start
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
 from fastsched.worker.store import Value
+from tests.machines.helpers.frames import without_frames
 
 FN = b"function"
 FUNCTION = FunctionItem(FN, (b"pickle of a function",))
@@ -56,7 +60,7 @@ class Bench:
     # -- orders --------------------------------------------------------------------------------------------------------
 
     def receive(self, message, peer: int = SCHEDULER) -> None:
-        self.machine.receive(peer, message, 0.0)
+        without_frames(self.machine.receive, peer, message, 0.0)
         self.step()
 
     def run(self, n: int, *inputs: InputItem, attempt: int = 1, priority: int = 0, order: int = 0) -> None:
@@ -84,35 +88,35 @@ class Bench:
     # -- news ----------------------------------------------------------------------------------------------------------
 
     def finish(self, job: Job, value: bytes = b"value", pins: tuple[str, ...] = ()) -> None:
-        self.machine.finished(job, Value((value,), "bytes"), 7, pins)
+        without_frames(self.machine.finished, job, Value((value,), "bytes"), 7, pins)
         self.step()
 
     def fail(self, job: Job) -> None:
-        self.machine.failed(job, BOOM)
+        without_frames(self.machine.failed, job, BOOM)
         self.step()
 
     def fetched(self, address: str, *items: tuple[int, bytes | None]) -> None:
         answer = [(task_id(n), None if value is None else (value,)) for n, value in items]
-        self.machine.fetched(address, answer, 0.0)
+        without_frames(self.machine.fetched, address, answer, 0.0)
         self.step()
 
     def unreachable(self, address: str, *ns: int) -> None:
-        self.machine.fetch_failed(address, tuple(map(task_id, ns)), 0.0)
+        without_frames(self.machine.fetch_failed, address, tuple(map(task_id, ns)), 0.0)
         self.step()
 
     def secede(self, job: Job) -> bool:
-        seceded = self.machine.secede(job)
+        seceded = without_frames(self.machine.secede, job)
         self.step()
         return seceded
 
     def rejoin(self, job: Job) -> bool:
-        here = self.machine.rejoin(job)
+        here = without_frames(self.machine.rejoin, job)
         self.step()
         return here
 
     def step(self) -> None:
         """Collect what is to be done, and see that all invariants hold."""
-        for action in self.machine.drain():
+        for action in without_frames(self.machine.drain):
             match action:
                 case Start(job):
                     self.started.append(job)

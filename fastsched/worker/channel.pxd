@@ -1,0 +1,17 @@
+# The types of channel.py. What is public is set by the client inside the worker.
+
+cimport cython
+
+
+@cython.final
+cdef class WorkerClientChannel:
+    cdef object _forward
+    cdef bint _open
+    cdef public object on_message
+    cdef public object on_closed
+    cdef public object on_turn
+    cdef public object flush_client
+
+    cpdef send(self, object message)
+    cpdef send_all(self, list messages)
+    cpdef deliver(self, list messages)

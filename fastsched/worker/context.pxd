@@ -1,0 +1,32 @@
+# The types of context.py. What is `public` or `readonly` is read by `nested`.
+
+cimport cython
+
+from fastsched.worker.jobs cimport Job
+
+
+@cython.final
+cdef class CurrentTask:
+    cdef readonly Job job
+    cdef readonly object host
+    cdef readonly object thread
+    cdef public bint seceded
+    cdef public object client
+
+
+@cython.final
+cdef class Place:
+    cdef readonly object host
+    cdef public CurrentTask task
+
+
+@cython.locals(place=Place)
+cpdef CurrentTask current()
+
+
+@cython.locals(place=Place)
+cpdef object host()
+
+
+@cython.locals(place=Place)
+cpdef Place take_place(object worker)

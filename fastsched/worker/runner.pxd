@@ -1,0 +1,36 @@
+# The types of runner.py.
+
+cimport cython
+from libc.stdint cimport int64_t
+
+from fastsched._wait cimport monotonic
+from fastsched.wire.payload.calls cimport loads_call
+from fastsched.wire.payload.pickling cimport frames_and_futures, type_name
+from fastsched.worker.jobs cimport Function, Job
+from fastsched.worker.store cimport Value
+
+
+@cython.final
+cdef class Outcome:
+    cdef readonly object end
+    cdef readonly int64_t micros
+    cdef readonly tuple pins
+    cdef readonly object result
+
+
+@cython.locals(value=Value, began=double, micros=int64_t, args=tuple, kwargs=dict, frames=tuple, futures=tuple)
+cpdef Outcome run_job(Job job, str worker, object config)
+
+
+cdef int64_t _micros_since(double began) except -1
+
+
+@cython.locals(futures=list)
+cdef object _load(Function function)
+
+
+@cython.locals(frames=tuple)
+cdef _ensure_it_can_travel(Value value, object config)
+cdef Outcome _raised(Job job, str worker, object error, int64_t micros)
+cdef Outcome _unusable(Job job, str worker, object what, object error)
+cpdef object could_not_start(Job job, str worker, object error)

@@ -1,0 +1,51 @@
+# The types of server.py. What is `public` or `readonly` is what tasks and tests ask of a worker.
+
+cimport cython
+
+from fastsched._wait cimport TurnLock, monotonic
+from fastsched.net._pump cimport Pump
+from fastsched.page cimport Page
+from fastsched.worker.channel cimport WorkerClientChannel
+from fastsched.worker.executor cimport Executor
+from fastsched.worker.machine cimport WorkerMachine
+
+
+@cython.final
+cdef class WorkerServer:
+    cdef readonly str name
+    cdef readonly str scheduler
+    cdef readonly object nthreads
+    cdef readonly object config
+    cdef readonly object loop
+    cdef readonly str address
+    cdef readonly object closed
+    cdef readonly TurnLock lock
+    cdef readonly Pump pump
+    cdef object _settings
+    cdef WorkerMachine _machine
+    cdef Page _page
+    cdef Executor _executor
+    cdef double _flushed
+    cdef WorkerClientChannel _client
+    cdef object _peers
+    cdef object _listener
+    cdef object _scheduler
+    cdef object _readers
+    cdef bint _ending
+
+    @cython.locals(machine=WorkerMachine, lock=TurnLock, now=double, for_client=list, others=list)
+    cpdef _received(self, object channel, list messages)
+
+    @cython.locals(lock=TurnLock, starts=list, news=bint)
+    cpdef round_ended(self)
+    cpdef before_wait(self)
+    cpdef tick(self)
+
+    @cython.locals(lock=TurnLock, rest=list)
+    cpdef flush(self)
+
+    @cython.locals(packet=list)
+    cdef list _send_news(self, list more)
+    cpdef _carry_out(self, list actions)
+    cpdef _leave(self)
+    cpdef _forward(self, list messages)
