@@ -51,6 +51,7 @@ BOUNDS: dict[str, dict[str, Bound]] = {
         "wire": Bound(25_300, 34_000),
         "wire, one by one": Bound(70_400, 94_000),
         "call": Bound(22_900, 30_500),
+        "worker, one by one": Bound(28_700, 38_300),
     },
     RATIO: {
         "core": Bound(0.12, 0.3),
@@ -61,6 +62,7 @@ BOUNDS: dict[str, dict[str, Bound]] = {
         "wire": Bound(1.3, 3.0),
         "wire, one by one": Bound(4.8, 10.0),
         "call": Bound(2.5, 5.0),
+        "worker, one by one": Bound(1.9, 3.8),
     },
     WAKEUPS: {
         "a round trip": Bound(6.0, 7.5),

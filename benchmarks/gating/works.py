@@ -19,10 +19,13 @@ from benchmarks.bench_core import core_with, merge_graph, run_merge
 from benchmarks.bench_machines import CLIENT, Zero, flat, merge, task
 from benchmarks.bench_wire import FN, KEY, dones, submits
 from benchmarks.workloads.alone import one_task
+from benchmarks.workloads.tasks import inc
 from fastsched.config import Config
 from fastsched.wire import keys, payload
 from fastsched.wire.codec import Decoder, encode
-from fastsched.wire.messages import ALLOWED, Message, Release, Role, Submit
+from fastsched.wire.messages import ALLOWED, Free, FunctionItem, Message, Release, Role, Run, Submit
+from fastsched.worker.machine import SCHEDULER, WorkerMachine
+from fastsched.worker.runner import run_job
 
 __all__ = ["MORE", "TASKS", "WORKS", "loop"]
 
@@ -120,6 +123,30 @@ def call() -> Work:
     return run
 
 
+def worker_one_by_one() -> Work:
+    """The worker: an order, its job from pickled arguments to pickled result, the report, the value freed."""
+    config = Config()
+    machine = WorkerMachine(config, 1)
+    fn, frames = payload.functions.pickle_function(inc)
+    args, _, _ = payload.dumps_call((1,), {}, KEY)
+    machine.receive(SCHEDULER, Run((FunctionItem(fn, frames),), ()), 1.0)
+
+    orders: list[Message] = []
+    for id in range(1, TASKS + 1):
+        item = (id, 1, KEY, fn, args, (), 0, id)  # plain, as the codec makes it
+        orders += [Run((), (item,)), Free((id,))]  # type: ignore[arg-type]
+
+    def run() -> None:
+        for order in orders:
+            machine.receive(SCHEDULER, order, 1.0)
+            for action in machine.starts():
+                outcome = run_job(action.job, "worker", config)
+                machine.finished(action.job, outcome.end, outcome.micros, outcome.pins)
+                machine.drain()
+
+    return run
+
+
 WORKS: dict[str, Callable[[], Work]] = {
     "core": core,
     "core, one by one": core_one_by_one,
@@ -129,6 +156,7 @@ WORKS: dict[str, Callable[[], Work]] = {
     "wire": wire,
     "wire, one by one": wire_one_by_one,
     "call": call,
+    "worker, one by one": worker_one_by_one,
 }
 
 
