@@ -50,5 +50,6 @@ cdef class Stream:
 @cython.locals(size=Py_ssize_t)
 cdef list _joined(list pieces)
 
+
 @cython.locals(sent=Py_ssize_t, size=Py_ssize_t, index=Py_ssize_t)
 cdef list _write(int fd, list pieces)
