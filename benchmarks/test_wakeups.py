@@ -12,6 +12,7 @@ import pytest
 from benchmarks import breakdown, kernel, wakeups
 from benchmarks.wakeups import Process
 from benchmarks.workloads.measuring import each
+from benchmarks.workloads.stamps import between
 
 needs_counts = pytest.mark.skipif(not kernel.available(), reason="this system has no /proc/self/schedstat")
 
@@ -38,6 +39,16 @@ def test_the_parts_of_a_task_add_up() -> None:
     sums = [sum(spans) for spans in zip(parts["submit"], parts["there"], parts["back"], strict=True)]
     assert sums == pytest.approx(parts["together"], abs=1e-9)
     assert max(parts["there"]) < 0  # called before submit returned
+
+
+def test_the_finer_parts_of_a_trip_are_told_by_what_was_sent_and_received() -> None:
+    worker = ([0.5, 4.0, 9.0], [0.1, 1.0, 8.0])  # it sent; it had received
+    assert between(worker, 0.2, 2.0, 3.0, 6.0) == (1.0, 4.0)
+    assert between(worker, 1.5, 2.0, 3.0, 6.0) is None  # received before the trip began
+    assert between(worker, 0.2, 2.0, 5.0, 6.0) is None  # sent after it ended
+    client = ([0.0, 0.4, 7.0], [0.3, 5.0])
+    assert between(client, 0.2, 1.0, 4.0, 6.0, ours=True) == (0.4, 5.0)
+    assert between(client, 0.5, 1.0, 4.0, 6.0, ours=True) is None
 
 
 @needs_counts

@@ -7,6 +7,7 @@ an access file with the address and new keys; whoever can read that file can joi
 from __future__ import annotations
 
 import asyncio
+import gc
 import platform
 import sys
 from collections.abc import Coroutine
@@ -31,6 +32,7 @@ __all__ = ["main"]
 PROBE_SECONDS = 2.0  # for a scheduler that an access file names to prove that it is alive
 IDLE_LOOKS = 8  # looks for work within one idle timeout
 ANY_HOST = ("0.0.0.0", "::")
+GC_THRESHOLDS = (100_000, 20, 100)  # what comes and goes here is messages, in which there are no cycles
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -71,6 +73,8 @@ async def _serve(address: Address, path: Path, idle_timeout: float | None, insec
             found = found._replace(host=platform.node())
         access = AccessFile.create(found, keys, __version__)
         access.write(path)
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         try:
             click.echo(f"fastsched scheduler {__version__} listens at {found}")
             click.echo(f"access file: {path.absolute()}")
