@@ -58,7 +58,8 @@ class DeafSession:
     def post(self, command: Callable[..., None], *args: Any) -> None:
         """Into the void."""
 
-    leave = post
+    def release(self, record: FutureRecord) -> None:
+        """Into the void."""
 
 
 class DeafLink(Link):
