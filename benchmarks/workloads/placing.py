@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["Placing", "can_pin"]
@@ -44,5 +45,9 @@ class Placing:
 
 def _pin(pid: int, core: int) -> None:
     """Pin all threads that the process has; those that they start inherit it."""
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {core})
+    pinned: set[int] = set()
+    while threads := {int(thread.name) for thread in Path(f"/proc/{pid}/task").iterdir()} - pinned:
+        for thread in threads:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.sched_setaffinity(thread, {core})
+        pinned |= threads
