@@ -396,7 +396,9 @@ class Client(ClusterFace):
             if future.record.released and future.record.status in (Status.PENDING, Status.CANCELLED):
                 raise ClosedError(f"the future {future.key!r} was released")
         pending = [future for future in futures if not future.record.settled]
-        if not pending:
+        if not pending or (first and len(pending) < len(futures)):
+            return
+        if first_error and any(future.record.status in (Status.ERROR, Status.CANCELLED) for future in futures):
             return
         waiting = countdown(pending, first_error, first)
         try:

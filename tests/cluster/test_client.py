@@ -169,6 +169,16 @@ def test_gather_raises_at_the_first_failure(client: Client, tmp_path: Path) -> N
     assert slow.result() == str(gate)
 
 
+def test_gather_raises_for_what_had_failed_before(client: Client, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    bad, slow = client.submit(fail, "early"), client.submit(wait_for_file, str(gate))
+    assert bad.exception() is not None
+    with pytest.raises(ValueError, match="early"):
+        client.gather([slow, bad])
+    assert not slow.done()
+    gate.touch()
+
+
 def test_result_with_a_timeout(client: Client) -> None:
     future = client.submit(slow_inc, 1, 1.0)
     with pytest.raises(TimeoutError):
