@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fastsched.wire.messages import ALLOWED, CODES, ErrorKind, Role, Verb
+from fastsched.wire.messages import ALLOWED, CODES, ErrorKind, Role, Stage, Verb
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "fastsched" / "wire" / "messages.py"
@@ -105,7 +105,7 @@ def generated(source: str) -> str:
             name = f"**`{shape.name}`** <br> {' '.join(shape.meaning.split())}"
             code = [] if section == ITEMS else [str(codes[shape.name])]
             lines.append(f"| {' | '.join([*code, name, ' <br> '.join(map(shown, shape.fields))])} |")
-    for kind in (ErrorKind, Verb):
+    for kind in (ErrorKind, Verb, Stage):
         lines += ["", f"### {kind.__name__}", "", "| number | name |", "|---|---|"]
         lines += [f"| {member.value} | {member.name} |" for member in kind]
     lines += ["", "### Who may send what", "", "| role | messages |", "|---|---|"]

@@ -32,6 +32,7 @@ __all__ = [
     "ALLOWED",
     "CODES",
     "MESSAGES",
+    "Adopt",
     "Answer",
     "Buffer",
     "Call",
@@ -48,13 +49,16 @@ __all__ = [
     "Free",
     "FunctionItem",
     "GetData",
+    "Grant",
     "InputItem",
     "Keep",
+    "LocalItem",
     "Locate",
     "Located",
     "LocatedItem",
     "Message",
     "MissingItem",
+    "Publish",
     "Pulse",
     "Put",
     "PutItem",
@@ -72,7 +76,9 @@ __all__ = [
     "Scatter",
     "ScatterItem",
     "Shutdown",
+    "Stage",
     "Submit",
+    "Surplus",
     "TaskItem",
     "Verb",
     "Want",
@@ -87,6 +93,7 @@ Natural: TypeAlias = Annotated[int, "0 <= {0} <= 0x7FFFFFFFFFFFFFFF"]
 FunctionId: TypeAlias = Annotated[bytes, "len({0}) == 8"]
 Kind: TypeAlias = Annotated[int, "1 <= {0} <= 8"]  # an ErrorKind
 Request: TypeAlias = Annotated[int, "1 <= {0} <= 5"]  # a Verb
+Standing: TypeAlias = Annotated[int, "1 <= {0} <= 4"]  # a Stage
 
 Frames: TypeAlias = tuple[bytes | Buffer, ...]  # at least one: the pickle
 Fids: TypeAlias = tuple[Natural, ...]
@@ -123,6 +130,15 @@ class Verb(IntEnum):
     RUN = 3  # frames hold a pickled (function, args, kwargs); -> {worker name: (ok, frames)}
     WAIT_FOR_WORKERS = 4  # args (n,); answered when n workers are there
     SHUTDOWN = 5  # stop scheduler and workers
+
+
+class Stage(IntEnum):
+    """How far a local task had come when its worker published it."""
+
+    LINEAGE = 1  # its value is gone, and nobody wants it: how it would be computed again
+    RUNNING = 2
+    FINISHED = 3
+    FAILED = 4
 
 
 # -- items ---------------------------------------------------------------------------------------------------------
@@ -265,6 +281,26 @@ class MissingItem(NamedTuple):
     inputs: Ids
 
 
+class LocalItem(NamedTuple):
+    """A task that its worker has not submitted but kept to itself: a `TaskItem`, and what became of it meanwhile."""
+
+    fid: Natural
+    key: str
+    fn: FunctionId
+    args: Frames
+    dependencies: Fids
+    pins: Fids
+    priority: int
+    retries: Natural
+    parent: Natural
+    stage: Standing
+    type_name: str  # this and the next three are about the value of a task that has FINISHED
+    nbytes: Natural
+    frames: Frames | None  # the value, if it is small
+    value_pins: tuple[str, ...]  # keys of futures inside the value
+    error: tuple[ErrorItem, ...]  # why it has no value, if it has FAILED; else none
+
+
 class DatumItem(NamedTuple):
     """One answer to `GetData`; None: not here."""
 
@@ -402,6 +438,18 @@ class Shutdown(NamedTuple):
     reason: str
 
 
+class Adopt(NamedTuple):
+    """Answers `Publish`: under which ids these tasks are known from now on, before any other message names them."""
+
+    items: tuple[tuple[Natural, Natural, Natural], ...]  # (fid, task id, run); id 0: the task of that key is another
+
+
+class Grant(NamedTuple):
+    """So many slots of the cluster are idle: submit local tasks for them, the oldest first."""
+
+    slots: Natural
+
+
 # -- worker -> scheduler ----------------------------------------------------------------------------------------------
 
 
@@ -422,6 +470,22 @@ class RanFunction(NamedTuple):
     request: Natural
     ok: bool
     frames: Frames  # the pickled result, or the pickled exception
+
+
+class Publish(NamedTuple):
+    """Local tasks that something outside of the worker needs to know, inputs first; answered by `Adopt`.
+
+    As `Submit` does, it attaches each fid to the task of its key; the fids of LINEAGE are free again after it.
+    """
+
+    functions: tuple[FunctionItem, ...]
+    items: tuple[LocalItem, ...]
+
+
+class Surplus(NamedTuple):
+    """So many local tasks of this worker could be submitted, if slots are idle elsewhere (`Grant`)."""
+
+    tasks: Natural
 
 
 # -- both ways --------------------------------------------------------------------------------------------------------
@@ -479,14 +543,13 @@ class Data(NamedTuple):
 Message: TypeAlias = (
     Submit | Want | Release | Cancel | Scatter | Locate | Call | Keep
     | Report | Located | Answer
-    | Run | Free | Retract | Drop | Put | RunFunction | Shutdown
-    | Done | RanFunction
+    | Run | Free | Retract | Drop | Put | RunFunction | Shutdown | Adopt | Grant
+    | Done | RanFunction | Publish | Surplus
     | Register | Welcome | Refuse | Pulse
     | GetData | Data
 )  # fmt: skip
 
 MESSAGES: dict[int, type] = {
-    # client -> scheduler
     1: Submit,
     2: Want,
     3: Release,
@@ -495,11 +558,9 @@ MESSAGES: dict[int, type] = {
     6: Locate,
     7: Call,
     8: Keep,
-    # scheduler -> client
     20: Report,
     21: Located,
     22: Answer,
-    # scheduler -> worker
     40: Run,
     41: Free,
     42: Retract,
@@ -507,15 +568,16 @@ MESSAGES: dict[int, type] = {
     44: Put,
     45: RunFunction,
     46: Shutdown,
-    # worker -> scheduler
+    47: Adopt,
+    48: Grant,
     60: Done,
     61: RanFunction,
-    # both ways
+    62: Publish,
+    63: Surplus,
     80: Register,
     81: Welcome,
     82: Refuse,
     83: Pulse,
-    # data connections
     100: GetData,
     101: Data,
 }
@@ -524,14 +586,14 @@ MESSAGES: dict[int, type] = {
 CODES: dict[type, int] = {kind: code for code, kind in MESSAGES.items()}
 
 _CLIENT = (Submit, Want, Release, Cancel, Scatter, Locate, Call, Keep)
-_WORKER = (Done, RanFunction)
+_WORKER = (Done, RanFunction, Publish, Surplus)
 _BOTH = (Register, Pulse)
+_TO_EACH = (Report, Located, Answer, Welcome, Refuse, Pulse)
+_TO_WORKERS = (Run, Free, Retract, Drop, Put, RunFunction, Shutdown, Adopt, Grant)
 
 ALLOWED: dict[Role, frozenset[type]] = {
     Role.CLIENT: frozenset((*_CLIENT, *_BOTH, GetData)),
     Role.WORKER: frozenset((*_CLIENT, *_WORKER, *_BOTH, GetData, Data)),
-    Role.SCHEDULER: frozenset(
-        (Report, Located, Answer, Run, Free, Retract, Drop, Put, RunFunction, Shutdown, Welcome, Refuse, Pulse)
-    ),
+    Role.SCHEDULER: frozenset((*_TO_EACH, *_TO_WORKERS)),
 }
 """What each role may send. Data listeners of workers further allow only `GetData`."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from fastsched.wire.messages import MESSAGES, Buffer, Frames, FunctionId, Kind, Natural, Request
+from fastsched.wire.messages import MESSAGES, Buffer, Frames, FunctionId, Kind, Natural, Request, Standing
 
 INT64 = 2**63
 
@@ -29,6 +29,7 @@ SPECIAL = {
     FunctionId: st.binary(min_size=8, max_size=8),
     Kind: st.integers(1, 8),
     Request: st.integers(1, 5),
+    Standing: st.integers(1, 4),
 }
 BARE = {int: st.integers(-INT64, INT64 - 1), str: texts, bytes: st.binary(max_size=40), bool: st.booleans()}
 
@@ -109,7 +110,7 @@ def fits(hint: Any, value: Any, depth: int = 32) -> bool:
     if hint == FunctionId:
         return type(value) is bytes and len(value) == 8
     if get_origin(hint) is Annotated:
-        low, high = {Natural: (0, INT64 - 1), Kind: (1, 8), Request: (1, 5)}[hint]
+        low, high = {Natural: (0, INT64 - 1), Kind: (1, 8), Request: (1, 5), Standing: (1, 4)}[hint]
         return type(value) is int and low <= value <= high
     if get_origin(hint) is tuple:
         inner = get_args(hint)
