@@ -30,6 +30,13 @@ cdef class TurnLock:
 
 cpdef double monotonic()
 
+# All about the calling thread.
+cpdef bint in_turn()
+cpdef bint may_wait()
+cpdef int serve(bint begins=*) except -1
+cdef void begin_turn() noexcept  # for steps that are turns, but under no lock
+cdef void end_turn() noexcept
+
 # A bell: a descriptor that becomes readable when somebody rings, from any thread, from finalizers, never blocking.
 cdef int new_bell(int *ends) except -1  # ends[0] is for reading, ends[1] for ringing
 cdef void ring(int end) noexcept

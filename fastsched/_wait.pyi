@@ -50,5 +50,18 @@ class TurnLock:
     def __enter__(self) -> None: ...
     def __exit__(self, kind: object, value: object, traceback: object) -> None: ...
 
+def in_turn() -> bool:
+    """Whether the calling thread is in a step that must end first: it holds a `TurnLock`, or reads for others.
+
+    Then it must wait for nobody, and take no other lock. Asked for the sake of finalizers of users: they may run in the
+    middle of a turn, since whatever makes an object may call the garbage collector.
+    """
+
+def may_wait() -> bool:
+    """Whether the calling thread may wait for others: it is not in a turn, and it does not `serve`."""
+
+def serve(begins: bool = True) -> int:
+    """Others wait for the calling thread from now on, it is an I/O thread; or (False) it is none any more."""
+
 def monotonic() -> float:
     """Seconds, as `time.monotonic`."""

@@ -66,6 +66,14 @@ cdef extern from *:
     void bell_ring(int end) nogil
     void bell_hush(int end) nogil
 
+cdef extern from *:
+    """
+    static __thread int turns_begun = 0;  /* and not ended, by this thread */
+    static __thread int serving = 0;
+    """
+    int turns_begun
+    bint serving
+
 
 cdef int new_bell(int *ends) except -1:
     if bell_new(ends) < 0:
@@ -85,6 +93,30 @@ cdef double LONGEST = 4.0e6  # seconds: a wait without a limit is many of these
 
 cpdef double monotonic():
     return fastsched_monotonic()
+
+
+cpdef bint in_turn():
+    return turns_begun > 0
+
+
+cpdef bint may_wait():
+    return turns_begun == 0 and not serving
+
+
+cpdef int serve(bint begins=True) except -1:
+    global serving
+    serving = begins
+    return 0
+
+
+cdef void begin_turn() noexcept:
+    global turns_begun
+    turns_begun += 1
+
+
+cdef void end_turn() noexcept:
+    global turns_begun
+    turns_begun -= 1
 
 
 cdef class Waiter:
@@ -115,8 +147,8 @@ cdef class Waiter:
         if not self.nudged:
             self.nudged = True
             PyThread_release_lock(self.lock)
-            if self.reader and self.reader != PyThread_get_thread_ident():
-                ring(self.bell)  # its thread does not wait here, but for messages
+        if self.reader and self.reader != PyThread_get_thread_ident():
+            ring(self.bell)  # its thread does not wait here, but for messages; perhaps with a nudge left over
         return 0
 
     cdef void reads(self, int bell) noexcept:
@@ -170,11 +202,13 @@ cdef class TurnLock:
         if not PyThread_acquire_lock(self.lock, 0):
             with nogil:
                 PyThread_acquire_lock(self.lock, 1)
+        begin_turn()
         self.owner = PyThread_get_thread_ident()
         return 0
 
     cpdef int release(self) except -1:
         self.owner = 0
+        end_turn()
         PyThread_release_lock(self.lock)
         return 0
 

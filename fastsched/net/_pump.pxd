@@ -16,7 +16,7 @@ cdef class Pump:
     cdef int kick[2]  # a bell among the connections: the leader shall look at its waiter
     cdef int waker[2]  # a bell of the I/O thread
     cdef unsigned long thread  # the I/O thread
-    cdef double interval  # the switch interval as it was, 0: as it is
+    cdef bint hurried  # it is one of those for which the switch interval is short
     cdef double looked  # when somebody has looked last who is not the I/O thread
     cdef long long visits  # how often somebody has read who is not the I/O thread
     cdef long long seen  # of them, those that the I/O thread knows of
@@ -38,3 +38,4 @@ cdef class Pump:
     cdef int _take_time(self) except -1
     cdef int _leave(self) except -1
     cdef int _read(self, int *ready, int n) except -1
+    cdef int _see_to_reading(self, bint busy) except -1

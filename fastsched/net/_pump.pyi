@@ -8,7 +8,9 @@ Leader and followers
 At most one thread *leads*: it waits for all connections at once, reads what comes and has it carried out, whomever it
 is for. A thread that has to wait for something (`wait`) leads, if nobody does; else it *follows*: it sleeps until what
 it waits for has happened, or until the leader leaves and it is asked to lead. When the leader's own news is there it
-leaves, and the first follower is asked.
+leaves, and the first follower is asked. While a signal handler interrupts the leader nobody leads: the handler may
+wait, and others may read. A finalizer that interrupts somebody at reading cannot wait: nobody could read what it would
+wait for.
 
 The I/O thread *watches* when nobody else is about: it is woken by the connections as any event loop is. A thread that
 leads takes the reading over: the I/O thread finds it at the next message, and watches no longer. When the leader leaves
@@ -17,7 +19,8 @@ and nobody follows, nothing is handed over, since the same thread will probably 
 the I/O thread watch again. An idle process watches (or a thread waits), and does not tick.
 
 While threads lead, the interpreter's switch interval is a tenth of a millisecond instead of the usual five: who reads
-would wait for so long if another thread computes. When nobody has led for a millisecond or two it is what it was.
+would wait for so long if another thread computes. When nobody has led for a millisecond or two it is what it was,
+unless somebody has set it meanwhile. It belongs to the process, so the pumps of several clients count together.
 
 So three flags say where reading is: `leading`, `watching`, `ticking`; one of them is set at any time, except between
 two steps of a thread that is about to set one.
@@ -104,9 +107,11 @@ class Pump:
         ------
         BaseException
             What a signal handler raised meanwhile, in the main thread. Nothing is lost: somebody else reads on.
+        RuntimeError
+            The calling thread is in a turn, or it is an I/O thread: this is a finalizer, and others wait for its end.
         """
     def poll(self) -> int:
-        """Read what is there, without waiting; nothing if somebody reads already. Any thread."""
+        """Read what is there, without waiting; nothing if somebody reads already, or in a turn. Any thread."""
     def glance(self) -> int:
         """`poll`, unless somebody has looked within the last tenth of a millisecond.
 

@@ -10,11 +10,12 @@ cimport cython
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from libc.errno cimport EINTR, errno
 
+import os
 import threading
 from collections import deque
 from sys import getswitchinterval, setswitchinterval
 
-from fastsched._wait cimport Waiter, hush, monotonic, new_bell, ring
+from fastsched._wait cimport Waiter, begin_turn, end_turn, hush, in_turn, may_wait, monotonic, new_bell, ring
 
 cdef extern from *:
     """
@@ -75,8 +76,14 @@ cdef extern from "unistd.h" nogil:
 
 BACKSTOP_SECONDS = 0.001
 cdef double SWITCH_SECONDS = 0.0001  # see _pump.pyi
+cdef double HALF_MICRO = 5e-7  # the interval is kept in microseconds, cut off, so what is read may be set one less
 cdef double GLANCE_SECONDS = 0.0001  # see _pump.pyi
 READ_BYTES = 256 << 10  # more than a Unix socket holds at once
+
+cdef int hurries = 0  # pumps for which the switch interval is short
+cdef double usual_interval = 0.0  # what it was
+cdef object get_interval = getswitchinterval  # not as globals of the module, which the interpreter's end takes away
+cdef object set_interval = setswitchinterval
 
 cdef enum:
     MOST = 64  # connections that one look at the set reports
@@ -90,6 +97,7 @@ cdef class Pump:
 
     def __init__(self, loop):
         self.loop = loop
+        self.thread = threading.get_ident()
         self.owners = self.rounds = self.waits = self.ticks = ()
         self.sources = {}
         self.followers = deque()
@@ -107,6 +115,7 @@ cdef class Pump:
         self._watch()
 
     def __dealloc__(self):
+        self._take_time()  # nobody has closed it
         # here, not in `close`: who rings in one thread must not meet a descriptor that another one has just closed
         close_if_open(self.pollset)
         close_bell(self.kick)
@@ -145,16 +154,22 @@ cdef class Pump:
 
     cpdef int end_round(self) except -1:
         for round_ended in self.rounds:
-            round_ended()
+            try:
+                round_ended()
+            except Exception as error:  # a bug of ours must not hit whoever happens to read
+                self.post(self._report, error)
         return 0
 
     cpdef bint wait(self, Waiter waiter, double seconds=-1.0, bint patient=False) except -1:
         cdef double left = seconds
         cdef double deadline = monotonic() + seconds
         cdef bint asked = False  # to read, by somebody who left
-        if not waiter.over:
-            for before_wait in self.waits:
-                before_wait()
+        if waiter.over:
+            return True
+        if not may_wait():
+            raise RuntimeError("a finalizer cannot wait here: it interrupts fastsched at what others wait for")
+        for before_wait in self.waits:
+            before_wait()
         try:
             while not waiter.over:
                 if self.leading or self.closed:
@@ -175,7 +190,7 @@ cdef class Pump:
         cdef int ready[MOST]
         cdef int n
         self.visits += 1
-        if self.leading or self.closed:
+        if self.leading or self.closed or in_turn():
             return 0
         self.leading = True
         try:
@@ -200,16 +215,21 @@ cdef class Pump:
         return 0
 
     def post(self, function, *args):
-        if self.closed:
-            self._post_to_loop(function, args)
+        self.posts.append((function, args))
+        if self.closed:  # appended first, looked at second; the end says so first and looks at the posts second
+            self._post_to_loop()
         else:
-            self.posts.append((function, args))
             self._wake()
 
-    def _post_to_loop(self, function, args):
+    def _post_to_loop(self):
         """The pump is closed, but the loop may still run."""
-        if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(function, *args)
+        posts = self.posts
+        while posts:
+            function, args = posts.popleft()
+            try:
+                self.loop.call_soon_threadsafe(function, *args)
+            except RuntimeError:  # it is closed, too: nobody is left to call anything
+                posts.clear()
 
     # ---- inside ----------------------------------------------------------------------------------------------------
 
@@ -233,19 +253,23 @@ cdef class Pump:
         return not _take_out(queue, waiter)
 
     cdef int _lead(self, Waiter waiter, double seconds) except -1:
-        """Read until the waiter is done."""
+        """Read until the waiter is done, or somebody else reads."""
         cdef int ready[MOST]
         cdef int n
         cdef double left = seconds
         cdef double deadline = monotonic() + seconds
-        self.leading = True
+        cdef bint leads = False
         self.visits += 1
         waiter.reads(self.kick[1])  # whoever opens or nudges it from now on has us look
-        if self.interval == 0.0:
+        if not self.hurried:
             self._hurry()
         try:
             while not waiter.over and not self.closed:
+                leads = self.leading = False  # a handler of signals may run here, and may wait for something itself
                 PyErr_CheckSignals()
+                if self.leading:
+                    break
+                leads = self.leading = True
                 with nogil:
                     n = pollset_wait(self.pollset, ready, MOST, left)
                 if n > 0:
@@ -259,26 +283,33 @@ cdef class Pump:
         finally:
             waiter.reads_no_more()
             self.looked = monotonic()
-            self.leading = False
+            if leads:
+                self.leading = False
             self._leave()
-            if self.interval > 0.0:
+            if self.hurried:
                 self.arm()
         return 0
 
     cdef int _hurry(self) except -1:
         """Threads that compute shall not keep others long from what has come."""
-        cdef double interval = getswitchinterval()
-        if interval > SWITCH_SECONDS + 5e-7:
-            self.interval = interval
-            setswitchinterval(SWITCH_SECONDS)
+        global hurries, usual_interval
+        self.hurried = True
+        hurries += 1
+        if hurries == 1:
+            usual_interval = get_interval()
+            if usual_interval > SWITCH_SECONDS:
+                set_interval(SWITCH_SECONDS)
         return 0
 
     cdef int _take_time(self) except -1:
         """There is no hurry any more. Leaves the interval alone if somebody else has set it meanwhile."""
-        if self.interval > 0.0:
-            if abs(<double> getswitchinterval() - SWITCH_SECONDS) < 5e-7:  # it is kept in microseconds
-                setswitchinterval(self.interval)
-            self.interval = 0.0
+        global hurries
+        if self.hurried:
+            self.hurried = False
+            if hurries > 0:  # else this is a forked child's copy
+                hurries -= 1
+                if hurries == 0:
+                    restore_interval()
         return 0
 
     cdef int _leave(self) except -1:
@@ -294,19 +325,24 @@ cdef class Pump:
         return 0
 
     cdef int _read(self, int *ready, int n) except -1:
-        """Let the sources that are ready read, and end the round."""
+        """Let the sources that are ready read, and end the round. Nobody else can read until that is done: a turn."""
         cdef int i
-        for i in range(n):
-            if ready[i] == self.kick[0]:
-                hush(self.kick[0])
-                continue
-            source = self.sources.get(ready[i])
-            if source is not None:
-                try:
-                    source.on_readable()
-                except Exception as error:  # a bug of ours must not hit whoever happens to read
-                    self.post(self._report, error)
-        return self.end_round()
+        begin_turn()
+        try:
+            for i in range(n):
+                if ready[i] == self.kick[0]:
+                    hush(self.kick[0])
+                    continue
+                source = self.sources.get(ready[i])
+                if source is not None:
+                    try:
+                        source.on_readable()
+                    except Exception as error:  # as in `end_round`
+                        self.post(self._report, error)
+            self.end_round()
+        finally:
+            end_turn()
+        return 0
 
     # ---- the I/O thread --------------------------------------------------------------------------------------------
 
@@ -318,11 +354,18 @@ cdef class Pump:
         hush(self.waker[0])
         self.waking = False  # before looking: who comes after this look wakes us again
         posts = self.posts
-        while posts:
-            function, args = posts.popleft()
-            function(*args)
-        if not self.ticking and not self.closed:
-            self._tick_later()
+        try:
+            while posts:
+                function, args = posts.popleft()
+                try:
+                    function(*args)
+                except Exception as error:  # it is one of many, of which nobody else must come to harm
+                    self._report(error)
+        finally:  # whatever happens: somebody must read
+            if posts:
+                self._wake()
+            if not self.ticking and not self.closed:
+                self._tick_later()
 
     def _tick_later(self):
         self.ticking = True
@@ -334,19 +377,31 @@ cdef class Pump:
         self.ticking = False  # before looking: who leaves something after this look arms us again
         if self.closed:
             return
-        for tick in self.ticks:
-            tick()
+        try:
+            for tick in self.ticks:
+                try:
+                    tick()
+                except Exception as error:  # as in `_on_wake`
+                    self._report(error)
+        finally:
+            self._see_to_reading(busy)
+
+    cdef int _see_to_reading(self, bint busy) except -1:
+        """The other half of a tick: look whether anybody reads. `busy`: somebody has, since the last one."""
+        if self.closed:
+            return 0
         if not busy and not self.leading:
             self._take_time()
         if self.ticking:
-            return
+            return 0
         if self.watching:
-            if busy and self.interval > 0.0:
+            if busy and self.hurried:
                 self._tick_later()
         elif busy:
             self._tick_later()
         elif not self.leading:
             self._hand_on()
+        return 0
 
     def _hand_on(self):
         """Nobody has read for a while: a thread that waits anyway shall, or else this one."""
@@ -361,7 +416,7 @@ cdef class Pump:
 
     def _report(self, error):
         """Something raised that must not."""
-        self.loop.call_exception_handler({"message": "reading a connection failed", "exception": error})
+        self.loop.call_exception_handler({"message": "the I/O thread or who reads for it failed", "exception": error})
 
     def _watch(self):
         if not self.watching:
@@ -402,8 +457,24 @@ cdef class Pump:
             self.loop.remove_reader(self.waker[0])
             self.sources.clear()
             ring(self.kick[1])
-            while self.posts:
-                self._post_to_loop(*self.posts.popleft())
+            self._post_to_loop()
+
+
+cdef int restore_interval() except -1:
+    if abs(<double> get_interval() - SWITCH_SECONDS) < HALF_MICRO:
+        set_interval(usual_interval + HALF_MICRO)
+    return 0
+
+
+def _after_fork():
+    """The child has none of the threads that were in a hurry; and its copies of the pumps count for nothing."""
+    global hurries
+    if hurries > 0:
+        hurries = 0
+        restore_interval()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 cdef tuple methods(tuple owners, str name):

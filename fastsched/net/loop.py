@@ -1,7 +1,7 @@
 """Event loops: how to make one, how to run one in a thread of its own.
 
 One concern: everything about loops that is not a socket. The only file that imports uvloop. Called by servers,
-clients and the command line; imports nothing of fastsched.
+clients and the command line; imports `_wait` only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from fastsched._wait import in_turn, serve
 
 try:
     import uvloop
@@ -68,11 +70,11 @@ class LoopThread:
         TimeoutError
             It took longer than `timeout` seconds; the coroutine is cancelled.
         RuntimeError
-            Called from the loop's own thread, or the loop was stopped.
+            Called from the loop's own thread, or in a finalizer that interrupts fastsched; or the loop was stopped.
         """
-        if self.is_current():
+        if self.is_current() or in_turn():
             coroutine.close()
-            raise RuntimeError("the loop's own thread cannot wait for the loop")
+            raise RuntimeError("the loop's own thread, and who interrupts fastsched, cannot wait for the loop")
         try:
             future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         except RuntimeError:
@@ -102,6 +104,7 @@ class LoopThread:
             self._thread.join(timeout)
 
     def _run(self) -> None:
+        serve()
         asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_forever()

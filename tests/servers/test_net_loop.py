@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from fastsched._wait import TurnLock
 from fastsched.net.loop import LoopThread
 from tests.servers.spawned import open_fds
 
@@ -85,6 +86,13 @@ def test_stopping_cancels_what_runs_closes_the_loop_and_may_be_repeated():
         thread.call_soon(print)
     with pytest.raises(RuntimeError):
         thread.run(answer(1))
+
+
+def test_nobody_waits_for_a_loop_in_a_turn(thread):
+    """The loop's thread may need the same lock."""
+    with TurnLock(), pytest.raises(RuntimeError, match="interrupts"):
+        thread.run(answer(1), SECONDS)
+    assert thread.run(answer(1), SECONDS) == 1
 
 
 def test_a_thread_that_was_never_started_can_be_stopped():

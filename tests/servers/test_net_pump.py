@@ -1,246 +1,15 @@
 """Who reads: threads that wait, one at a time; the I/O thread when nobody does; and nobody burns a core."""
 
 import gc
-import os
-import select
-import signal
-import socket
-import sys
 import threading
 
 import pytest
 
-from fastsched._wait import TurnLock, Waiter
-from fastsched.net._pump import BACKSTOP_SECONDS, Pump
+from fastsched._wait import Waiter
+from fastsched.net._pump import Pump
 from fastsched.net.loop import LoopThread
+from tests.servers.pump_rig import ROUNDS, SECONDS, Alarm, Loop, Owner, Waiting, Wire
 from tests.servers.spawned import open_fds
-
-SECONDS = 20.0
-ROUNDS = 50
-
-
-class Loop:
-    """An event loop that does what the test says, when the test says."""
-
-    def __init__(self):
-        self.readers = {}
-        self.timers = []
-        self.soon = []
-        self.errors = []
-        self.closed = False
-
-    def add_reader(self, fd, callback):
-        self.readers[fd] = callback
-
-    def remove_reader(self, fd):
-        return self.readers.pop(fd, None) is not None
-
-    def call_later(self, seconds, callback):
-        assert seconds == BACKSTOP_SECONDS
-        self.timers.append(callback)
-
-    def call_soon_threadsafe(self, function, *args):
-        self.soon.append((function, args))
-
-    def call_exception_handler(self, context):
-        self.errors.append(context["exception"])
-
-    def is_closed(self):
-        return self.closed
-
-    def tick(self):
-        """A millisecond goes by."""
-        timers, self.timers = self.timers, []
-        for callback in timers:
-            callback()
-
-    def turn(self):
-        """Call back everything that is readable now, as a loop does; returns how many that were."""
-        ready = [callback for fd, callback in self.readers.items() if readable(fd)]
-        for callback in ready:
-            callback()
-        return len(ready)
-
-    def settle(self):
-        """Let the I/O thread run until it would wait for a message; False if that never comes."""
-        for _ in range(100):
-            if not self.turn() and not self.timers:
-                return True
-            self.tick()
-        return False
-
-
-def readable(fd):
-    return bool(select.select([fd], [], [], 0)[0])
-
-
-class Wire:
-    """A connection: each byte that comes opens the waiter of this name. Remembers who read it."""
-
-    def __init__(self, pump):
-        self.ours, self.theirs = socket.socketpair()
-        self.ours.setblocking(False)
-        self.waiters = {}
-        self.read_by = {}
-        self.on_read = lambda: None
-        pump.add(self.ours.fileno(), self)
-
-    def on_readable(self):
-        for byte in self.ours.recv(64):
-            name = chr(byte)
-            self.read_by[name] = threading.current_thread().name
-            self.on_read()
-            self.waiters[name].open()
-
-    def send(self, text):
-        self.theirs.send(text.encode())
-
-    def close(self):
-        self.ours.close()
-        self.theirs.close()
-
-
-class Owner:
-    """Counts what it is told."""
-
-    def __init__(self):
-        self.rounds = self.waits = self.ticks = 0
-
-    def round_ended(self):
-        self.rounds += 1
-
-    def before_wait(self):
-        self.waits += 1
-
-    def tick(self):
-        self.ticks += 1
-
-
-@pytest.fixture
-def loop():
-    return Loop()
-
-
-@pytest.fixture
-def pump(loop):
-    pump = Pump(loop)
-    yield pump
-    pump.close()
-
-
-@pytest.fixture
-def wire(pump):
-    wire = Wire(pump)
-    yield wire
-    pump.remove(wire.ours.fileno())
-    wire.close()
-
-
-class Waiting(threading.Thread):
-    """Waits for the byte that is its name."""
-
-    def __init__(self, pump, wire, name, patient=False):
-        super().__init__(name=name, daemon=True)
-        self.pump, self.patient = pump, patient
-        self.waiter = wire.waiters[name] = Waiter()
-        self.came = None
-        self.start()
-
-    def run(self):
-        self.came = self.pump.wait(self.waiter, SECONDS, self.patient)
-
-    def done(self):
-        self.join(SECONDS)
-        return self.came
-
-
-# ---- waiters and locks
-
-
-def test_what_is_open_is_not_waited_for():
-    waiter = Waiter()
-    waiter.open()
-    assert waiter.over
-    assert waiter.block(SECONDS)
-
-
-def test_a_wait_ends_with_its_time():
-    assert not Waiter().block(0.0)
-    assert not Waiter().block(0.001)
-
-
-def test_a_closed_waiter_waits_again():
-    waiter = Waiter()
-    waiter.open()
-    waiter.close()
-    assert not waiter.over
-    assert not waiter.block(0.0)
-
-
-def test_a_nudge_wakes_once_and_opens_nothing():
-    waiter = Waiter()
-    waiter.nudge()
-    waiter.nudge()
-    assert waiter.block(SECONDS)
-    assert not waiter.over
-    assert not waiter.block(0.0)
-
-
-def test_another_thread_opens():
-    waiter = Waiter()
-    threading.Thread(target=waiter.open).start()
-    assert waiter.block(SECONDS)
-
-
-def test_a_signal_handler_that_raises_ends_the_wait_and_spoils_nothing(alarm):
-    waiter = Waiter()
-    with pytest.raises(Alarm):
-        alarm.ring_in(0.001)
-        waiter.block(SECONDS)
-    assert not waiter.block(0.0)
-    waiter.open()
-    assert waiter.block(0.0)
-
-
-def test_one_turn_at_a_time():
-    lock, inside, most, together = TurnLock(), [], [], threading.Barrier(4)
-
-    def take_turns():
-        together.wait(SECONDS)
-        for _ in range(200):
-            with lock:
-                inside.append(None)
-                most.append(len(inside))
-                inside.pop()
-
-    threads = [threading.Thread(target=take_turns) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(SECONDS)
-    assert len(most) == 800
-    assert max(most) == 1
-
-
-def test_a_turn_within_a_turn_is_refused_and_not_waited_for():
-    lock = TurnLock()
-    with lock:
-        assert lock.mine()
-        with pytest.raises(RuntimeError, match="inside another"):
-            lock.acquire()
-    assert not lock.mine()
-    with lock:
-        pass
-
-
-def test_a_lock_of_another_thread_is_not_mine():
-    lock, seen = TurnLock(), []
-    with lock:
-        other = threading.Thread(target=lambda: seen.append(lock.mine()))
-        other.start()
-        other.join(SECONDS)
-    assert seen == [False]
-
 
 # ---- threads that wait
 
@@ -277,6 +46,14 @@ def test_who_is_opened_by_another_thread_reads_no_longer(pump, wire):
         assert first.done()
         wire.send("b")
         assert second.done()
+
+
+def test_a_nudge_that_is_left_over_keeps_nobody_reading_when_it_is_over(pump, wire):
+    waiter = Waiter()
+    waiter.nudge()
+    waiting = Waiting(pump, wire, "a", waiter=waiter).reads()
+    waiter.open()
+    assert waiting.done()
 
 
 def test_who_gives_up_leaves_the_reading_to_others(pump, wire):
@@ -342,33 +119,34 @@ def test_a_source_that_fails_is_reported_and_costs_nobody_else_anything(pump, wi
     broken.close()
 
 
-def test_the_switch_interval_is_short_while_threads_read_and_what_it_was_a_while_later(pump, wire, loop):
-    before = sys.getswitchinterval()
-    assert before > 1e-3
-    found = []
-    wire.on_read = lambda: found.append(sys.getswitchinterval())
+def test_an_owner_that_fails_is_reported_and_who_reads_goes_on(pump, wire, loop):
+    broken, sound = Broken(), Owner()
+    pump.join(broken)
+    pump.join(sound)
     waiting = Waiting(pump, wire, "a")
     wire.send("a")
     assert waiting.done()
-    assert found == [pytest.approx(1e-4)]
-    assert loop.settle()
-    assert sys.getswitchinterval() == before
+    assert sound.rounds == 1
+    loop.settle()
+    assert sound.ticks > 0
+    assert {str(error) for error in loop.errors} == {"round", "tick"}
 
 
-def test_a_switch_interval_that_somebody_sets_meanwhile_stays(pump, wire, loop):
-    before = sys.getswitchinterval()
-    wire.on_read = lambda: sys.setswitchinterval(0.002)
-    waiting = Waiting(pump, wire, "a")
-    wire.send("a")
-    assert waiting.done()
-    assert loop.settle()
-    try:
-        assert sys.getswitchinterval() == pytest.approx(0.002)
-    finally:
-        sys.setswitchinterval(before)
+class Broken:
+    """An owner with bugs."""
+
+    def round_ended(self):
+        raise LookupError("round")
+
+    def tick(self):
+        raise LookupError("tick")
 
 
 # ---- the I/O thread
+
+
+def test_the_io_thread_is_known_from_the_start(pump):
+    assert pump.is_current()
 
 
 def test_when_nobody_waits_the_io_thread_reads(pump, wire, loop):
@@ -480,27 +258,54 @@ def test_a_post_while_posts_are_called_is_called_too(pump, loop):
     assert len(calls) == 6
 
 
-def test_finalizers_and_signal_handlers_may_post_and_arm(pump, loop):
+def fail():
+    raise LookupError("here")
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_a_post_that_fails_is_reported_and_costs_nobody_else_anything(pump, wire, loop):
     calls = []
-
-    class Mortal:
-        def __del__(self):
-            pump.post(calls.append, "finalizer")
-            pump.arm()
-
-    def handler(number, frame):
-        pump.post(calls.append, "handler")
-        pump.arm()
-
-    before = signal.signal(signal.SIGUSR1, handler)
-    try:
-        Mortal()
-        gc.collect()
-        os.kill(os.getpid(), signal.SIGUSR1)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    pump.post(fail)
+    pump.post(calls.append, 1)
+    wire.waiters["a"] = Waiter()
+    wire.send("a")
     assert loop.settle()
-    assert calls == ["finalizer", "handler"]
+    assert calls == [1]
+    assert [str(error) for error in loop.errors] == ["here"]
+    assert wire.waiters["a"].over
+
+
+def test_an_interrupted_io_thread_loses_no_post_and_reads_on(pump, wire, loop):
+    calls = []
+    pump.post(interrupt)
+    pump.post(calls.append, 1)
+    with pytest.raises(KeyboardInterrupt):
+        loop.turn()
+    assert loop.settle()
+    assert calls == [1]
+    assert pump.watching
+
+
+def test_an_interrupted_tick_leaves_somebody_reading(pump, wire, loop):
+    owner = Owner()
+    owner.tick = interrupt
+    waiting = Waiting(pump, wire, "a")
+    wire.send("a")
+    assert waiting.done()
+    wire.waiters |= {"b": Waiter(), "c": Waiter()}
+    wire.send("b")
+    loop.turn()  # finds that a thread has read, and lets go
+    assert not pump.watching
+    pump.join(owner)
+    with pytest.raises(KeyboardInterrupt):
+        loop.tick()
+    pump.part(owner)
+    wire.send("c")
+    assert loop.settle()
+    assert wire.waiters["c"].over
 
 
 # ---- the end
@@ -515,6 +320,20 @@ def test_after_the_end_the_loop_is_told_and_nobody_once_it_is_closed_too(pump, l
     pump.post(calls.append, 3)
     assert [args for _, args in loop.soon] == [(1,), (2,)]
     assert loop.readers == {}
+
+
+def test_what_is_posted_while_the_pump_closes_is_called(pump, loop):
+    calls = []
+
+    class Closing(dict):
+        def pop(self, fd, default):
+            pump.post(calls.append, fd)
+            return super().pop(fd, default)
+
+    fds = set(loop.readers)
+    loop.readers = Closing(loop.readers)
+    pump.close()
+    assert {args[0] for _, args in loop.soon} == fds
 
 
 def test_who_reads_at_the_end_goes_on_waiting_for_what_others_tell(pump, wire):
@@ -535,25 +354,3 @@ def test_a_pump_leaves_no_descriptor():
         del pump
     gc.collect()
     assert open_fds() == before
-
-
-class Alarm(Exception):
-    """What the timer raises."""
-
-
-class Clock:
-    """A timer whose handler raises."""
-
-    def ring_in(self, seconds):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-@pytest.fixture
-def alarm():
-    def handler(number, frame):
-        raise Alarm
-
-    before = signal.signal(signal.SIGALRM, handler)
-    yield Clock()
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
