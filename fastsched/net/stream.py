@@ -122,6 +122,7 @@ class Stream:
         self._writer_armed = False
         self._state = _OPEN
         self.paused = False
+        self._given_up = False
         self._deadline: asyncio.TimerHandle | None = None
         self._loop.call_soon(self._start, connection.rest)
 
@@ -179,7 +180,7 @@ class Stream:
             self._soon(self._arm_writer)
         if self._buffered > self._config.high_water_bytes and not self._full:
             self._full = True
-            self._soon(self._tell_full)
+            self._soon(self._tell_level, True)
 
     def close(self, flush: bool = True) -> None:
         """End the connection; see `Channel.close`. Flushing ends after `Config.close_seconds` at the latest."""
@@ -223,12 +224,10 @@ class Stream:
             if not self._backlog:
                 self._loop.remove_writer(self._fd)
                 self._writer_armed = False
-            drained = self._full and self._buffered <= self._config.low_water_bytes
-            if drained:
+            if self._full and self._buffered <= self._config.low_water_bytes:
                 self._full = False
+                self._soon(self._tell_level, False)  # under the lock: in the order in which the levels were reached
             flushed = self._state == _FLUSHING and not self._backlog
-        if drained and self.on_drained is not None:
-            self._loop.call_soon(self.on_drained, self)
         if failure is not None or flushed:
             self._finish(failure)
 
@@ -250,9 +249,11 @@ class Stream:
                 backlog.popleft()
                 sent -= size
 
-    def _tell_full(self) -> None:
-        if self.on_full is not None and self._state == _OPEN:
-            self.on_full(self)
+    def _tell_level(self, full: bool) -> None:
+        """What is told last is how it is: a full stream that has drained meanwhile is not called full any more."""
+        tell = self.on_full if full else self.on_drained
+        if tell is not None and self._state == _OPEN and (self._full or not full):
+            tell(self)
 
     def _limit_flush(self) -> None:
         """We are closing: take nothing more from the peer, and do not wait for ever until it takes what is left."""
@@ -273,6 +274,8 @@ class Stream:
                 self._read_on()
 
     def _read_on(self) -> None:
+        if self._given_up:
+            return
         if self._pump is None:
             self._loop.add_reader(self._fd, self.on_readable)
         else:
@@ -300,7 +303,7 @@ class Stream:
 
     def on_readable(self) -> None:
         """There is something to be read: what it is goes to `on_message`. Called by the loop or by the pump."""
-        if self._state != _OPEN or self.paused:
+        if self._state != _OPEN or self.paused or self._given_up:
             return
         try:
             size = receive_some(self._fd, self._scratch)
@@ -319,10 +322,14 @@ class Stream:
             self._give_up(self._put_out, error)
             return
         if messages:
-            self.on_message(self, messages)
+            try:
+                self.on_message(self, messages)
+            except Exception as error:  # noqa: BLE001  a bug of ours; the peer must not go on as if it had been done
+                self._give_up(self._fail, error)
 
     def _give_up(self, function: Any, *args: Any) -> None:
         """Nothing more is read; the loop's thread does the rest."""
+        self._given_up = True  # else `_start` and `resume_reading` would read on before that thread comes to it
         self._stop_reading()
         if self._pump is None:
             function(*args)
@@ -331,6 +338,10 @@ class Stream:
 
     def _put_out(self, error: ProtocolError) -> None:
         log.warning("%s broke the rules of the wire and is put out: %s", self.label, error)
+        self._finish(error)
+
+    def _fail(self, error: Exception) -> None:
+        log.error("what %s sent could not be taken in; its connection ends", self.label, exc_info=error)
         self._finish(error)
 
     def _ended(self) -> None:

@@ -480,6 +480,30 @@ async def test_a_peer_that_sends_garbage_is_put_out_and_logged_once(garbage, cap
     assert len(box.reasons) == 1
 
 
+def fail_at(messages):
+    def on_message(channel, batch):
+        messages.extend(batch)
+        raise LookupError("a bug")
+
+    return on_message
+
+
+@run
+async def test_a_receiver_that_fails_ends_the_connection_and_the_error_is_logged(caplog):
+    ours, theirs = raw_pair()
+    stream, box = stream_of(ours, CONFIG)
+    stream.on_message = fail_at(box.messages)
+    with theirs, caplog.at_level(logging.WARNING, "fastsched.net"):
+        theirs.sendall(raw(Pulse(1)))
+        assert isinstance(await box.closed(), LookupError)
+        assert theirs.recv(1) == b""
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.exc_info
+    assert "the test's peer" in record.getMessage()
+    assert box.messages == [Pulse(1)]
+
+
 @run
 async def test_a_message_that_the_role_may_not_send_ends_the_connection():
     (a, box_a), (_, box_b) = stream_pair(CONFIG, allowed=frozenset((Pulse,)))
