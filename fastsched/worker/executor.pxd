@@ -2,7 +2,7 @@
 
 cimport cython
 
-from fastsched._wait cimport TurnLock, Waiter
+from fastsched._wait cimport TurnLock, Waiter, may_wait
 from fastsched.net._pump cimport Pump
 from fastsched.page cimport Page
 from fastsched.worker.context cimport CurrentTask, Place, take_place
@@ -12,6 +12,7 @@ from fastsched.worker.runner cimport Outcome, run_job
 from fastsched.worker.store cimport Value
 
 cdef Py_ssize_t NO_SEAT
+cdef frozenset PLAIN
 
 
 @cython.final
@@ -48,7 +49,7 @@ cdef class Executor:
     @cython.locals(place=Place, job=Job, outcome=Outcome)
     cpdef _work(self, _Desk desk)
 
-    @cython.locals(machine=WorkerMachine, lock=TurnLock, following=Job, starts=list, at=Py_ssize_t)
+    @cython.locals(machine=WorkerMachine, lock=TurnLock, following=Job, starts=list, at=Py_ssize_t, plain=bint)
     cdef Job _settle(self, _Desk desk, Job job, Outcome outcome)
 
     @cython.locals(waiter=Waiter, parked=dict, surplus=bint)

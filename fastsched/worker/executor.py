@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable
 from threading import get_ident
 
-from fastsched._wait import Waiter
+from fastsched._wait import Waiter, may_wait
 from fastsched.page import NO_SEAT, Page
 from fastsched.worker.context import CurrentTask, Host, take_place
 from fastsched.worker.jobs import Job, Resume, Start
@@ -31,6 +31,9 @@ from fastsched.worker.runner import Outcome, could_not_start, run_job
 from fastsched.worker.store import Value
 
 __all__ = ["Executor"]
+
+PLAIN = frozenset((type(None), bool, int, float, str, bytes))
+"""Results of these types are gone at once; with others a finalizer of the user's may go off, and take its time."""
 
 IDLE_SECONDS = 5.0
 """How long a parked thread beyond the number of slots stays: starting one costs 100 us, keeping one some memory."""
@@ -152,9 +155,17 @@ class Executor:
         self._pump.arm()
 
     def rejoin(self, task: CurrentTask) -> None:
-        """Wait for a slot."""
+        """Wait for a slot.
+
+        Raises
+        ------
+        RuntimeError
+            This is a finalizer that interrupts the worker itself.
+        """
         if not task.seceded:
             return
+        if not may_wait():
+            raise RuntimeError("a finalizer cannot wait for a slot here: it interrupts the worker itself")
         desk: _Desk = task.thread
         with self._lock:
             here = self._machine.rejoin(task.job)
@@ -188,15 +199,14 @@ class Executor:
             if outcome.pins:
                 host.flush_client()
             job = self._settle(desk, job, outcome)
-            del outcome  # and the result in it: outside the lock, and not before it was reported
+            del outcome  # and the value in it
             if job is None:
-                page.give(desk.seat)
-                desk.seat = NO_SEAT
                 job = self._park(desk)
 
     def _settle(self, desk: _Desk, job: Job, outcome: Outcome) -> Job | None:
         """Report the job and take the next one. None: there is none, and the thread is among the parked."""
         machine, lock = self._machine, self._lock
+        plain = type(outcome.result) in PLAIN
         following: Job | None = None
         lock.acquire()
         try:
@@ -212,7 +222,10 @@ class Executor:
                     del starts[at]
                     break
             else:
-                self._parked[get_ident()] = desk  # in here, so that the next job finds it
+                self._page.give(desk.seat)
+                desk.seat = NO_SEAT
+                if plain:
+                    self._parked[get_ident()] = desk  # in here, so that the next job finds it
         finally:
             lock.release()
         if starts:
@@ -221,6 +234,9 @@ class Executor:
             self._flush()
         else:
             self._leave()
+        outcome.result = None  # outside the lock, and not before it was reported
+        if not plain and following is None:
+            self._parked[get_ident()] = desk  # not before: no job shall wait for what the result takes along
         return following
 
     def _park(self, desk: _Desk) -> Job | None:

@@ -15,7 +15,7 @@ cdef class Outcome:
     cdef readonly object end
     cdef readonly int64_t micros
     cdef readonly tuple pins
-    cdef readonly object result
+    cdef public object result
 
 
 @cython.locals(value=Value, began=double, micros=int64_t, args=tuple, kwargs=dict, frames=tuple, futures=tuple)

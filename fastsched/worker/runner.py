@@ -41,8 +41,8 @@ class Outcome:
     pins : tuple of str
         Keys of the futures inside the result.
     result
-        The object itself. It has to live until the outcome is reported: futures inside it are released with it, and the
-        scheduler must hear of the value that pins them first.
+        The object itself, until whoever reports the outcome drops it, not before: futures inside it are released with
+        it, and the scheduler must hear of the value that pins them first.
     """
 
     __slots__ = ("end", "micros", "pins", "result")
@@ -136,14 +136,16 @@ def could_not_start(job: Job, worker: str, error: BaseException) -> ErrorItem:
     return ErrorItem(ErrorKind.TASK, frames, job.key, worker, job.attempt, text)
 
 
-def run_function(frames: Frames, worker: str) -> tuple[bool, Frames]:
+def run_function(frames: Frames, worker: str, config: Config) -> tuple[bool, Frames]:
     """Call a pickled ``(function, args, kwargs)`` of `Client.run`; (False, the pickled exception) if it raised."""
     try:
         function, args, kwargs = payload.loads_function_call(frames)
         result = Context().run(function, *args, **kwargs)
         if type(result) is CoroutineType:
             result = Context().run(asyncio.run, result)
-        return True, payload.dumps(result, f"what the function returned on worker {worker!r}").frames
+        returned = payload.dumps(result, f"what the function returned on worker {worker!r}").frames
+        _ensure_it_can_travel(Value(returned), config)
+        return True, returned
     except BaseException as error:  # noqa: BLE001  as for a task
         pickled, text = payload.dumps_exception(error)
         if pickled is None:

@@ -44,8 +44,8 @@ cdef class WorkerServer:
     @cython.locals(lock=TurnLock, rest=list)
     cpdef flush(self)
 
-    @cython.locals(packet=list)
-    cdef list _send_news(self, list more)
+    @cython.locals(reports=list, packet=list)
+    cdef _send_news(self, list more)
     cpdef _carry_out(self, list actions)
     cpdef _leave(self)
     cpdef _forward(self, list messages)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fastsched._version import __version__
-from fastsched._wait import TurnLock, monotonic
+from fastsched._wait import TurnLock, monotonic, serve
 from fastsched.config import Config
 from fastsched.errors import FastschedError, SerializationError
 from fastsched.net._pump import Pump
@@ -328,38 +328,42 @@ class WorkerServer:
         self._flushed = monotonic()
         lock.acquire()
         try:
-            rest = self._send_news([])
+            rest = self._machine.errands()
+            self._send_news([])
         finally:
             lock.release()
         if rest:
             self._carry_out(rest)
 
-    def _send_news(self, more: list[Message]) -> list[Action]:
-        """Under the lock: send the machine's news to the scheduler, then `more`; returns what else is to do."""
-        rest = self._machine.errands()
-        packet: list[Message] = []
-        packet += self._machine.reports()
-        packet += more
+    def _send_news(self, more: list[Message]) -> None:
+        """Under the lock: send the machine's news to the scheduler, then `more`.
+
+        Raises
+        ------
+        SerializationError
+            One of `more` is over a limit of the wire; none of them was sent, the news was.
+        """
         scheduler = self._scheduler
-        if packet and scheduler is not None:
-            try:
-                scheduler.send_all(packet)
-            except SerializationError:
-                self._send_one_by_one(scheduler, packet)
-        return rest
+        reports = self._machine.reports()
+        packet: list[Message] = [*reports, *more]
+        if scheduler is None or not packet:
+            return
+        try:
+            scheduler.send_all(packet)
+        except SerializationError:  # nothing has left
+            for report in reports:
+                self._send_report(scheduler, report)
+            if more:
+                scheduler.send_all(more)
 
-    def _send_one_by_one(self, scheduler: Stream, packet: list[Message]) -> None:
-        """One of them is over a limit of the wire."""
-        for message in packet:
-            try:
-                scheduler.send(message)
-            except SerializationError as error:
-                self._send_without(scheduler, message, error)
+    def _send_report(self, scheduler: Stream, report: Done) -> None:
+        try:
+            scheduler.send(report)
+        except SerializationError as error:
+            self._send_in_parts(scheduler, report, error)
 
-    def _send_without(self, scheduler: Stream, done: Message, error: SerializationError) -> None:
+    def _send_in_parts(self, scheduler: Stream, done: Done, error: SerializationError) -> None:
         """Some of this news is over a limit of the wire; but without an outcome a task would be waited for for ever."""
-        if not isinstance(done, Done):  # a message of the client inside: who sends it is told
-            raise error
         for name, items in done._asdict().items():
             for item in items if isinstance(items, tuple) else ():
                 try:
@@ -390,9 +394,10 @@ class WorkerServer:
 
     def _forward(self, messages: list[Message]) -> None:
         """Under the lock: send messages of the client inside this worker, after the news that came before them."""
-        rest = self._send_news(messages)
-        if rest:
+        rest = self._machine.errands()
+        if rest:  # first, since what is to be sent may be refused
             self.pump.post(self._carry_out, rest)
+        self._send_news(messages)
 
     # -- data: from others, and for others ----------------------------------------------------------------------------
 
@@ -460,7 +465,7 @@ class _SideThread(threading.Thread):
     def run(self) -> None:
         """Call it and reply."""
         take_place(self._server)
-        ok, frames = run_function(self._frames, self._server.name)
+        ok, frames = run_function(self._frames, self._server.name, self._server.config)
         self._server.reply(self._request, ok, frames)
 
 
@@ -481,6 +486,7 @@ def main(settings: dict[str, Any]) -> None:
         The fields of `Settings`; keys in hexadecimal, `config` as keyword arguments of `Config`.
     """
     told = Settings.from_dict(settings)
+    serve()
     sys.setswitchinterval(told.config.switch_interval)
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
@@ -493,6 +499,7 @@ def main(settings: dict[str, Any]) -> None:
         log.error("worker %s cannot start: %s", told.name, error)
         code = 1
     loop.close()
+    serve(False)  # what ends with the process may wait
     _end_soon(code)
     sys.exit(code)
 

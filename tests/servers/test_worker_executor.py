@@ -10,6 +10,8 @@ from collections import defaultdict
 
 import pytest
 
+from fastsched._wait import TurnLock
+from fastsched.page import SPARE_SEATS
 from fastsched.wire import payload
 from fastsched.wire.messages import ErrorKind, FunctionItem, Run, RunItem
 from fastsched.worker import context
@@ -341,6 +343,22 @@ def test_no_more_tasks_execute_at_once_than_there_are_slots(nthreads):
         assert world.machine.started() == []
 
 
+def rejoin_in_a_turn():
+    task = context.current()
+    task.host.secede(task)
+    with TurnLock(), pytest.raises(RuntimeError, match="finalizer"):
+        task.host.rejoin(task)
+    seceded = task.seceded
+    task.host.rejoin(task)
+    return seceded, task.seceded
+
+
+def test_nobody_waits_for_a_slot_in_a_turn():
+    with rig() as world:
+        assert world.call(rejoin_in_a_turn) == (True, False)
+        assert world.lent[-1] == 0
+
+
 def secede_and_meet(n, of):
     task = context.current()
     task.host.secede(task)
@@ -362,6 +380,47 @@ def test_threads_beyond_the_slots_end_when_they_have_been_idle():
 def test_threads_are_used_again():
     with rig() as world:
         assert len({world.call(thread_name) for _ in range(50)}) == 1
+
+
+class Heirloom:
+    """Pickles as a number; whoever drops it has to wait."""
+
+    def __reduce__(self):
+        return int, ("7",)
+
+    def __del__(self):
+        gates["goes"].set()
+        pass_gate("gone")
+
+
+def make_heirloom():
+    return Heirloom()
+
+
+def page_here():
+    return context.host().page.running()
+
+
+def test_a_finalizer_that_takes_long_keeps_neither_the_report_nor_the_next_job_waiting():
+    with rig() as world:
+        count = SPARE_SEATS + 1
+        assert [world.call(make_heirloom) for _ in range(count)] == [7] * count
+        pass_gate("goes")
+        assert world.executor.parked == 0
+        assert world.call(page_here) == [task_id(count + 1)]  # in another thread, which has a seat
+        gates["gone"].set()
+        world.executor.stop()  # while the thread may be about to park
+        for thread in world.threads():
+            thread.join(PATIENCE)
+        assert world.executor.parked == 0
+
+
+def test_a_parked_thread_keeps_no_result():
+    with rig() as world:
+        gates["gone"].set()
+        world.call(make_heirloom)
+        pass_gate("goes")
+        assert world.call(add, 1, 1) == 2
 
 
 def no_thread(self):

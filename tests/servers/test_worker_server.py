@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 
 from fastsched._version import __version__
-from fastsched.errors import ConnectError
+from fastsched.errors import ConnectError, SerializationError
 from fastsched.page import read_page
 from fastsched.wire import payload
 from fastsched.wire.messages import (
-    Call,
     Drop,
     ErrorKind,
     Free,
@@ -31,10 +30,8 @@ from fastsched.wire.messages import (
     PutItem,
     RanFunction,
     Refuse,
-    Report,
     Role,
     Shutdown,
-    Verb,
 )
 from fastsched.worker import context
 from fastsched.worker.server import Settings, WorkerServer
@@ -200,6 +197,19 @@ async def test_a_function_for_the_worker_itself_runs_beside_its_tasks(tmp_path):
         assert not answers[8].ok
         assert isinstance(payload.loads_exception(answers[8].frames), TypeError)
         gates["gate"].set()
+
+
+@run
+async def test_what_a_function_for_the_worker_returns_and_cannot_travel_is_an_error(tmp_path):
+    async with world(tmp_path, message_bytes=100_000) as here:
+        _, line = await here.worker()
+        line.call(1, ones, 200_000)
+        await line.box.until(lambda box: any(isinstance(message, RanFunction) for message in box.messages))
+        (answer,) = [message for message in line.box.messages if isinstance(message, RanFunction)]
+        assert (answer.request, answer.ok) == (1, False)
+        error = payload.loads_exception(answer.frames)
+        assert isinstance(error, SerializationError)
+        assert "message_bytes" in str(error)
 
 
 @run
@@ -402,65 +412,6 @@ def return_futures(n):
 
 def list_of_arrays(n, size):
     return [ones(size) for _ in range(n)]
-
-
-# -- the client inside the worker ----------------------------------------------------------------------------------
-
-
-@run
-async def test_the_client_inside_uses_the_workers_connection(tmp_path):
-    async with world(tmp_path) as here:
-        worker, line = await here.worker()
-        channel = worker.channel_for_client()
-        heard, ends = [], []
-        channel.on_message = lambda channel, messages: heard.extend(messages)
-        channel.on_closed = lambda channel, reason: ends.append(reason)
-        channel.send(Call(3, Verb.NTHREADS, (), None))
-        await line.box.until(lambda box: any(isinstance(message, Call) for message in box.messages))
-        line.stream.send(Report((), (), (5,)))
-        line.run(1, add, 1, 2)
-        await line.value(1)
-        assert heard == [Report((), (), (5,))]
-        line.stream.close()
-        await worker.closed.wait()
-        assert ends == [None]
-        channel.send(Call(4, Verb.NTHREADS, (), None))
-        assert worker.channel_for_client() is channel
-
-
-@run
-async def test_news_leaves_before_what_the_client_inside_sends_later(tmp_path):
-    async with world(tmp_path) as here:
-        _, line = await here.worker()
-        line.run(1, send_through, 9)
-        await line.box.until(lambda box: any(isinstance(message, Call) for message in box.messages))
-        await line.outcomes(1)
-        lent, call, finished = line.box.messages[1:]
-        assert (lent.lent, call.request, finished.lent) == (1, 9, 0)
-
-
-def send_through(request):
-    task = context.current()
-    task.host.secede(task)
-    task.host.channel_for_client().send(Call(request, Verb.NTHREADS, (), None))
-
-
-@run
-async def test_tasks_can_read_values_of_this_worker_and_of_others(tmp_path):
-    async with world(tmp_path) as here:
-        first, line = await here.worker()
-        second, _ = await here.worker()
-        line.run(1, add, 1, 2)
-        await line.value(1)
-        assert payload.loads(first.frames_of(task_id(1))) == 3
-        assert second.frames_of(task_id(1)) is None
-        for addresses in ([first.address], [second.address, first.address]):
-            answer = asyncio.get_running_loop().create_future()
-            second.get_data(task_id(1), addresses, answer.set_result)
-            assert payload.loads(await answer) == 3
-        answer = asyncio.get_running_loop().create_future()
-        second.get_data(task_id(1), [second.address], answer.set_result)
-        assert await answer is None
 
 
 # -- the end -------------------------------------------------------------------------------------------------------
