@@ -9,6 +9,7 @@ Imported late, by `local`, after the fork helper has been started.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -110,15 +111,16 @@ class Embedding:
     def close(self, timeout: float) -> None:
         """Stop the workers, killing them after `timeout` seconds, then the scheduler and the I/O thread."""
         # Workers first: one that is about to sign on would find its scheduler gone, and complain.
-        self._run_if_alive(self._supervisor.stop(), timeout)
-        self._supervisor.helper.close(timeout)
-        self._run_if_alive(self._scheduler.close(), timeout)
-        self._io.stop(timeout)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        with contextlib.ExitStack() as steps:  # taken from the last to the first, each whatever became of the others
+            steps.callback(shutil.rmtree, self._directory, ignore_errors=True)
+            steps.callback(self._io.stop, timeout)
+            steps.callback(self._run_in_time, self._scheduler.close, timeout)
+            steps.callback(self._supervisor.helper.close, timeout)
+            steps.callback(self._run_in_time, self._supervisor.stop, timeout)
 
-    def _run_if_alive(self, coroutine: Coroutine[Any, Any, None], timeout: float) -> None:
+    def _run_in_time(self, step: Callable[[], Coroutine[Any, Any, None]], timeout: float) -> None:
         try:
-            self._io.run(coroutine, timeout)
+            self._io.run(step(), timeout)
         except TimeoutError:
             logger.warning("the scheduler did not close in %s s", timeout)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastsched import _late
 from fastsched.client.client import Client
+from fastsched.closing import closes_elsewhere
 from fastsched.config import Config
 from fastsched.errors import ClosedError
 from fastsched.phase import Phase
@@ -120,7 +121,7 @@ class LocalCluster:
             Seconds from asking the workers to stop to killing them.
         """
         limit = seconds(timeout)
-        if self.status is Phase.CLOSED:
+        if self.status is Phase.CLOSED or closes_elsewhere(self.close, limit):
             return
         self.status = Phase.CLOSED
         if os.getpid() == self._owner:  # in a forked child nothing here is its own

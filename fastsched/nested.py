@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastsched._wait import Waiter
+from fastsched._wait import Waiter, may_wait
 from fastsched.client import binding
 from fastsched.client.client import Client
 from fastsched.client.linked import LinkedClient
@@ -180,7 +180,7 @@ class _InTask:
 
     def wait(self, session: Session, waiter: Waiter, timeout: float | None) -> bool:
         task = context.current()
-        if task is None or task.seceded:
+        if task is None or task.seceded or not may_wait():  # it will be refused to wait
             return session.wait(waiter, timeout)
         task.host.secede(task)
         try:

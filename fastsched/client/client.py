@@ -23,6 +23,7 @@ from fastsched.client.outcome import exception_from
 from fastsched.client.record import FutureRecord, Status
 from fastsched.client.results import at_hand, loaded
 from fastsched.client.session import Callback, Reply
+from fastsched.closing import closes_elsewhere
 from fastsched.config import Config
 from fastsched.errors import CancelledError, ClosedError
 from fastsched.phase import Phase
@@ -513,7 +514,7 @@ class Client(ClusterFace):
     def close(self, timeout: Timeout = None) -> None:
         """Give up all futures, leave the cluster, and close it if it was started by this client. Twice is fine."""
         limit = seconds(timeout)
-        if self.status is Phase.CLOSED:
+        if self.status is Phase.CLOSED or closes_elsewhere(self.close, limit):
             return
         self.status = Phase.CLOSED
         binding.remove_default(self)

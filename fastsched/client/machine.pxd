@@ -8,6 +8,7 @@ from fastsched.wire.items cimport make, quoted
 cdef int _BY_CANCEL
 cdef int _DATA_LOST
 cdef int _SCHEDULER_LOST
+cdef int _SERIALIZATION
 cdef dict _GROUPS
 
 

@@ -54,7 +54,9 @@ FIRST_PAUSE = 0.005  # seconds before the third attempt, doubled by each further
 
 # A member of an enum costs several times as much to look up, and runs bytecode.
 _PENDING, _FINISHED, _ERROR, _CANCELLED = Status.PENDING, Status.FINISHED, Status.ERROR, Status.CANCELLED
-_BY_CANCEL, _DATA_LOST, _SCHEDULER_LOST = map(int, (ErrorKind.CANCELLED, ErrorKind.DATA_LOST, ErrorKind.SCHEDULER_LOST))
+_BY_CANCEL, _DATA_LOST, _SCHEDULER_LOST, _SERIALIZATION = map(
+    int, (ErrorKind.CANCELLED, ErrorKind.DATA_LOST, ErrorKind.SCHEDULER_LOST, ErrorKind.SERIALIZATION)
+)
 
 
 class Send(NamedTuple):
@@ -199,6 +201,20 @@ class ClientMachine:
     def abandon_call(self, request: int) -> None:
         """Nobody waits for this answer any more."""
         self._calls.discard(request)
+
+    def unsent(self, message: Message, text: str) -> None:
+        """What this message was to enter ends, since it could not leave; the scheduler never hears of it."""
+        entered: Sequence[TaskItem | WantItem | ScatterItem] = ()
+        if isinstance(message, Submit):
+            entered = message.tasks
+            for function in message.functions:
+                self._functions.pop(function.fn, None)
+        elif isinstance(message, (Want, Scatter)):
+            entered = message.items
+        for item in entered:
+            record = self.records.pop(item.fid, None)
+            if record is not None:
+                self._end(record, _ERROR, make(ErrorItem, (_SERIALIZATION, None, record.key, "", 0, text)))
 
     # -- what comes back from workers that serve data ---------------------------------------------------------------
 

@@ -99,9 +99,11 @@ class RemoteLink:
 
     def close(self, timeout: float | None) -> None:
         """End session, connection and I/O thread. Waits until what was to be sent is sent."""
-        self.session.close(timeout)
-        self._pump.post(self._pump.close)
-        self._io.stop(timeout)
+        try:
+            self.session.close(timeout)
+        finally:  # also after Ctrl-C
+            self._pump.post(self._pump.close)
+            self._io.stop(timeout)
 
     def _welcomed(self, channel: Channel, messages: list[Message]) -> None:
         """The scheduler's first messages; in the I/O thread, since nobody waits yet."""

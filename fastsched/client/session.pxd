@@ -2,7 +2,7 @@
 
 cimport cython
 
-from fastsched._wait cimport TurnLock, Waiter, monotonic
+from fastsched._wait cimport TurnLock, Waiter, in_turn, monotonic
 from fastsched.client.machine cimport ClientMachine
 from fastsched.client.record cimport FutureRecord
 from fastsched.net._pump cimport Pump

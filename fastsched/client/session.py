@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fastsched._wait import TurnLock, Waiter, monotonic
+from fastsched._wait import TurnLock, Waiter, in_turn, monotonic
 from fastsched.client.machine import Answered, ClientMachine, Fetched, GetFrom, Send, Settled
 from fastsched.client.record import FutureRecord, Observer, Reply
 from fastsched.config import Config
@@ -48,6 +48,8 @@ CALLBACK_SECONDS = 2.0
 
 LOOK_UP_SECONDS = 0.5
 """Whoever closes a session looks so often whether the I/O thread is still there to do it."""
+
+_CLOSED = ErrorItem(ErrorKind.CANCELLED, None, "", "", 0, "this client is closed")
 
 
 class Channel(Protocol):
@@ -128,13 +130,13 @@ class Session:
         return self._machine
 
     def post(self, command: Callable[..., None], *args: Any) -> None:
-        """Carry out one of the machine's commands, and what follows from it."""
+        """Carry out one of the machine's commands, and what follows from it: at once, or soon in a finalizer."""
         if self.forked:
             return
-        lock = self._lock
-        if lock.mine():  # a finalizer that ran in the middle of a turn of this very thread
+        if in_turn():  # a finalizer that runs in the middle of a turn, of this session or another
             self.leave(command, *args)
             return
+        lock = self._lock
         lock.acquire()
         try:
             if self._inbox:
@@ -241,6 +243,10 @@ class Session:
         deadline = None if timeout is None else monotonic() + timeout
         while not reply.over and not self._loop.is_closed() and (deadline is None or monotonic() < deadline):
             reply.block(LOOK_UP_SECONDS if deadline is None else min(LOOK_UP_SECONDS, max(deadline - monotonic(), 0.0)))
+        if not reply.over:  # the I/O thread is gone, or does not come to it: nobody shall wait for what will not come
+            self._end(_CLOSED)
+            if self._loop.is_closed():
+                self._callbacks.stop()
         self._callbacks.join(CALLBACK_SECONDS if timeout is None else timeout)
 
     def run_callback(self, fn: Callable[[Any], Any], argument: Any) -> None:
@@ -302,7 +308,9 @@ class Session:
                     self._channel.send(message)
                 except SerializationError as reason:
                     error = reason
+                    self._machine.unsent(message, str(reason))
             if error is not None:
+                self.flush_machine()  # whoever waits for what will not come
                 raise error from None
 
     def closed(self, text: str) -> None:
@@ -356,7 +364,7 @@ class Session:
         """The client was closed by its user."""
         try:
             if not self._dead:
-                self._end(ErrorItem(ErrorKind.CANCELLED, None, "", "", 0, "this client is closed"))
+                self._end(_CLOSED)
                 self._dead = True
                 self._pump.part(self)
                 self._channel.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from fastsched import Client, ClosedError, LocalCluster, WorkerLost, get_client, wait
+from fastsched.spawn.supervisor import Helper
 from tests.cluster.conftest import remaining
 from tests.cluster.functions import fib, inc
 
@@ -276,6 +277,26 @@ def test_closing_leaves_no_process_thread_descriptor_or_directory() -> None:
             assert directory.stat().st_mode & 0o777 == 0o700
         assert not directory.exists()
     assert census() == before
+
+
+@pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt])
+def test_a_close_that_fails_halfway_leaves_nothing_either(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = Helper.close
+
+    def break_off(self: Helper, timeout: float = 2.0) -> None:
+        close(self, timeout)
+        raise error
+
+    before, threads = descendants(os.getpid()), threading.active_count()
+    cluster = LocalCluster(n_workers=1)
+    directory = Path(cluster.scheduler_address.removeprefix("unix://")).parent
+    monkeypatch.setattr(Helper, "close", break_off)
+    with pytest.raises(error):
+        cluster.close()
+    assert not directory.exists()
+    assert (descendants(os.getpid()), threading.active_count()) == (before, threads)
 
 
 def die() -> None:

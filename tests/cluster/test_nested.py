@@ -15,6 +15,7 @@ import pytest
 from fastsched import (
     Client,
     NotInTaskError,
+    SerializationError,
     as_completed,
     get_client,
     get_worker,
@@ -23,6 +24,10 @@ from fastsched import (
     wait,
     worker_client,
 )
+from fastsched._wait import TurnLock
+from fastsched.config import Config
+from fastsched.worker import context
+from tests.cluster.conftest import remaining
 from tests.cluster.functions import append_line, blob, child_future, fail, fib, inc, slow_inc, tree
 
 FIB_100 = 354224848179261915075
@@ -247,6 +252,53 @@ def ten_parents(n: int) -> int:
 
 def test_many_parents_wait_at_once(somewhere: Client) -> None:
     assert somewhere.submit(ten_parents, 20).result() == 21 * 20
+
+
+def submit_too_much(sizes: list[int]) -> list[int | str]:
+    """By keys of these lengths: what came back, or what was said."""
+    told: list[int | str] = []
+    with worker_client() as client:
+        for size in sizes:
+            kept, let_go = client.submit(inc, size, pure=False), client.submit(inc, -size, pure=False)
+            del let_go  # leaves with what follows
+            try:
+                told.append(client.submit(inc, size, key=f"{size:0{size}}").result())
+            except SerializationError:
+                told.append("too much")
+            told.append(kept.result())
+    return told
+
+
+def test_a_task_that_submits_too_much_is_told_and_may_go_on() -> None:
+    """What its own worker had to report meanwhile is not lost, and not said twice."""
+    sizes = [10, 200_000, 20, 200_000, 30]
+    with Client(n_workers=1, threads_per_worker=2, config=Config(control_bytes=100_000)) as client:
+        parents = [client.submit(submit_too_much, sizes, pure=False) for _ in range(4)]
+        told = [11, 11, "too much", 200_001, 21, 21, "too much", 200_001, 31, 31]
+        assert client.gather(parents) == [told] * 4
+        del parents
+        client.cluster.check()
+        assert remaining(client) == {}
+
+
+def wait_in_a_turn() -> tuple[str, bool]:
+    """As a finalizer does that interrupts the worker itself."""
+    client = get_client()
+    child = client.submit(inc, 1, pure=False)
+    with TurnLock():
+        try:
+            child.result()
+        except RuntimeError as error:
+            return str(error), context.current().seceded
+    return "", True
+
+
+def test_a_wait_that_is_refused_keeps_the_slot(single: Client) -> None:
+    for _ in range(3):
+        told, seceded = single.submit(wait_in_a_turn, pure=False).result()
+        assert "finalizer" in told
+        assert not seceded
+    assert single.submit(fib, 10).result() == 55
 
 
 def cancelled_child() -> str:

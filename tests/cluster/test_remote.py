@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +21,11 @@ from fastsched import (
     ConnectError,
     HandshakeError,
     SchedulerLost,
+    SerializationError,
     fire_and_forget,
 )
 from fastsched.client import remote
+from fastsched.config import Config
 from tests.cluster.commands import Command
 from tests.cluster.conftest import remaining
 from tests.cluster.functions import append_line, blob, fail, fib, inc, size
@@ -114,6 +117,49 @@ def test_shutdown_ends_the_cluster(access: str, scheduler: Command) -> None:
     client.shutdown()
     assert scheduler.ends() == 0
     assert not Path(access).exists()
+
+
+def test_a_task_that_is_too_large_to_be_submitted_harms_nothing_else(access: str) -> None:
+    with Client(access, set_as_default=False, config=Config(control_bytes=100_000)) as client:
+        kept = client.submit(inc, 1)
+        for _ in range(2):
+            with pytest.raises(SerializationError):
+                client.submit(size, b"", key="k" * 200_000)
+        assert client.submit(size, b"abc").result() == 3
+        assert kept.result() == 2
+
+
+class Alarm(Exception):
+    """What the timer raises."""
+
+
+def test_a_close_that_is_interrupted_leaves_no_io_thread_and_the_switch_interval_as_it_was(access: str) -> None:
+    def ring(*_: object) -> None:
+        raise Alarm
+
+    interval, threads = sys.getswitchinterval(), threads_named("fastsched-io")
+    client = Client(access, set_as_default=False)
+    runs, may_end = threading.Event(), threading.Event()
+    future = client.submit(inc, 1)
+    future.add_done_callback(lambda _: (runs.set(), may_end.wait(20)))
+    assert future.result() == 2
+    assert runs.wait(20)
+    assert threads_named("fastsched-io") != threads
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Alarm):
+            client.close(timeout=20)  # waits for the callback
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        may_end.set()
+    assert threads_named("fastsched-io") == threads
+    assert sys.getswitchinterval() == interval
+
+
+def threads_named(name: str) -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == name}
 
 
 def test_another_version_is_refused_and_both_are_named(access: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ FLOORS = (
     ("_late.py", Floor.FACE),
     ("net/*", Floor.SHELL),
     ("spawn/*", Floor.SHELL),
+    ("closing.py", Floor.SHELL),
     ("*/server.*", Floor.SHELL),
     ("scheduler/turns.*", Floor.SHELL),
     ("worker/executor.*", Floor.SHELL),

@@ -347,6 +347,30 @@ def test_a_client_that_is_put_out_knows_why(pair):
     assert pair.drain() == [Settled(record)]
 
 
+def test_what_could_not_be_sent_ends_and_the_scheduler_never_hears_of_it(pair):
+    tasks = [pair.submit("a"), pair.submit("b")]
+    wanted, value = pair.record("c"), pair.record("d")
+    pair.machine.want(wanted)
+    pair.machine.scatter([value], [ScatterItem(value.fid, "d", "int", (b"1",), ())], (), False)
+    pair.machine.call(1, Verb.NTHREADS)
+    sent = pair.sent()
+    assert [type(message) for message in sent] == [Submit, Want, Scatter, Call]
+    for message in sent:
+        pair.machine.unsent(message, "too large")
+    records = [*tasks, wanted, value]
+    settled = [action.record for action in pair.drain() if isinstance(action, Settled)]
+    assert settled == records
+    for record in records:
+        assert (record.status, record.error.kind, record.error.text) == (
+            Status.ERROR, ErrorKind.SERIALIZATION, "too large",
+        )  # fmt: skip
+        pair.machine.release(record.fid)
+    assert pair.sent() == []
+    again = pair.submit("e")
+    (message,) = pair.sent()
+    assert (message.functions, [item.fid for item in message.tasks]) == (((b"f" * 8, FN),), [again.fid])
+
+
 def test_a_message_that_is_not_for_clients_is_refused(pair):
     with pytest.raises(ProtocolError, match="Free"):
         pair.machine.receive(0, Free((1,)), 0.0)
