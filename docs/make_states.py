@@ -42,7 +42,7 @@ EVENTS = {
     Event.INPUT_LOST: "an input left memory",
     Event.INPUT_ERRED: "an input erred",
     Event.PLACE: "the drain at the end of a turn found a worker for it",
-    Event.CLAIM: "a thread that waits for it runs it right away",
+    Event.CLAIM: "a thread runs it right away, or does so already",
     Event.FINISH: "its worker has computed it",
     Event.FAIL: "it raised",
     Event.RETRY: "it raised, but may try again",
@@ -58,6 +58,7 @@ EVENTS = {
     Event.DEPENDENT_GONE: "the last dependent's row was forgotten",
     Event.PLACE_EARLY: "the drain put it, before its inputs are there, on the worker that computes them",
     Event.RECALL: "an input that it was placed early for left the worker without a value",
+    Event.PUBLISH: "a worker that has computed it unasked reports the value",
 }
 
 EFFECTS = {

@@ -40,6 +40,7 @@ cdef enum:  # flags of a row; EXTERNAL, SECEDED and EARLY are public
     F_YOUNG = 16     # added without wants in this turn; forgotten at the drain, not before
     F_EARLY = 32     # ASSIGNED before its inputs are in MEMORY: those that are not are ASSIGNED to the same worker
     F_AWAITED = 64   # ASSIGNED; a row was placed early because of it
+    F_HELD = 128     # not forgotten, though nobody may need it and nothing depend on it
 
 cdef enum:  # effects (Effect)
     E_ASSIGN = 1
@@ -258,6 +259,8 @@ cdef class SchedulerCore:
     cpdef int64_t add_external(self, int wants=*, int64_t nbytes=*) except -1
     cpdef int want(self, int64_t id, int n=*) except -1
     cpdef int unwant(self, int64_t id, int n=*) except -1
+    cpdef int hold(self, int64_t id) except -1
+    cpdef int let_go(self, int64_t id) except -1
     cpdef bint finish(self, int64_t id, int64_t run, int worker, int64_t nbytes) except -1
     cpdef bint fail(self, int64_t id, int64_t run, int worker) except -1
     cpdef bint retry(self, int64_t id, int64_t run, int worker) except -1
@@ -269,6 +272,7 @@ cdef class SchedulerCore:
     cpdef bint rejoin(self, int64_t id) except -1
     cpdef bint overdraw(self, int64_t id) except -1
     cpdef int64_t claim(self, int64_t id, int worker) except -1
+    cpdef bint publish(self, int64_t id, int worker, int64_t nbytes, int wants=*) except -1
     cpdef bint hand_over(self, int64_t id) except -1
     cpdef bint take_back(self, int64_t id) except -1
     cpdef list ready(self, int64_t n=*)

@@ -74,6 +74,7 @@ class Event(IntEnum):
     DEPENDENT_GONE = 20  # the last dependent's row was forgotten
     PLACE_EARLY = 21  # drain() put it on the worker that computes its inputs
     RECALL = 22  # an input that it was placed early for left the worker without a value
+    PUBLISH = 23
 
 class Transition(NamedTuple):
     """One row of the table: what `event` does to a row in `state`, if `when` holds ("" = always)."""
@@ -195,6 +196,10 @@ class SchedulerCore:
         """`n` fewer. ValueError if there are not so many. The id may be forgotten by it, at once."""
     def unwant_many(self, ids: Int64s) -> None:
         """One fewer for each. An error leaves those before it done."""
+    def hold(self, id: int) -> None:
+        """From now on it is not forgotten, also if nobody needs it and nothing depends on it. A hold is no need."""
+    def let_go(self, id: int) -> None:
+        """Hold it no longer; it may be forgotten by it, at once. Holds are not counted."""
     def finish(self, id: int, run: int, worker: int, nbytes: int) -> bool:
         """The worker has computed it and holds the value."""
     def finish_many(self, ids: Int64s, runs: Int64s, worker: int, nbytes: Int64s) -> int:
@@ -230,9 +235,16 @@ class SchedulerCore:
         Nothing new starts on its worker until that is made up for.
         """
     def claim(self, id: int, worker: int) -> int:
-        """A READY task is run right now by a thread that asks for it, whatever the slots say.
+        """A WAITING or READY task is run right now by a thread there, whatever the slots say, and has its inputs.
 
-        Its run (there is no ASSIGN effect), or 0: somebody else was first.
+        Its run (there is no ASSIGN effect), or 0: somebody else was first. Inputs that are not in memory here are
+        computed all the same, as they are for any task whose inputs were lost while it ran.
+        """
+    def publish(self, id: int, worker: int, nbytes: int, wants: int = 1) -> bool:
+        """A task that was not placed gets `wants`, and its value is there: the worker has run it unasked, and holds it.
+
+        Its inputs need not be in memory, and are not computed for it. False, and no want: it is EXTERNAL, has erred, or
+        was placed.
         """
     def hand_over(self, id: int) -> bool:
         """A WAITING or READY task will be computed elsewhere.

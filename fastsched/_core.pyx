@@ -237,35 +237,7 @@ cdef class SchedulerCore:
         self, const int64_t[:] priorities, const int64_t[:] indptr not None, const int64_t[:] deps not None,
         const int64_t[:] wants=None, const int64_t[:] orders=None
     ):
-        cdef Core *core = &self.core
-        cdef int64_t n = indptr.shape[0] - 1
-        cdef int64_t i, k, dep
-        cdef int64_t *ids
-        cdef int32_t row
-        cdef bint with_priorities = priorities is not None
-        cdef bint with_wants = wants is not None
-        cdef bint with_orders = orders is not None
-        check_batch(core, indptr, deps)
-        if ((with_priorities and priorities.shape[0] != n) or (with_wants and wants.shape[0] != n)
-                or (with_orders and orders.shape[0] != n)):
-            raise ValueError(f"priorities, wants and orders must have {n} entries, one for each task")
-        if with_wants:
-            check_wants(wants)
-        self.reserve_rows(n)
-        reserve_edges(core, deps.shape[0])
-        ids = <int64_t *> malloc(max(1, n) * sizeof(int64_t))
-        if ids == NULL:
-            raise MemoryError("no room for the ids of a batch")
-        block = Block.adopt(ids)
-        for i in range(n):
-            row = new_row(core, priorities[i] if with_priorities else 0, orders[i] if with_orders else -1,
-                          <int32_t> wants[i] if with_wants else 1, NONE)
-            ids[i] = id_of(core, row)
-            for k in range(indptr[i + 1] - 1, indptr[i] - 1, -1):
-                dep = deps[k]
-                add_edge(core, <int32_t> <uint32_t> (ids[-dep - 1] if dep < 0 else dep), row)
-            self.start(row)
-        return table(block, n, 1)
+        return add_batch(self, priorities, indptr, deps, wants, orders)
 
     # ---- wants -----------------------------------------------------------------------------------------------------
 
@@ -291,6 +263,17 @@ cdef class SchedulerCore:
         cdef int64_t i
         for i in range(ids.shape[0]):
             self.unwant(ids[i])
+
+    cpdef int hold(self, int64_t id) except -1:
+        self.core.tasks[self.row_of(id)].flags |= F_HELD
+        return 0
+
+    cpdef int let_go(self, int64_t id) except -1:
+        cdef int32_t row = self.row_of(id)
+        self.core.tasks[row].flags &= ~F_HELD
+        if not is_needed(&self.core, row):
+            release(&self.core, row)
+        return settle(&self.core)
 
     # ---- reports of a run ------------------------------------------------------------------------------------------
 
@@ -402,10 +385,25 @@ cdef class SchedulerCore:
     cpdef int64_t claim(self, int64_t id, int worker) except -1:
         cdef int32_t row = self.reported(id)
         self.worker_of(worker)
-        if row == NONE or self.core.tasks[row].state != S_READY or self.core.tasks[row].only not in (NONE, worker):
+        if row == NONE or not may_be_claimed(&self.core, row, worker):
             return 0
-        assign(&self.core, row, worker)
+        if self.core.tasks[row].state == S_READY:
+            assign(&self.core, row, worker)
+        else:
+            enter_assigned(&self.core, row, worker)
         return self.core.tasks[row].run
+
+    cpdef bint publish(self, int64_t id, int worker, int64_t nbytes, int wants=1) except -1:
+        cdef int32_t row = self.row_of(id)
+        self.worker_of(worker)
+        if wants < 1 or <int64_t> self.core.tasks[row].wants + wants > MOST_ROWS:
+            raise ValueError(f"cannot add {wants} wants to task id {id}")
+        if not may_be_published(&self.core, row):
+            return False
+        self.core.tasks[row].wants += wants
+        publish_row(&self.core, row, worker, nbytes)
+        settle(&self.core)
+        return True
 
     # ---- computed elsewhere ----------------------------------------------------------------------------------------
 

@@ -46,3 +46,39 @@ cdef int check_wants(const int64_t[:] wants) except -1:
         if not 0 <= wants[i] <= MOST_ROWS:
             raise ValueError(f"wants must be >= 0, not {wants[i]}")
     return 0
+
+
+cdef object add_batch(
+    SchedulerCore face, const int64_t[:] priorities, const int64_t[:] indptr, const int64_t[:] deps,
+    const int64_t[:] wants, const int64_t[:] orders
+):
+    """Add them all; a table of their ids."""
+    cdef Core *core = &face.core
+    cdef int64_t n = indptr.shape[0] - 1
+    cdef int64_t i, k, dep
+    cdef int64_t *ids
+    cdef int32_t row
+    cdef bint with_priorities = priorities is not None
+    cdef bint with_wants = wants is not None
+    cdef bint with_orders = orders is not None
+    check_batch(core, indptr, deps)
+    if ((with_priorities and priorities.shape[0] != n) or (with_wants and wants.shape[0] != n)
+            or (with_orders and orders.shape[0] != n)):
+        raise ValueError(f"priorities, wants and orders must have {n} entries, one for each task")
+    if with_wants:
+        check_wants(wants)
+    face.reserve_rows(n)
+    reserve_edges(core, deps.shape[0])
+    ids = <int64_t *> malloc(max(1, n) * sizeof(int64_t))
+    if ids == NULL:
+        raise MemoryError("no room for the ids of a batch")
+    block = Block.adopt(ids)
+    for i in range(n):
+        row = new_row(core, priorities[i] if with_priorities else 0, orders[i] if with_orders else -1,
+                      <int32_t> wants[i] if with_wants else 1, NONE)
+        ids[i] = id_of(core, row)
+        for k in range(indptr[i + 1] - 1, indptr[i] - 1, -1):
+            dep = deps[k]
+            add_edge(core, <int32_t> <uint32_t> (ids[-dep - 1] if dep < 0 else dep), row)
+        face.start(row)
+    return table(block, n, 1)

@@ -143,7 +143,7 @@ cdef int check_states(Core *core) except -1:
         demand(task.wants >= 0, "wants below 0", row, task.wants)
         demand((task.state == S_RELEASED) != is_needed(core, <int32_t> row),
                "RELEASED but needed, or the other way round", row)
-        demand(task.state != S_RELEASED or task.dependents != NONE or task.flags & F_YOUNG,
+        demand(task.state != S_RELEASED or task.dependents != NONE or task.flags & (F_YOUNG | F_HELD),
                "a row should have been forgotten", row)
         demand(task.state != S_READY or (task.unmet == 0 and computable), "READY without its inputs", row)
         demand(task.state != S_WAITING or task.unmet > 0 or not computable, "WAITING for nothing", row)

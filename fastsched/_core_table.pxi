@@ -79,6 +79,7 @@ class Event(IntEnum):
     DEPENDENT_GONE = 20
     PLACE_EARLY = 21
     RECALL = 22
+    PUBLISH = 23
 
 
 class Transition(NamedTuple):
@@ -99,6 +100,7 @@ RELEASED NEEDED         | an input erred              | ERRED    | ERRED
 RELEASED NEEDED         | external                    | WAITING  | FETCH
 RELEASED NEEDED         | its only worker is gone     | ERRED    | ERRED
 RELEASED DEPENDENT_GONE |                             | FREE     | FORGET
+RELEASED PUBLISH        | computable                  | MEMORY   | MEMORY
 WAITING  UNNEEDED       | has dependents              | RELEASED |
 WAITING  UNNEEDED       | no dependents               | FREE     | FORGET
 WAITING  INPUT_MEMORY   | computable                  | READY    |
@@ -107,6 +109,8 @@ WAITING  ERR            |                             | ERRED    | ERRED
 WAITING  REPLICA        | external                    | MEMORY   | MEMORY
 WAITING  REMOVE_WORKER  | only worker of the task     | ERRED    | ERRED
 WAITING  PLACE_EARLY    | its input is assigned       | ASSIGNED | ASSIGN
+WAITING  CLAIM          | computable                  | ASSIGNED |
+WAITING  PUBLISH        | computable                  | MEMORY   | MEMORY
 WAITING  HAND_OVER      | computable                  | WAITING  |
 WAITING  TAKE_BACK      | handed over, inputs in memory | READY  |
 WAITING  TAKE_BACK      | handed over, an input missing | WAITING |
@@ -117,6 +121,7 @@ READY    INPUT_LOST     |                             | WAITING  |
 READY    INPUT_ERRED    |                             | ERRED    | ERRED
 READY    PLACE          |                             | ASSIGNED | ASSIGN
 READY    CLAIM          |                             | ASSIGNED |
+READY    PUBLISH        |                             | MEMORY   | MEMORY
 READY    ERR            |                             | ERRED    | ERRED
 READY    REMOVE_WORKER  | only worker of the task     | ERRED    | ERRED
 READY    HAND_OVER      |                             | WAITING  |

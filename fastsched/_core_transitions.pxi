@@ -17,7 +17,7 @@ After `settle`, for every row:
     ASSIGNED, early       ==>  some input is not in MEMORY, and all those are ASSIGNED to the same worker
     WAITING, computable   ==>  some input is not in MEMORY, and none has ERRED
     MEMORY                <=>  some worker holds the value
-    forgotten             <=>  RELEASED, without dependent rows (and not added in this turn)
+    forgotten             <=>  RELEASED, without dependent rows (and neither held nor added in this turn)
 """
 
 # ---- settling ------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ cdef int release(Core *core, int32_t row) except -1 nogil:
         leave_state(core, row)
         task.cause = 0
         set_state(core, row, S_RELEASED)
-    if task.dependents == NONE and not task.flags & F_YOUNG:
+    if task.dependents == NONE and not task.flags & (F_YOUNG | F_HELD):
         recycle(core, row)
     return 0
 
@@ -215,7 +215,7 @@ cdef inline int free_replicas(Core *core, int32_t row) except -1 nogil:
 # ---- memory --------------------------------------------------------------------------------------------------------
 
 cdef inline int enter_memory(Core *core, int32_t row, int32_t worker, int64_t nbytes) except -1 nogil:
-    """WAITING or detached -> MEMORY; dependents that waited for this alone become READY, or are early no more."""
+    """WAITING, RELEASED or detached -> MEMORY; dependents that waited for this alone become READY, or are early no more."""
     cdef int32_t e = core.tasks[row].dependents
     cdef int32_t below
     assert core.tasks[row].holders == NONE
@@ -320,12 +320,31 @@ cdef inline int assign(Core *core, int32_t row, int32_t w) except -1 nogil:
     return enter_assigned(core, row, w)
 
 
+cdef inline bint may_be_claimed(Core *core, int32_t row, int32_t w) noexcept nogil:
+    """Is it not placed yet, and does nothing forbid this worker?"""
+    cdef Task *task = core.tasks + row
+    return is_active(core, row) and task.state != S_ASSIGNED and (task.only == NONE or task.only == w)
+
+
 cdef int finish_row(Core *core, int32_t row, int64_t nbytes) except -1 nogil:
     """ASSIGNED -> MEMORY."""
     cdef int32_t w = core.tasks[row].worker
     detach(core, row)
     enter_memory(core, row, w, nbytes)
     return unneed_inputs(core, row)
+
+
+cdef inline bint may_be_published(Core *core, int32_t row) noexcept nogil:
+    """Is it to be computed, and nobody's yet?"""
+    cdef uint8_t state = core.tasks[row].state
+    return (state == S_RELEASED or state == S_WAITING or state == S_READY) and not core.tasks[row].flags & F_EXTERNAL
+
+
+cdef int publish_row(Core *core, int32_t row, int32_t worker, int64_t nbytes) except -1 nogil:
+    """RELEASED, WAITING or READY -> MEMORY: its first run was somewhere else, unasked."""
+    leave_state(core, row)
+    core.tasks[row].run += 1
+    return enter_memory(core, row, worker, nbytes)
 
 
 cdef int fail_run(Core *core, int32_t row) except -1 nogil:

@@ -8,10 +8,12 @@
 `fids`           which task each future of a client stands for, in few bytes
 `books`          the tables of all of them, and the few operations that keep them and the core in step
 `futures`        what clients say: submit, want, release, cancel, keep, locate
+`publish`        tasks that a worker has kept to itself, and that others need now
 `scatter`        values that clients put into the cluster
 `calls`          questions about the cluster, and functions to run on its workers
 `reports`        what workers say: done, missing, returned
 `effects`        what the core decided, turned into messages
+`demand`         idle slots, and workers that have more than they can run
 `prefill`        how far ahead of its free slots a worker is sent tasks, and which of them are asked back
 `outbox`         the messages of one turn, by peer, in order
 `invariants`     `check()`: everything recomputed from scratch

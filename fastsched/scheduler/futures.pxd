@@ -48,7 +48,10 @@ cdef class Futures:
     cdef tuple _tasks_of(self, ClientRecord client, object fids)
 
     @cython.locals(books=Books, core=SchedulerCore, inputs=tuple, dependency=TaskRecord, order=int64_t)
-    cdef _enter(self, TaskRecord record, int64_t priority, int64_t parent)
+    cpdef enter(self, TaskRecord record, int64_t priority, int64_t retries, int64_t parent, int wants)
+
+    @cython.locals(function=Function)
+    cpdef Function function_of(self, ClientRecord client, object key, object fn)
 
     @cython.locals(books=Books, core=SchedulerCore, task_id=int64_t, dependent=TaskRecord)
     cdef _cancel_running(self, TaskRecord record)

@@ -14,7 +14,7 @@ from fastsched._core import State
 from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
-from fastsched.scheduler.records import ClientRecord
+from fastsched.scheduler.records import ClientRecord, Function
 from fastsched.scheduler.task import TaskRecord
 from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import Cancel, ErrorKind, Frames, LocatedItem, Submit, WantItem
@@ -53,14 +53,11 @@ class Futures:
                 raise ProtocolError(f"future {fid} is used twice")
             record = books.task_of(key)
             if record is None:
-                function = client.functions.get(fn)
-                if function is None:
-                    raise ProtocolError(f"task {key} names function {fn.hex()}, which this connection did not bring")
+                function = self.function_of(client, key, fn)
                 inputs = self._tasks_of(client, dependencies) if dependencies else ()
                 pinned = self._tasks_of(client, pins) if pins else ()
                 record = TaskRecord(key, function, args, inputs, pinned)
-                record.retries = min(retries, MOST_RETRIES)
-                self._enter(record, priority, parent)
+                self.enter(record, priority, retries, parent, 1)
                 books.attach(client, fid, record)
             else:
                 books.core.want(record.id)
@@ -137,15 +134,17 @@ class Futures:
             books.unwant(record)
         books.unlearn(client)
 
-    # -- inside -------------------------------------------------------------------------------------------------------
+    def function_of(self, client: ClientRecord, key: str, fn: bytes) -> Function:
+        """The function that a new task names."""
+        function: Function | None = client.functions.get(fn)
+        if function is None:
+            raise ProtocolError(f"task {key} names function {fn.hex()}, which this connection did not bring")
+        return function
 
-    def _tasks_of(self, client: ClientRecord, fids: Iterable[int]) -> tuple[TaskRecord, ...]:
-        """What these futures of a client stand for."""
-        return tuple([self._books.future(client, fid) for fid in fids])
-
-    def _enter(self, record: TaskRecord, priority: int, parent: int) -> None:
-        """A new task with one want."""
+    def enter(self, record: TaskRecord, priority: int, retries: int, parent: int, wants: int) -> None:
+        """A new task, with so many wants."""
         books, core = self._books, self._books.core
+        record.retries = min(retries, MOST_RETRIES)
         inputs = record.dependencies
         ids: Sequence[int] = ()
         if len(inputs) > 1:  # an input that is named twice is one edge
@@ -154,9 +153,15 @@ class Futures:
             ids = (inputs[0].id,)
         # children of the oldest parent go first: they let it end
         order = core.order(parent) if parent and core.known(parent) else -1
-        books.enter(record, core.add_task(ids, priority, order))
-        if books.hopeless is not None:
+        books.enter(record, core.add_task(ids, priority, order, wants))
+        if wants and books.hopeless is not None:
             books.fail(record, _NO_WORKERS, books.hopeless)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _tasks_of(self, client: ClientRecord, fids: Iterable[int]) -> tuple[TaskRecord, ...]:
+        """What these futures of a client stand for."""
+        return tuple([self._books.future(client, fid) for fid in fids])
 
     def _cancel_running(self, record: TaskRecord) -> None:
         """End what runs with the value of a cancelled task (the core has ended what waited for it)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from fastsched._core import State
+from fastsched._core import SECEDED, State
 from fastsched.scheduler.books import Books, row_of, weigh
 from fastsched.scheduler.records import ClientRecord
 from fastsched.scheduler.task import TaskRecord
@@ -134,7 +134,9 @@ def _check_peers(books: Books) -> None:
     _require(sorted(books.handles) == sorted(books.core.workers()), "the core has other workers")
     for worker in workers:
         _require(books.core.limit(worker.handle) == worker.limit, f"{worker}: another limit than in the core")
+        published = [i for i in books.core.assigned_to(worker.handle) if books.core.flags(i) & SECEDED]
         _require(
-            books.core.lent(worker.handle) == worker.lent, f"{worker}: another number of lent slots than in the core"
+            books.core.lent(worker.handle) == worker.lent + len(published),
+            f"{worker}: another number of lent slots than in the core",
         )
     _require(not books.dirty, "messages are unsent")

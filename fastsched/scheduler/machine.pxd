@@ -3,10 +3,12 @@
 cimport cython
 
 from fastsched.scheduler.books cimport Books
+from fastsched.scheduler.demand cimport Demand
 from fastsched.scheduler.effects cimport Effects
 from fastsched.scheduler.futures cimport Futures
 from fastsched.scheduler.outbox cimport Outbox
 from fastsched.scheduler.prefill cimport Prefill
+from fastsched.scheduler.publish cimport Publishing
 from fastsched.scheduler.records cimport ClientRecord, WorkerRecord
 from fastsched.scheduler.reports cimport Reports
 from fastsched.wire.items cimport make, quoted
@@ -30,6 +32,8 @@ cdef class SchedulerMachine:
     cdef Prefill _prefill
     cdef object _scattering
     cdef Futures _futures
+    cdef Publishing _publishing
+    cdef Demand _demand
     cdef Reports _reports
     cdef Effects _effects
     cdef object _calls

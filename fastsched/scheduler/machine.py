@@ -13,16 +13,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from fastsched._core import State
+from fastsched._core import SECEDED, State
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
 from fastsched.scheduler import invariants
 from fastsched.scheduler.books import Books
 from fastsched.scheduler.calls import Calls
+from fastsched.scheduler.demand import Demand
 from fastsched.scheduler.effects import Effects
 from fastsched.scheduler.futures import Futures
 from fastsched.scheduler.outbox import Outbox
 from fastsched.scheduler.prefill import Prefill
+from fastsched.scheduler.publish import Publishing
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
 from fastsched.scheduler.reports import Reports
 from fastsched.scheduler.scatter import Scattering
@@ -35,6 +37,7 @@ from fastsched.wire.messages import (
     Keep,
     Locate,
     Message,
+    Publish,
     Pulse,
     RanFunction,
     Register,
@@ -42,6 +45,7 @@ from fastsched.wire.messages import (
     Role,
     Scatter,
     Submit,
+    Surplus,
     Want,
     Welcome,
 )
@@ -105,6 +109,8 @@ class SchedulerMachine:
         self._prefill = Prefill(self.books)
         self._scattering = Scattering(self.books, seed)
         self._futures = Futures(self.books)
+        self._publishing = Publishing(self.books, self._futures)
+        self._demand = Demand(self.books)
         self._reports = Reports(self.books, self._prefill)
         self._effects = Effects(self.books, self._scattering, self._prefill)
         self._calls = Calls(self.books, {"name": name, "version": version})
@@ -166,6 +172,7 @@ class SchedulerMachine:
             return
         client.outbox.closed = True
         self._calls.client_gone(client)
+        self._publishing.close(client)
         self._futures.gone(client)
         worker = books.workers.get(peer)
         if worker is not None:
@@ -183,6 +190,7 @@ class SchedulerMachine:
         worker = self.books.workers.get(peer)
         if worker is not None:
             worker.suspect = True
+            self._demand.gone(worker)
             self.books.core.set_open(worker.handle, False)
 
     def congested(self, peer: int, full: bool, now: float) -> None:
@@ -205,10 +213,11 @@ class SchedulerMachine:
 
     def next_deadline(self) -> float | None:
         """When `tick` (and a drain) is due if nothing else happens."""
-        first, second = self._reports.next_deadline(), self._prefill.next_deadline()
-        if first is None or second is None:
-            return second if first is None else first
-        return min(first, second)
+        first = self._reports.next_deadline()
+        for when in (self._prefill.next_deadline(), self._demand.next_deadline()):
+            if first is None or (when is not None and when < first):
+                first = when
+        return first
 
     def drain(self, patient: bool = False) -> list[Action]:
         """End of the turn: place tasks; what is to be sent, by peer and in order.
@@ -222,6 +231,7 @@ class SchedulerMachine:
         books = self.books
         self._effects.apply()
         self._prefill.look(self._now)
+        self._demand.look(self._now)
         actions: list[Action] = []
         staying: list[Outbox] = []
         dirty = books.dirty
@@ -252,6 +262,8 @@ class SchedulerMachine:
         self._scattering.check()
         self._calls.check()
         self._prefill.check()
+        self._publishing.check()
+        self._demand.check()
         self._reports.check()
 
     def info(self) -> dict[str, Any]:
@@ -272,7 +284,10 @@ class SchedulerMachine:
 
     def _take_in(self, client: ClientRecord, message: Message, now: float) -> None:
         """The most frequent messages come first."""
+        if self._publishing.open and not isinstance(message, Publish):
+            self._publishing.close(client)
         if isinstance(message, Submit):
+            self._demand.answered(client)
             self._futures.submit(client, message)
         elif isinstance(message, Release):
             self._futures.release(client, message.fids)
@@ -280,6 +295,10 @@ class SchedulerMachine:
             self._reports.done(self._worker(client), message, now)
         elif isinstance(message, Want):
             self._futures.want(client, message.items)
+        elif isinstance(message, Publish):
+            self._publishing.publish(client, self._worker(client), message)
+        elif isinstance(message, Surplus):
+            self._demand.offered(self._worker(client), message.tasks)
         elif isinstance(message, Locate):
             self._futures.locate(client, message.fids)
         elif isinstance(message, Keep):
@@ -323,9 +342,11 @@ class SchedulerMachine:
         """Count a failure for the tasks under which a worker died; end those that had too many."""
         books, core = self.books, self.books.core
         if executing is None:
-            # Tasks that hold no slot wait for others: they are not blamed. They were the first to start.
-            lent = max(0, core.lent(worker.handle))
-            executing = core.assigned_to(worker.handle)[lent : lent + worker.slots]
+            # Tasks that hold no slot wait for others: they are not blamed. They were the first to start. Those that the
+            # worker had kept to itself hold none either.
+            lent = max(0, worker.lent)
+            sent = [task_id for task_id in core.assigned_to(worker.handle) if not core.flags(task_id) & SECEDED]
+            executing = sent[lent : lent + worker.slots]
         for task_id in dict.fromkeys(executing):
             if not core.known(task_id) or core.state(task_id) != _ASSIGNED or core.worker(task_id) != worker.handle:
                 continue
@@ -355,6 +376,7 @@ class SchedulerMachine:
         worker.outbox.closed = True
         del books.workers[worker.peer], books.names[worker.name], books.handles[worker.handle]
         self._prefill.gone(worker)
+        self._demand.gone(worker)
         self._reports.gone(worker)
         self._calls.worker_gone(worker)
         self._scattering.gone(worker)

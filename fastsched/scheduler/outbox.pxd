@@ -13,6 +13,7 @@ cdef int _FINISHED
 cdef int _ERRED
 cdef int _LOST
 cdef int _LOCATED
+cdef int _ADOPT
 cdef int _NONE
 
 

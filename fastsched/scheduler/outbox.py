@@ -12,6 +12,7 @@ from typing import Any
 
 from fastsched.wire.items import make
 from fastsched.wire.messages import (
+    Adopt,
     Drop,
     Free,
     FunctionItem,
@@ -42,11 +43,13 @@ class Batch(IntEnum):
     ERRED = 6
     LOST = 7
     LOCATED = 8
+    ADOPT = 9
 
 
 # A member of an enum costs several times as much to look up, and runs bytecode.
 _RUN, _FREE, _DROP, _RETRACT, _PUT = map(int, (Batch.RUN, Batch.FREE, Batch.DROP, Batch.RETRACT, Batch.PUT))
 _FINISHED, _ERRED, _LOST, _LOCATED = map(int, (Batch.FINISHED, Batch.ERRED, Batch.LOST, Batch.LOCATED))
+_ADOPT = int(Batch.ADOPT)
 _NONE = -1
 
 
@@ -149,10 +152,11 @@ def _message(kind: int, functions: tuple[FunctionItem, ...], items: tuple[Any, .
     return make(_OTHERS[kind], (items,))
 
 
-_OTHERS: dict[int, type[Free | Drop | Retract | Put | Located]] = {
+_OTHERS: dict[int, type[Free | Drop | Retract | Put | Located | Adopt]] = {
     _FREE: Free,
     _DROP: Drop,
     _RETRACT: Retract,
     _PUT: Put,
     _LOCATED: Located,
+    _ADOPT: Adopt,
 }

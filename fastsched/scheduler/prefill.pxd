@@ -25,6 +25,8 @@ cdef class Prefill:
     @cython.locals(sample=double, part=double)
     cpdef heard(self, WorkerRecord worker, Py_ssize_t finished, double seconds, double now)
     cpdef returned(self, WorkerRecord worker)
+
+    @cython.locals(core=SchedulerCore)
     cpdef assigned(self, WorkerRecord worker)
 
     @cython.locals(

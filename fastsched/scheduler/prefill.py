@@ -65,7 +65,8 @@ class Prefill:
 
     def assigned(self, worker: WorkerRecord) -> None:
         """It is sent a task: has it, with those that wait there for their inputs, more than slots?"""
-        if self._books.core.n_assigned(worker.handle) - worker.lent > worker.slots:
+        core = self._books.core
+        if core.n_assigned(worker.handle) - core.lent(worker.handle) > worker.slots:
             self.crowded.add(worker)
 
     def look(self, now: float) -> None:

@@ -439,9 +439,10 @@ class Shutdown(NamedTuple):
 
 
 class Adopt(NamedTuple):
-    """Answers `Publish`: under which ids these tasks are known from now on, before any other message names them."""
+    """Answers `Publish`: under which ids these tasks are known, before any other message names them."""
 
-    items: tuple[tuple[Natural, Natural, Natural], ...]  # (fid, task id, run); id 0: the task of that key is another
+    # id 0: the future stands for another task, or for none; run: its outcome is due, 0: its value is in memory
+    items: tuple[tuple[Natural, Natural, Natural], ...]  # (fid, task id, run)
 
 
 class Grant(NamedTuple):
@@ -461,7 +462,7 @@ class Done(NamedTuple):
     returned: Attempts  # retracted, or not startable here
     missing: tuple[MissingItem, ...]
     replicas: tuple[tuple[Natural, Natural], ...]  # (task id, nbytes): values that now are here too
-    lent: int  # assigned tasks that hold no slot (seceded), less the slots of dropped attempts that still run
+    lent: int  # tasks of `Run` that hold no slot (seceded), less the slots of dropped attempts that still run
 
 
 class RanFunction(NamedTuple):

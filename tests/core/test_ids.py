@@ -64,7 +64,7 @@ def test_a_report_about_a_forgotten_id_is_refused_and_counted(verb: str, args: t
     core.check()
 
 
-@pytest.mark.parametrize("verb", ["want", "unwant", *QUESTIONS])
+@pytest.mark.parametrize("verb", ["want", "unwant", "hold", "let_go", *QUESTIONS])
 def test_what_names_a_forgotten_id_raises_and_names_it(verb: str) -> None:
     core = core_with(1)
     old = forgotten(core)
@@ -164,6 +164,7 @@ def test_more_wants_cannot_be_given_up_than_there_are() -> None:
         lambda core, w: core.retractable(w, 1),
         lambda core, w: core.add_task(only=w),
         lambda core, w: core.claim(core.add_task(), w),
+        lambda core, w: core.publish(core.add_task(), w, 8),
     ],
 )
 def test_an_unknown_worker_raises(call: object) -> None:

@@ -229,6 +229,23 @@ class CoreAndTwin(RuleBasedStateMachine):
     def claim(self, pick: int, worker: int) -> None:
         self.same("claim", self.any_id(pick), self.any_worker(worker))
 
+    @precondition(lambda self: self.has(State.RELEASED) and self.twin.workers)
+    @rule(pick=picks, worker=picks, nbytes=sizes, wants=st.integers(1, 2))
+    def publish(self, pick: int, worker: int, nbytes: int, wants: int) -> None:
+        self.same("publish", self.live(pick, State.RELEASED).id, self.any_worker(worker), nbytes, wants)
+
+    @precondition(lambda self: self.twin.tasks and self.twin.workers)
+    @rule(pick=picks, worker=picks, nbytes=sizes)
+    def publish_anything(self, pick: int, worker: int, nbytes: int) -> None:
+        self.same("publish", self.live(pick).id, self.any_worker(worker), nbytes, 1)
+
+    @precondition(lambda self: self.twin.tasks)
+    @rule(pick=picks, verb=st.sampled_from(["hold", "let_go"]))
+    def hold_or_let_go(self, pick: int, verb: str) -> None:
+        id = self.live(pick).id
+        getattr(self.core, verb)(id)
+        getattr(self.twin, verb)(id)
+
     @precondition(lambda self: self.ids)
     @rule(pick=picks, verb=st.sampled_from(["hand_over", "take_back"]))
     def hand_over(self, pick: int, verb: str) -> None:

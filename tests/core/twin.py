@@ -29,6 +29,7 @@ class TwinTask:
     external: bool = False
     handed: bool = False
     young: bool = False
+    held: bool = False
     state: State = State.RELEASED
     run: int = 0
     worker: int = -1
@@ -139,7 +140,7 @@ class Twin:
             task.state = State.RELEASED
             task.causes = set()
             return True
-        if task.young or any(task.id in other.deps for other in self.tasks.values()):
+        if task.young or task.held or any(task.id in other.deps for other in self.tasks.values()):
             return False
         self.effect(Effect.FORGET, task)
         del self.tasks[task.id]
@@ -232,6 +233,13 @@ class Twin:
 
     def want(self, id: int, n: int) -> None:
         self.tasks[id].wants += n
+        self.settle()
+
+    def hold(self, id: int) -> None:
+        self.tasks[id].held = True
+
+    def let_go(self, id: int) -> None:
+        self.tasks[id].held = False
         self.settle()
 
     def running(self, id: int, run: int, worker: int) -> TwinTask | None:
@@ -349,10 +357,19 @@ class Twin:
 
     def claim(self, id: int, worker: int) -> int:
         task = self.tasks.get(id)
-        if not task or task.state != State.READY or task.only not in (-1, worker):
+        if not task or not task.queued or task.only not in (-1, worker):
             return 0
         self.assign(task, worker)
         return task.run
+
+    def publish(self, id: int, worker: int, nbytes: int, wants: int) -> bool:
+        task = self.tasks[id]
+        if task.state not in (State.RELEASED, State.WAITING, State.READY) or task.external:
+            return False
+        task.wants += wants
+        task.run += 1
+        self.enter_memory(task, worker, nbytes)
+        return True
 
     # ---- placement -------------------------------------------------------------------------------------------------
 

@@ -202,6 +202,9 @@ class World:
             self.core.set_early(self.here, 1)
             self.core.set_open(self.here, True)
 
+    def publish(self) -> None:
+        self.core.publish(self.x, self.there, 8)
+
     def recall(self) -> None:
         if self.input:
             self.core.give_back(self.input, self.core.run(self.input), self.here)

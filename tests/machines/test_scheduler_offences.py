@@ -12,12 +12,15 @@ from fastsched.wire.messages import (
     FunctionItem,
     Keep,
     Locate,
+    Publish,
     Pulse,
     RanFunction,
     Register,
     Scatter,
     ScatterItem,
+    Stage,
     Submit,
+    Surplus,
     TaskItem,
     Want,
     WantItem,
@@ -40,6 +43,8 @@ CLIENTS: dict[str, Callable[[Client], object]] = {
     "locate of an unknown future": lambda c: c.say(Locate((99,))),
     "a report from a client": lambda c: c.say(Done((), (), (), (), (), 0)),
     "an answer from a client": lambda c: c.say(RanFunction(1, True, (b"",))),
+    "a local task from a client": lambda c: c.say(Publish((), ())),
+    "a surplus from a client": lambda c: c.say(Surplus(1)),
     "a second registration": lambda c: c.say(Register("c", "1", 0, 0, "", 0, "")),
 }
 
@@ -109,6 +114,74 @@ def test_a_worker_that_reports_what_it_cannot_know_is_put_out_and_blamed_for_not
     assert other.news() == ["run b", "run a"]
     other.finish("a", "b")
     assert client.news() == ["finished a", "finished b"]
+
+
+PUBLICATIONS: dict[str, Callable[[Worker], object]] = {
+    "a used future": lambda w: w.publish(w.local("x", Stage.FINISHED, fid=1)),
+    "a used future, known key": lambda w: w.publish(w.local("mine", Stage.FINISHED, fid=1)),
+    "a used future, lineage": lambda w: w.publish(w.local("mine", Stage.LINEAGE, fid=1)),
+    "a future twice": lambda w: w.publish(w.local("x", Stage.FINISHED, fid=9), w.local("y", Stage.FINISHED, fid=9)),
+    "lineage twice": lambda w: w.say(
+        Publish((), (w.local("x", Stage.LINEAGE, fid=9), w.local("y", Stage.LINEAGE, fid=9)))
+    ),
+    "lineage and a future": lambda w: w.say(
+        Publish((), (w.local("x", Stage.LINEAGE, fid=9), w.local("y", Stage.FINISHED, fid=9)))
+    ),
+    "an unknown input": lambda w: w.publish(w.local("x", Stage.FINISHED, [99])),
+    "itself as an input": lambda w: w.publish(w.local("x", Stage.FINISHED, [99], fid=99)),
+    "an unknown input of lineage": lambda w: w.publish(w.local("x", Stage.LINEAGE, [99])),
+    "an unknown pin": lambda w: w.publish(w.local("x", Stage.RUNNING, pins=[99])),
+    "an unknown function": lambda w: w.say(Publish((), (w.local("x", Stage.RUNNING, fn=b"unknown!"),))),
+    "a failure without an error": lambda w: w.publish(w.local("x", Stage.FAILED)._replace(error=())),
+    "an error of a value": lambda w: w.publish(
+        w.local("x", Stage.FINISHED)._replace(error=w.local("y", Stage.FAILED).error)
+    ),
+    "a failure with a value": lambda w: w.publish(w.local("x", Stage.FAILED)._replace(frames=(b"",))),
+    "lineage with pins of a value": lambda w: w.publish(w.local("x", Stage.LINEAGE)._replace(value_pins=("mine",))),
+}
+
+
+@pytest.mark.parametrize("offence", PUBLICATIONS.values(), ids=PUBLICATIONS.keys())
+def test_a_worker_that_publishes_against_the_rules_is_put_out_alone(world, offence):
+    client, offender, other = world.client(), world.worker("offender"), world.worker("other")
+    world.machine.congested(offender.number, True, world.now)
+    offender.submit("mine")
+    client.submit("ours")
+    offence(offender)
+    assert world.put_out == ["offender"]
+    world.put_out.clear()
+    assert other.news() == ["run mine", "run ours", "drop mine"]
+    other.finish("ours")
+    assert client.news() == ["finished ours"]
+    assert offender.news() == []
+    assert world.machine.books.core.n_tasks == 1
+
+
+OUT_OF_RANGE = [("stage", 0), ("stage", 5), ("nbytes", -1)]
+
+
+@pytest.mark.parametrize(("field", "number"), OUT_OF_RANGE)
+def test_a_publication_with_a_number_out_of_range_is_an_offence(world, field, number):
+    worker = world.worker()  # over a channel without bytes no codec has looked at it
+    worker.submit("x")
+    item = worker.local("y", Stage.FINISHED)._replace(**{field: number})
+    world.machine.receive(worker.number, Publish((), (item,)), world.now)
+    world.settle()
+    assert world.put_out == ["w"]
+    world.put_out.clear()
+    assert worker.news() == ["run x"]
+
+
+def test_what_was_published_before_the_offence_goes_with_the_worker(world):
+    client, offender = world.client(), world.worker("offender")
+    with world.one_turn():
+        a, b = offender.local("a", Stage.LINEAGE), offender.local("b", Stage.RUNNING)
+        offender.publish(a, b, offender.local("c", Stage.FINISHED, [a.fid]), offender.local("d", Stage.FINISHED, [77]))
+        client.want("c")
+    assert world.put_out == ["offender"]
+    world.put_out.clear()
+    assert offender.news() == []
+    assert client.news() == ["erred c CANCELLED"]
 
 
 def test_a_number_beyond_the_cores_is_an_offence(world):

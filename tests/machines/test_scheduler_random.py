@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from fastsched.config import Config
-from fastsched.wire.messages import Verb
+from fastsched.wire.messages import Stage, Verb
 from tests.machines.helpers.scheduler_world import Client, Peer, Worker, World
 
 INDEX = st.integers(0, 1 << 16)
@@ -82,6 +82,39 @@ class Cluster(RuleBasedStateMachine):
             parent=running.id if running else 0,
             fn=bytes([65 + fn]) * 8,
         )
+
+    @precondition(lambda self: self.workers)
+    @rule(who=INDEX, key=st.integers(0, 8), stage=st.sampled_from(Stage), inputs=st.lists(INDEX, max_size=2),
+          pins=st.lists(INDEX, max_size=1), source=st.integers(0, 8), retries=st.integers(0, 1), fn=st.integers(0, 3),
+          inside=st.booleans())  # fmt: skip
+    def publish(self, who, key, stage, inputs, pins, source, retries, fn, inside):
+        """A task that a worker had kept to itself, perhaps with one that it was made from."""
+        worker = pick(self.workers, who)
+        below = [fid for fid in worker.keys if worker.keys[fid] < f"k{key}"]
+        dependencies = [pick(below, index) for index in inputs if below]
+        items = []
+        if source < key:
+            lower = [fid for fid in below if worker.keys[fid] < f"k{source}"]
+            items.append(worker.local(f"k{source}", Stage.LINEAGE, lower[:1], fn=bytes([65 + fn]) * 8))
+            dependencies.append(items[0].fid)
+        worker._sent.clear()
+        items.append(
+            worker.local(
+                f"k{key}",
+                stage,
+                dependencies,
+                pins=[pick(below, index) for index in pins if below],
+                retries=retries,
+                fn=bytes([66 + fn]) * 8,
+                value_pins=[f"k{n}" for n in (0, 3) if n <= key and inside],
+            )
+        )
+        worker.publish(*items)
+
+    @precondition(lambda self: self.workers)
+    @rule(who=INDEX, tasks=st.integers(0, 3))
+    def offer(self, who, tasks):
+        pick(self.workers, who).offer(tasks)
 
     @rule(who=INDEX, which=INDEX)
     def release(self, who, which):

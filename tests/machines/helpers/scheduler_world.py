@@ -17,6 +17,7 @@ from fastsched.config import Config
 from fastsched.scheduler.machine import PutOut, SchedulerMachine, Send, Stop
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.messages import (
+    Adopt,
     Answer,
     Call,
     Cancel,
@@ -29,11 +30,14 @@ from fastsched.wire.messages import (
     Frames,
     Free,
     FunctionItem,
+    Grant,
     Keep,
+    LocalItem,
     Locate,
     Located,
     Message,
     MissingItem,
+    Publish,
     Put,
     RanFunction,
     Register,
@@ -46,7 +50,9 @@ from fastsched.wire.messages import (
     RunItem,
     Scatter,
     ScatterItem,
+    Stage,
     Submit,
+    Surplus,
     TaskItem,
     Verb,
     Want,
@@ -192,6 +198,7 @@ class Peer:
         self._crossed: set[int] = set()  # futures that were released in this turn: news of them may be on the way
         self.values: dict[int, Frames | None] = {}  # by fid, as reported
         self.errors: dict[int, ErrorItem] = {}  # by fid
+        self.settled: set[int] = set()  # futures of values that are here: a report brings nothing new
         self.located: dict[int, tuple[Frames | None, tuple[str, ...]]] = {}
         self.answers: dict[int, tuple[bool, Any]] = {}
         self._sent: set[bytes] = set()
@@ -236,9 +243,13 @@ class Peer:
 
     def submit_items(self, items: Iterable[TaskItem]) -> None:
         items = tuple(items)
+        self.say(Submit(self._functions_of(items), items))
+
+    def _functions_of(self, items: Iterable[TaskItem | LocalItem]) -> tuple[FunctionItem, ...]:
+        """Those that the scheduler has not."""
         new = dict.fromkeys(item.fn for item in items if item.fn not in self._sent)
         self._sent.update(new)
-        self.say(Submit(tuple(FunctionItem(fn, (b"code of " + fn,)) for fn in new), items))
+        return tuple(FunctionItem(fn, (b"code of " + fn,)) for fn in new)
 
     def want(self, key: str) -> int:
         fid = next(self._fids)
@@ -298,7 +309,7 @@ class Peer:
                 finished = [item for item in finished if item[0] not in self._crossed]
                 erred = [item for item in erred if item[0] not in self._crossed]
                 for fid, _, _, frames in finished:
-                    assert fid not in self.outcomes, f"{self.keys[fid]} {self.outcomes[fid]}, and now it finished"
+                    assert fid not in self.outcomes or fid in self.settled, f"{self.keys[fid]} has an outcome, and now"
                     self.outcomes[fid] = "finished"
                     self.values[fid] = frames
                     self._news.append(f"finished {self.keys[fid]}")
@@ -336,6 +347,9 @@ class Worker(Peer):
         self.lent = 0
         self.put: dict[int, str] = {}  # values that it was sent and has not acknowledged: id -> key
         self.fetched: dict[int, str] = {}  # inputs of its tasks
+        self.grants: list[int] = []
+        self.adopted: dict[int, tuple[int, int]] = {}  # by fid: (task id, run)
+        self._published: dict[int, LocalItem] = {}  # by fid, until it is adopted or not
         self._names: dict[int, str] = {}
 
     def hear(self, message: Message) -> None:
@@ -366,8 +380,33 @@ class Worker(Peer):
                 self._news += [f"retract {self._names[id]}" for id, _ in attempts]
             case RunFunction(request, _):
                 self.requests.append(request)
+            case Adopt(items):
+                for fid, id, run in items:
+                    self._adopt(fid, id, run)
+            case Grant(slots):
+                self.grants.append(slots)
             case _:
                 super().hear(message)
+
+    def _adopt(self, fid: int, id: int, run: int) -> None:
+        item = self._published.pop(fid)
+        if not id:
+            assert run == 0
+            self._news.append(f"attach {item.key}")
+            return
+        assert id not in self._names, f"{item.key} is known already"
+        self.adopted[fid] = (id, run)
+        self._names[id] = item.key
+        self._news.append(f"adopt {item.key}")
+        if item.stage == Stage.RUNNING:
+            assert run == 1
+            self.tasks[item.key] = RunItem(id, run, item.key, item.fn, item.args, (), item.priority, 0)
+        else:
+            assert (item.stage, run) == (Stage.FINISHED, 0)
+            self.held[id] = item.key
+            self.settled.add(fid)
+            if fid in self.keys:
+                self.outcomes.setdefault(fid, "finished")
 
     def _remove(self, id: int, run: int) -> None:
         for key, item in list(self.tasks.items()):
@@ -384,6 +423,42 @@ class Worker(Peer):
     ) -> None:
         news = (tuple(finished), tuple(erred), tuple(returned), tuple(missing), tuple(replicas))
         self.say(Done(*news, self.lent))
+
+    # -- local tasks ------------------------------------------------------------------------------------------------
+
+    def local(
+        self,
+        key: str,
+        stage: Stage,
+        dependencies: Sequence[int] = (),
+        *,
+        value: Frames | None = VALUE,
+        nbytes: int = 5,
+        value_pins: Sequence[str] = (),
+        error: ErrorKind = ErrorKind.TASK,
+        **kwargs: Any,
+    ) -> LocalItem:
+        """A task that this worker has kept to itself. What is said about a value or an error goes with the stage."""
+        task = self.item(key, dependencies, **kwargs)
+        outcome: tuple[Any, ...] = ("", 0, None, (), ())
+        if stage == Stage.FINISHED:
+            outcome = ("bytes", nbytes, value, tuple(value_pins), ())
+        elif stage == Stage.FAILED:
+            outcome = ("", 0, None, (), (ErrorItem(error, (b"exception",), key, self.name, 0, "Traceback"),))
+        return LocalItem(*task, stage, *outcome)
+
+    def publish(self, *items: LocalItem) -> None:
+        """Tell the scheduler of them."""
+        for item in items:
+            if item.stage == Stage.LINEAGE:
+                del self.keys[item.fid]  # it is no future
+            else:
+                self._published[item.fid] = item
+        self.say(Publish(self._functions_of(items), items))
+
+    def offer(self, tasks: int) -> None:
+        """Say how many tasks it could submit."""
+        self.say(Surplus(tasks))
 
     def result(
         self, key: str, value: Frames | None = VALUE, *, nbytes: int = 5, micros: int = 10_000, pins: Sequence[str] = ()
