@@ -3,7 +3,6 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from fastsched._core cimport SchedulerCore
 from fastsched.scheduler.books cimport Books
 from fastsched.scheduler.records cimport ClientRecord, WorkerRecord
 from fastsched.wire.items cimport make
@@ -20,7 +19,7 @@ cdef class Demand:
     cpdef answered(self, ClientRecord client)
     cpdef gone(self, WorkerRecord worker)
 
-    @cython.locals(core=SchedulerCore, surplus=dict, idle=int64_t, worker=WorkerRecord, slots=int64_t)
+    @cython.locals(surplus=dict, idle=int64_t, worker=WorkerRecord, slots=int64_t)
     cpdef look(self, double now)
     cpdef next_deadline(self)
 

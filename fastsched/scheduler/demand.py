@@ -38,7 +38,7 @@ class Demand:
         """A worker says how many tasks it could submit."""
         self.granted.pop(worker, None)
         self.surplus.pop(worker, None)
-        if tasks > 0 and not worker.suspect:
+        if tasks > 0:
             self.surplus[worker] = tasks
 
     def answered(self, client: ClientRecord) -> None:
@@ -52,12 +52,12 @@ class Demand:
         self.granted.pop(worker, None)
 
     def look(self, now: float) -> None:
-        """End of the turn: grant the slots that are idle though every ready task is placed."""
+        """End of the turn: grant the slots that are idle. No task is ready then: it would have been placed there."""
         self._deadline = None
-        core, surplus = self._books.core, self.surplus
-        if not surplus or core.n_ready:
+        surplus = self.surplus
+        if not surplus:
             return
-        idle = core.idle_slots
+        idle = self._books.core.idle_slots
         if idle > 0 and self.granted:
             idle -= self._taken(now)
         while idle > 0 and surplus:

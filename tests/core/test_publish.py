@@ -1,4 +1,4 @@
-"""What was run before the core heard of it: values that are published, tasks that are claimed while they wait, holds."""
+"""What ran before the core heard of it: values that are published, tasks that are claimed as they wait; and holds."""
 
 from __future__ import annotations
 

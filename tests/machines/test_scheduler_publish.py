@@ -448,6 +448,19 @@ def test_a_value_that_was_freed_is_computed_again_and_not_adopted_twice(world):
     assert worker.news() == ["attach a", "run a"]
 
 
+def test_a_task_that_was_sent_out_before_is_not_adopted(world):
+    client, first, second = world.client(), world.worker("first"), world.worker("second")
+    client.submit("a")
+    assert first.news() == ["run a"]
+    with world.one_turn():
+        first.give_back("a")
+        publish(second, "a", RUNNING)
+    assert second.news() == ["attach a"]
+    assert first.news() == ["run a"]
+    first.finish("a")
+    assert client.news() == second.news() == ["finished a"]
+
+
 def test_functions_come_along_and_are_forgotten_with_their_tasks(world):
     worker = world.worker()
     fid = publish(worker, "a", FINISHED, fn=b"another!")
