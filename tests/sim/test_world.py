@@ -11,7 +11,19 @@ from pathlib import Path
 import pytest
 
 from fastsched.config import Config
-from fastsched.wire.messages import CODES, Adopt, Done, Grant, Publish, Pulse, Refuse, Report, Shutdown, Surplus
+from fastsched.wire.messages import (
+    CODES,
+    Adopt,
+    Done,
+    ErrorKind,
+    Grant,
+    Publish,
+    Pulse,
+    Refuse,
+    Report,
+    Shutdown,
+    Surplus,
+)
 from tests.sim.clock import Clock
 from tests.sim.cluster import Cluster
 from tests.sim.journal import Journal
