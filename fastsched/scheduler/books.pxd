@@ -34,6 +34,7 @@ cdef class Books:
     cdef readonly SchedulerCore core
     cdef readonly list records
     cdef readonly dict keys
+    cdef readonly dict holds
     cdef readonly dict functions
     cdef readonly dict clients
     cdef readonly dict workers
@@ -59,9 +60,15 @@ cdef class Books:
     @cython.locals(record=TaskRecord)
     cpdef TaskRecord task_of(self, object key)
 
-    @cython.locals(pin=TaskRecord)
+    @cython.locals(pin=TaskRecord, task=TaskRecord)
     cpdef forget(self, TaskRecord record)
     cpdef unwant(self, TaskRecord record)
+
+    @cython.locals(task_id=int64_t)
+    cpdef hold(self, TaskRecord record)
+
+    @cython.locals(task_id=int64_t, holds=int64_t)
+    cpdef let_go(self, TaskRecord record)
     cpdef unkey(self, TaskRecord record)
     cpdef fail(self, TaskRecord record, object kind, object text, object worker=*)
 

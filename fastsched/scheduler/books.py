@@ -60,6 +60,7 @@ class Books:
         self.core = SchedulerCore(locality_bytes=config.locality_bytes)
         self.records: list[TaskRecord | None] = []  # by row of the core
         self.keys: dict[str, TaskRecord] = {}
+        self.holds: dict[int, int] = {}  # by task id: how often it is held, so that it is not forgotten
         self.functions: dict[bytes, Function] = {}  # as long as they are used
         self.clients: dict[int, ClientRecord] = {}  # by peer; workers are clients too
         self.workers: dict[int, WorkerRecord] = {}  # by peer
@@ -122,6 +123,8 @@ class Books:
         if record.extras is not None:
             for pin in record.extras.pins:
                 self.unwant(pin)
+            for task in record.extras.held:
+                self.let_go(task)
         if record.function is not None:
             self._disuse(record.function)
         self.records[row_of(record.id)] = None
@@ -131,6 +134,21 @@ class Books:
         self.core.unwant(record.id)
         if record.error is not None and self.core.known(record.id) and self.core.state(record.id) == _RELEASED:
             record.told = 0
+
+    def hold(self, record: TaskRecord) -> None:
+        """It stays known, though nobody may need it: then it is not computed."""
+        task_id = record.id
+        self.holds[task_id] = self.holds.get(task_id, 0) + 1
+        self.core.hold(task_id)
+
+    def let_go(self, record: TaskRecord) -> None:
+        """One hold less."""
+        task_id = record.id
+        holds = self.holds.pop(task_id)
+        if holds > 1:
+            self.holds[task_id] = holds - 1
+        else:
+            self.core.let_go(task_id)
 
     def unkey(self, record: TaskRecord) -> None:
         """From now on a task of this key is another task."""

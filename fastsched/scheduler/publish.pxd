@@ -7,7 +7,7 @@ from fastsched._core cimport SchedulerCore
 from fastsched.scheduler.books cimport Books, weigh
 from fastsched.scheduler.futures cimport Futures
 from fastsched.scheduler.records cimport ClientRecord, Function, WorkerRecord
-from fastsched.scheduler.task cimport TaskRecord
+from fastsched.scheduler.task cimport Extras, TaskRecord, extras_of
 from fastsched.wire.items cimport make
 
 cdef int _LINEAGE
@@ -23,12 +23,11 @@ cdef class Publishing:
     cdef Books _books
     cdef Futures _futures
     cdef readonly dict open
-    cdef dict _holds
 
     @cython.locals(lineage=dict)
     cpdef publish(self, ClientRecord client, WorkerRecord worker, object message)
 
-    @cython.locals(lineage=dict, core=SchedulerCore, record=TaskRecord)
+    @cython.locals(lineage=dict, record=TaskRecord)
     cpdef close(self, ClientRecord client)
 
     @cython.locals(
@@ -37,7 +36,7 @@ cdef class Publishing:
     )
     cdef _publish_one(self, ClientRecord client, WorkerRecord worker, dict lineage, object item)
 
-    @cython.locals(function=Function, record=TaskRecord)
+    @cython.locals(function=Function, record=TaskRecord, inputs=tuple, pinned=tuple, held=tuple, task=TaskRecord)
     cdef TaskRecord _enter(self, ClientRecord client, dict lineage, object item)
     cdef tuple _tasks_of(self, ClientRecord client, dict lineage, object fids)
     cdef _hold(self, ClientRecord client, dict lineage, int64_t fid, TaskRecord record)

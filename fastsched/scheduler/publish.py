@@ -19,7 +19,7 @@ from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.futures import Futures
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
-from fastsched.scheduler.task import TaskRecord
+from fastsched.scheduler.task import TaskRecord, extras_of
 from fastsched.wire.items import make
 from fastsched.wire.messages import ErrorItem, LocalItem, Publish, Stage
 
@@ -46,9 +46,8 @@ class Publishing:
         self._books = books
         self._futures = futures
         # The lineage of publications that may not have come to their end, by peer: fid -> task. One that is large comes
-        # in several messages, so the tasks are held (by the core) until the peer says something else.
+        # in several messages, so the tasks are held until the peer says something else.
         self.open: dict[int, dict[int, TaskRecord]] = {}
-        self._holds: dict[int, int] = {}  # by task id: in how many of them it is
 
     def publish(self, client: ClientRecord, worker: WorkerRecord, message: Publish) -> None:
         """Take in tasks, inputs first."""
@@ -65,24 +64,24 @@ class Publishing:
     def close(self, client: ClientRecord) -> None:
         """What a peer has published has come to its end: lineage that nothing was made from is forgotten."""
         lineage = self.open.pop(client.peer, None)
-        if not lineage:
-            return
-        core = self._books.core
-        for record in lineage.values():
-            holds = self._holds.pop(record.id)
-            if holds > 1:
-                self._holds[record.id] = holds - 1
-            else:
-                core.let_go(record.id)
+        if lineage:
+            for record in lineage.values():
+                self._books.let_go(record)
 
     def check(self) -> None:
-        """Every hold is of a publication of a worker that is there."""
-        held = [record.id for lineage in self.open.values() for record in lineage.values()]
-        holds = {task_id: held.count(task_id) for task_id in held}
-        if holds != self._holds:
-            raise AssertionError(f"lineage is held {self._holds} instead of {holds}")
-        if not all(self._books.core.known(task_id) for task_id in holds):
-            raise AssertionError("lineage that is held was forgotten")
+        """Every hold is of a publication of a worker that is there, or of a task that has a future of it."""
+        books = self._books
+        held = [record for lineage in self.open.values() for record in lineage.values()]
+        for record in books.records:
+            if record is not None and record.extras is not None:
+                held += record.extras.held
+        holds: dict[int, int] = {}
+        for record in held:
+            holds[record.id] = holds.get(record.id, 0) + 1
+        if holds != books.holds:
+            raise AssertionError(f"tasks are held {books.holds} instead of {holds}")
+        if not all(books.core.known(task_id) for task_id in holds):
+            raise AssertionError("a task that is held was forgotten")
         if not self.open.keys() <= self._books.workers.keys():
             raise AssertionError("a publication of a worker that is gone is open")
 
@@ -128,7 +127,12 @@ class Publishing:
         _, key, fn, args, dependencies, pins, priority, retries, parent = item[:9]
         function = self._futures.function_of(client, key, fn)
         inputs = self._tasks_of(client, lineage, dependencies)
-        record = TaskRecord(key, function, args, inputs, self._tasks_of(client, lineage, pins))
+        pinned = self._tasks_of(client, {}, [fid for fid in pins if fid not in lineage])
+        record = TaskRecord(key, function, args, inputs, pinned)
+        if len(pinned) < len(pins):
+            held = extras_of(record).held = tuple([lineage[fid] for fid in pins if fid in lineage])
+            for task in held:
+                self._books.hold(task)
         self._futures.enter(record, priority, retries, parent, 0)
         return record
 
@@ -142,8 +146,7 @@ class Publishing:
         """A way to compute it again, if something that follows was made from it."""
         self.open[client.peer] = lineage
         lineage[fid] = record
-        self._holds[record.id] = self._holds.get(record.id, 0) + 1
-        self._books.core.hold(record.id)
+        self._books.hold(record)
 
     def _take_value(self, record: TaskRecord, item: LocalItem, is_new: bool) -> None:
         """It is in memory at the worker."""

@@ -10,6 +10,7 @@ from fastsched.scheduler.records cimport ClientRecord, Function
 cdef class Extras:
     cdef readonly tuple pins
     cdef public tuple value_pins
+    cdef public tuple held
     cdef public list others
 
 

@@ -15,6 +15,7 @@ cdef class Extras:
     def __init__(self, tuple pins=()):
         self.pins = pins
         self.value_pins = ()
+        self.held = ()
 
 
 @cython.final

@@ -217,6 +217,24 @@ def test_pins_of_lineage_stay_alive(world):
     assert world.empty()
 
 
+def test_futures_of_lineage_inside_arguments_are_known_and_not_computed_before_they_are_asked_for(world):
+    worker = world.worker(nthreads=2)
+    p = worker.local("p", LINEAGE)
+    q = worker.local("q", LINEAGE, pins=[p.fid])
+    c = worker.local("c", FINISHED, pins=[q.fid, p.fid, p.fid])
+    worker.publish(p, q, c)
+    worker.say(Pulse(1))
+    assert worker.news() == ["adopt c"]
+    p_again = worker.want("p")
+    assert worker.news() == ["run p"]
+    worker.finish("p")
+    worker.release(p_again)
+    assert worker.news() == ["finished p", "free p"]
+    worker.release(c.fid)
+    assert worker.news() == ["free c"]
+    assert world.empty()
+
+
 # -- running -----------------------------------------------------------------------------------------------------------
 
 

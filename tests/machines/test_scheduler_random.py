@@ -96,14 +96,14 @@ class Cluster(RuleBasedStateMachine):
         if source < key:
             lower = [fid for fid in below if worker.keys[fid] < f"k{source}"]
             items.append(worker.local(f"k{source}", Stage.LINEAGE, lower[:1], fn=bytes([65 + fn]) * 8))
-            dependencies.append(items[0].fid)
+            dependencies += [items[0].fid] * (source % 2)
         worker._sent.clear()
         items.append(
             worker.local(
                 f"k{key}",
                 stage,
                 dependencies,
-                pins=[pick(below, index) for index in pins if below],
+                pins=[pick(below, index) for index in pins if below] + [item.fid for item in items if inside],
                 retries=retries,
                 fn=bytes([66 + fn]) * 8,
                 value_pins=[f"k{n}" for n in (0, 3) if n <= key and inside],
