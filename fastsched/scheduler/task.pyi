@@ -18,9 +18,7 @@ class Extras:
 
     pins: tuple[TaskRecord, ...]  # each has one want of the core on behalf of the record, as have the next
     value_pins: tuple[TaskRecord, ...]  # tasks whose futures are inside the value
-    held: tuple[
-        TaskRecord, ...
-    ]  # as pins, but of values that are gone: not computed before they are asked for
+    held: tuple[TaskRecord, ...]  # as pins, but of values that are gone: not computed before they are asked for
     others: list[WantPair] | None  # futures beside the first; those that were released are removed lazily
 
     def __init__(self, pins: tuple[TaskRecord, ...] = ()) -> None: ...
