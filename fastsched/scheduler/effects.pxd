@@ -19,6 +19,7 @@ cdef int _LOST
 cdef int _FORGET
 cdef int _FETCH
 cdef int _WAITING
+cdef int _READY
 cdef int _IN_MEMORY
 cdef int _ERRED
 cdef int _TELL_RUN
@@ -36,6 +37,9 @@ cdef class Effects:
     cdef Books _books
     cdef object _scattering
     cdef Prefill _prefill
+
+    @cython.locals(core=SchedulerCore, run=int64_t)
+    cpdef claim(self, TaskRecord record, WorkerRecord worker)
 
     @cython.locals(core=SchedulerCore, kind=int)
     cpdef apply(self)

@@ -22,7 +22,7 @@ __all__ = ["Effects"]
 # A member of an enum costs several times as much to look up, and runs bytecode.
 _ASSIGN, _DROP, _FREE, _MEMORY = map(int, (Effect.ASSIGN, Effect.DROP, Effect.FREE, Effect.MEMORY))
 _ERR, _LOST, _FORGET, _FETCH = map(int, (Effect.ERRED, Effect.LOST, Effect.FORGET, Effect.FETCH))
-_WAITING, _IN_MEMORY, _ERRED = map(int, (State.WAITING, State.MEMORY, State.ERRED))
+_WAITING, _READY, _IN_MEMORY, _ERRED = map(int, (State.WAITING, State.READY, State.MEMORY, State.ERRED))
 _TELL_RUN, _TELL_FREE, _TELL_DROP = map(int, (Batch.RUN, Batch.FREE, Batch.DROP))
 _TELL_FINISHED, _TELL_ERRED, _TELL_LOST = map(int, (Batch.FINISHED, Batch.ERRED, Batch.LOST))
 _CANCELLED, _DATA_LOST = int(ErrorKind.CANCELLED), int(ErrorKind.DATA_LOST)
@@ -72,6 +72,14 @@ class Effects:
             self._fetch(task_id)
         else:
             raise AssertionError(f"the core of a scheduler has no effect {kind} (task {task_id}, {a}, {b})")
+
+    def claim(self, record: TaskRecord, worker: WorkerRecord) -> None:
+        """Send a task that is ready to this worker, whatever its slots say."""
+        core = self._books.core
+        if core.state(record.id) == _READY:
+            run = core.claim(record.id, worker.handle)
+            if run:
+                self._assign(record.id, worker.handle, run)
 
     # -- one effect each ----------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import (
     Call,
     Cancel,
+    Claim,
     Done,
     ErrorKind,
     Keep,
@@ -297,6 +298,8 @@ class SchedulerMachine:
             self._futures.want(client, message.items)
         elif isinstance(message, Publish):
             self._publishing.publish(client, self._worker(client), message)
+        elif isinstance(message, Claim):
+            self._claim(client, message)
         elif isinstance(message, Surplus):
             self._demand.offered(self._worker(client), message.tasks)
         elif isinstance(message, Locate):
@@ -313,6 +316,13 @@ class SchedulerMachine:
             self._calls.ran(self._worker(client), message)
         elif not isinstance(message, Pulse):
             raise ProtocolError(NOT_NOW)
+
+    def _claim(self, client: ClientRecord, message: Claim) -> None:
+        """A worker is sent what it waits for, if nobody was."""
+        worker = self._worker(client)
+        self._effects.apply()
+        for fid in message.fids:
+            self._effects.claim(self.books.future(client, fid), worker)
 
     def _worker(self, client: ClientRecord) -> WorkerRecord:
         """Only workers send this message."""

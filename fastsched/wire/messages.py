@@ -23,10 +23,10 @@ frames
 
 # No `from __future__ import annotations` here: `shapes` reads the annotations of each kind, and texts would have to be
 # evaluated first, at every start.
-from enum import IntEnum
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 from fastsched.wire.buffer import Buffer
+from fastsched.wire.enums import ErrorKind, Role, Stage, Verb
 
 __all__ = [
     "ALLOWED",
@@ -37,6 +37,7 @@ __all__ = [
     "Buffer",
     "Call",
     "Cancel",
+    "Claim",
     "Data",
     "Done",
     "Drop",
@@ -99,46 +100,6 @@ Frames: TypeAlias = tuple[bytes | Buffer, ...]  # at least one: the pickle
 Fids: TypeAlias = tuple[Natural, ...]
 Ids: TypeAlias = tuple[Natural, ...]
 Attempts: TypeAlias = tuple[tuple[Natural, Natural], ...]  # (task id, run)
-
-
-class Role(IntEnum):
-    """What a peer proved to be in the handshake."""
-
-    CLIENT = 1
-    WORKER = 2
-    SCHEDULER = 3
-
-
-class ErrorKind(IntEnum):
-    """How a task ended without a value: its own exception, or one of the closed set of the contract."""
-
-    TASK = 1  # frames hold the task's own exception
-    SERIALIZATION = 2
-    WORKER_LOST = 3
-    NO_WORKERS = 4
-    DATA_LOST = 5
-    CYCLIC_WAIT = 6
-    CANCELLED = 7
-    SCHEDULER_LOST = 8
-
-
-class Verb(IntEnum):
-    """What a `Call` asks the scheduler for."""
-
-    INFO = 1  # -> the identity of the scheduler and of all workers (a map)
-    NTHREADS = 2  # -> {worker name: threads}
-    RUN = 3  # frames hold a pickled (function, args, kwargs); -> {worker name: (ok, frames)}
-    WAIT_FOR_WORKERS = 4  # args (n,); answered when n workers are there
-    SHUTDOWN = 5  # stop scheduler and workers
-
-
-class Stage(IntEnum):
-    """How far a local task had come when its worker published it."""
-
-    LINEAGE = 1  # its value is gone, and nobody wants it: how it would be computed again
-    RUNNING = 2
-    FINISHED = 3
-    FAILED = 4
 
 
 # -- items ---------------------------------------------------------------------------------------------------------
@@ -483,6 +444,15 @@ class Publish(NamedTuple):
     items: tuple[LocalItem, ...]
 
 
+class Claim(NamedTuple):
+    """A thread of this worker waits for these: `Run` those here that nobody has begun, whatever the slots say.
+
+    Who holds the slot may wait for that thread.
+    """
+
+    fids: Fids
+
+
 class Surplus(NamedTuple):
     """So many local tasks of this worker could be submitted, if slots are idle elsewhere (`Grant`)."""
 
@@ -545,7 +515,7 @@ Message: TypeAlias = (
     Submit | Want | Release | Cancel | Scatter | Locate | Call | Keep
     | Report | Located | Answer
     | Run | Free | Retract | Drop | Put | RunFunction | Shutdown | Adopt | Grant
-    | Done | RanFunction | Publish | Surplus
+    | Done | RanFunction | Publish | Surplus | Claim
     | Register | Welcome | Refuse | Pulse
     | GetData | Data
 )  # fmt: skip
@@ -575,6 +545,7 @@ MESSAGES: dict[int, type] = {
     61: RanFunction,
     62: Publish,
     63: Surplus,
+    64: Claim,
     80: Register,
     81: Welcome,
     82: Refuse,
@@ -587,7 +558,7 @@ MESSAGES: dict[int, type] = {
 CODES: dict[type, int] = {kind: code for code, kind in MESSAGES.items()}
 
 _CLIENT = (Submit, Want, Release, Cancel, Scatter, Locate, Call, Keep)
-_WORKER = (Done, RanFunction, Publish, Surplus)
+_WORKER = (Done, RanFunction, Publish, Surplus, Claim)
 _BOTH = (Register, Pulse)
 _TO_EACH = (Report, Located, Answer, Welcome, Refuse, Pulse)
 _TO_WORKERS = (Run, Free, Retract, Drop, Put, RunFunction, Shutdown, Adopt, Grant)

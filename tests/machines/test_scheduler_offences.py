@@ -8,6 +8,7 @@ import pytest
 
 from fastsched.wire.messages import (
     Cancel,
+    Claim,
     Done,
     FunctionItem,
     Keep,
@@ -45,6 +46,7 @@ CLIENTS: dict[str, Callable[[Client], object]] = {
     "an answer from a client": lambda c: c.say(RanFunction(1, True, (b"",))),
     "a local task from a client": lambda c: c.say(Publish((), ())),
     "a surplus from a client": lambda c: c.say(Surplus(1)),
+    "a claim from a client": lambda c: c.say(Claim((1,))),
     "a second registration": lambda c: c.say(Register("c", "1", 0, 0, "", 0, "")),
 }
 
