@@ -45,6 +45,7 @@ FLAGS = [] if sys.platform == "win32" else ["-O1", "-g"] if DEBUG else ["-O3"]
 
 # A Python module means the same compiled as it does interpreted.
 PYTHON_DIRECTIVES = {"language_level": 3, "annotation_typing": False, "binding": True, "linetrace": TRACE}
+PYTHON_DIRECTIVES["nonecheck"] = DEBUG  # an attribute of None is an error there, and a crash in a release
 PYTHON_MACROS = [("CYTHON_TRACE_NOGIL", "1")] if TRACE else []
 PYTHON_FLAGS = [] if sys.platform == "win32" else ["-O1" if DEBUG else "-O2"]
 

@@ -33,6 +33,7 @@ cpdef double monotonic()
 # All about the calling thread.
 cpdef bint in_turn()
 cpdef bint may_wait()
+cpdef bint is_deep()
 cpdef int serve(bint begins=*) except -1
 cdef void begin_turn() noexcept  # for steps that are turns, but under no lock
 cdef void end_turn() noexcept

@@ -57,6 +57,9 @@ def in_turn() -> bool:
     middle of a turn, since whatever makes an object may call the garbage collector.
     """
 
+def is_deep() -> bool:
+    """Whether the calling thread has used more than half of Python's recursion limit."""
+
 def may_wait() -> bool:
     """Whether the calling thread may wait for others: it is not in a turn, and it does not `serve`."""
 

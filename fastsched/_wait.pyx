@@ -21,6 +21,19 @@ cdef extern from "pythread.h" nogil:
 
 cdef extern from *:
     """
+    static int stack_is_deep(void) {
+        PyThreadState *state = PyThreadState_Get();
+    #if PY_VERSION_HEX >= 0x030C0000
+        return state->py_recursion_remaining < state->py_recursion_limit / 2;
+    #else
+        return state->recursion_remaining < state->recursion_limit / 2;
+    #endif
+    }
+    """
+    int stack_is_deep()
+
+cdef extern from *:
+    """
     #include <time.h>
     static double fastsched_monotonic(void) {
         struct timespec now;
@@ -97,6 +110,10 @@ cpdef double monotonic():
 
 cpdef bint in_turn():
     return turns_begun > 0
+
+
+cpdef bint is_deep():
+    return stack_is_deep()
 
 
 cpdef bint may_wait():

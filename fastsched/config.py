@@ -96,6 +96,8 @@ class Config(_Numbers):
     prefill_most: int = 64  # tasks sent ahead per slot at the most
     locality_bytes: int = 1 * MIB  # inputs from this size on decide where a task runs
 
+    local_tasks: int = 1  # whether short tasks that a task launches stay with its worker; 0: all travel
+
     # -- workers ------------------------------------------------------------------------------------------------------
     switch_interval: float = 0.0002  # seconds; the worker's I/O thread must get the GIL soon
     start_seconds: float = 30.0  # a worker process that has not registered by then counts as dead at start

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastsched import _late, nested
-from fastsched.worker import server
+from fastsched.worker import process
 
 __all__ = ["main"]
 
@@ -22,7 +22,7 @@ def main(settings: dict[str, Any]) -> None:
     Parameters
     ----------
     settings : dict
-        What `fastsched.worker.server.main` takes.
+        What `fastsched.worker.process.main` takes.
     """
     nested.adopt()
-    server.main(settings)
+    process.main(settings)

@@ -147,6 +147,7 @@ class Client(ClusterFace):
         actor: bool = False,
         actors: bool = False,
         pure: bool = True,
+        local: bool = True,
         **kwargs: Any,
     ) -> Future[T]:
         """Run ``func(*args, **kwargs)`` on the cluster.
@@ -167,6 +168,9 @@ class Client(ClusterFace):
             Higher goes first.
         pure : bool
             Whether equal calls may share one result.
+        local : bool
+            Inside a task: whether this worker may keep the task to itself until somebody has time for it. False: it is
+            sent to the scheduler at once.
         workers, resources, allow_other_workers, actor, actors
             Not there yet: anything but the default raises NotImplementedError.
         fifo_timeout
@@ -200,6 +204,8 @@ class Client(ClusterFace):
         calls = Calls(self, session, func, None, priority, retries, self._surroundings.parent())
         item, future = calls.task(None if key is None else checked_key(key), args, kwargs, pure)
         session.submit(session.machine.submit, future.record, item, calls.function)
+        if not local:
+            self.run_children((future.record,), 0.0)
         return future
 
     def map(
@@ -217,6 +223,7 @@ class Client(ClusterFace):
         actors: bool = False,
         pure: bool = True,
         batch_size: int | None = None,
+        local: bool = True,
         **kwargs: Any,
     ) -> list[Future[T]]:
         """`submit` for each tuple of ``zip(*iterables)``, in one go.
@@ -231,7 +238,7 @@ class Client(ClusterFace):
             A prefix for the keys, or all of them.
         batch_size : int, optional
             Hand the tasks over in portions of this size, so that the first start before the last are pickled.
-        retries, priority, pure, **kwargs
+        retries, priority, pure, local, **kwargs
             As in `submit`, for each task.
 
         Returns
@@ -264,6 +271,8 @@ class Client(ClusterFace):
                 futures += made[1]
             records = [future.record for future in futures[start:]]
             session.submit(session.machine.submit_many, records, items, calls.function)
+            if not local:
+                self.run_children(records, 0.0)
         return futures
 
     def scatter(
@@ -401,6 +410,10 @@ class Client(ClusterFace):
             return
         if first_error and any(future.record.status in (Status.ERROR, Status.CANCELLED) for future in futures):
             return
+        self.run_children([future.record for future in pending], timeout, first_error, 1 if first else 0)
+        pending = [future for future in pending if not future.record.settled]
+        if not pending:
+            return
         waiting = countdown(pending, first_error, first)
         try:
             if waiting.over:
@@ -451,6 +464,18 @@ class Client(ClusterFace):
         if self._session.forked:
             self._session.ensure_open()
         return self._surroundings.wait(self._session, waiter, timeout)
+
+    def run_children(
+        self, records: Iterable[FutureRecord], timeout: float | None, until_error: bool = False, most: int = 0
+    ) -> None:
+        """Inside a task: run what this thread is about to wait for, as far as it has not begun. See `Surroundings`.
+
+        Raises
+        ------
+        CyclicWait
+            One of them is what this thread runs.
+        """
+        self._surroundings.run_children(records, timeout, until_error, most)
 
     def exception_of(self, record: FutureRecord) -> BaseException:
         """The exception of a record that ended without a value."""

@@ -6,9 +6,11 @@ surroundings.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from fastsched._wait import Waiter
+from fastsched.client.record import FutureRecord
 from fastsched.client.session import Session
 
 __all__ = ["Link", "Outside", "Surroundings"]
@@ -36,6 +38,28 @@ class Surroundings(Protocol):
     def wait(self, session: Session, waiter: Waiter, timeout: float | None) -> bool:
         """`Session.wait`; inside a task the slot is lent meanwhile."""
 
+    def run_children(
+        self, records: Iterable[FutureRecord], timeout: float | None, until_error: bool, most: int
+    ) -> None:
+        """The calling thread is about to wait for these: inside a task it runs itself what has not begun.
+
+        Parameters
+        ----------
+        records : iterable of FutureRecord
+            What it will wait for.
+        timeout : float or None
+            A wait with a limit leaves them to others: who runs a task cannot stop in the middle.
+        until_error : bool
+            Stop at the first that fails.
+        most : int
+            Stop after so many; 0: never.
+
+        Raises
+        ------
+        CyclicWait
+            One of them is what this thread runs.
+        """
+
 
 class Outside:
     """The surroundings of an ordinary program."""
@@ -47,3 +71,8 @@ class Outside:
     def wait(self, session: Session, waiter: Waiter, timeout: float | None) -> bool:
         """Nothing to lend."""
         return session.wait(waiter, timeout)
+
+    def run_children(
+        self, records: Iterable[FutureRecord], timeout: float | None, until_error: bool, most: int
+    ) -> None:
+        """There are none."""

@@ -68,12 +68,14 @@ def awaited(future: Handle, timeout: float | None, otherwise: Any) -> Any:
     """
     record = future.record
     if record.status is PENDING and not record.released:
-        waiting = CountDown((record,))
-        try:
-            if not waiting.over and not future.client.wait_on(waiting, timeout):
-                raise TimeoutError(f"the future {record.key!r} is not done after {timeout} s")
-        finally:
-            record.unwatch(waiting)
+        future.client.run_children((record,), timeout)
+        if record.status is PENDING:
+            waiting = CountDown((record,))
+            try:
+                if not waiting.over and not future.client.wait_on(waiting, timeout):
+                    raise TimeoutError(f"the future {record.key!r} is not done after {timeout} s")
+            finally:
+                record.unwatch(waiting)
         if record.status is ERROR or record.status is CANCELLED:
             raise future.client.exception_of(record)
     frames = _arrived(record)

@@ -105,7 +105,8 @@ class Session:
         self._lock = lock
         self._channel = channel
         self._data = data
-        self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()  # left by finalizers
+        # left by finalizers: commands and their arguments, or None and the fid of what is released
+        self._inbox: deque[tuple[Callable[..., None] | None, Any]] = deque()
         self._requests = itertools.count(1)
         self._fids = itertools.count(1)
         self._replies: dict[int, Reply] = {}
@@ -156,7 +157,7 @@ class Session:
     def release(self, record: FutureRecord) -> None:
         """Give up the claim of one record. As `leave`."""
         if not self.forked:
-            self._inbox.append((self._machine.release, (record.fid,)))
+            self._inbox.append((None, record.fid))
             self._pump.arm()
 
     def submit(self, command: Callable[..., None], *args: Any) -> None:
@@ -325,7 +326,10 @@ class Session:
         inbox = self._inbox
         while inbox:
             command, args = inbox.popleft()
-            command(*args)
+            if command is None:
+                self._machine.release(args)
+            else:
+                command(*args)
 
     def _fetch(self, record: FutureRecord, reply: Reply) -> None:
         if record.fid in self._machine.records:

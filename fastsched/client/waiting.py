@@ -224,6 +224,9 @@ class as_completed:  # noqa: N801  dask's name
     def _wait(self) -> None:
         """Until one more has ended, or there is nothing left to wait for."""
         assert self._client is not None
+        self._client.run_children([future.record for future in self._open.values()], None, False, 1)
+        if self._ended:
+            return
         remaining = None if self._deadline is None else max(self._deadline - monotonic(), 0.0)
         waiter = Waiter()
         self._waiting.append(waiter)  # first; who ends enters itself first, and looks for us second

@@ -10,8 +10,11 @@ cdef class CurrentTask:
     cdef readonly Job job
     cdef readonly object host
     cdef readonly object thread
-    cdef public bint seceded
-    cdef public object client
+    cdef readonly Job root
+    cdef readonly CurrentTask outer
+    cdef public bint inline
+
+    cpdef tuple keys(self)
 
 
 @cython.final

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from fastsched._wait import TurnLock
@@ -52,6 +52,48 @@ class Host(Protocol):
     lock: TurnLock
     pump: Pump
 
+    def open_block(self, task: CurrentTask) -> bool:
+        """The task's slot may be lent from now on. False: it was so already."""
+
+    def close_block(self, task: CurrentTask) -> None:
+        """Not any more: wait for it if it was."""
+
+    def begin_wait(self, task: CurrentTask) -> bool:
+        """The thread will wait: its slot is lent, and what it would have run goes to others. True: it had a slot."""
+
+    def end_wait(self, task: CurrentTask, had: bool) -> None:
+        """It waits no longer. `had`: it needs a slot again."""
+
+    def run_children(self, task: CurrentTask, fids: Iterable[int], until_error: bool, most: int) -> None:
+        """Run those of the children behind these futures that have not begun, in this thread.
+
+        Parameters
+        ----------
+        task : CurrentTask
+            The calling thread's.
+        fids : iterable of int
+            Futures of the client inside this worker.
+        until_error : bool
+            Stop at the first that fails.
+        most : int
+            Stop after so many.
+        """
+
+    def run_stuck(self, task: CurrentTask) -> bool:
+        """The thread has waited for long: run a child of its tasks that nobody has begun, though there is no slot.
+
+        True: there is none here, but one may come at once.
+        """
+
+    def hand_over(self, fids: Iterable[int]) -> None:
+        """Have others run these."""
+
+    def statistics(self) -> dict[str, float]:
+        """See `nested.Worker.statistics`."""
+
+    def tell_client(self) -> None:
+        """Under the lock: have the client inside this worker hear what became of children."""
+
     def secede(self, task: CurrentTask) -> None:
         """Lend the task's slot to others; the thread goes on."""
 
@@ -82,25 +124,40 @@ class CurrentTask:
         The worker.
     thread
         The executor's thread; opaque to everybody else.
-    seceded : bool
-        Whether the slot is lent at the moment. Written by `Host.secede` and `Host.rejoin` only.
-    client
-        Whatever `nested` wants to remember for the length of this task; None at first.
+    root : Job
+        What the scheduler gave this thread to run: the task itself, or that in whose thread it runs, as a child. It
+        holds the slot.
+    outer : CurrentTask or None
+        The task inside whose wait this one runs.
+    inline : bool
+        Whether the thread may run children of this task itself.
     """
 
-    __slots__ = ("client", "host", "job", "seceded", "thread")
+    __slots__ = ("host", "inline", "job", "outer", "root", "thread")
 
-    def __init__(self, job: Job, host: Host, thread: Any) -> None:
+    def __init__(self, job: Job, host: Host, thread: Any, root: Job, outer: CurrentTask | None) -> None:
         self.job = job
         self.host = host
         self.thread = thread
-        self.seceded = False
-        self.client: Any = None
+        self.root = root
+        self.outer = outer
+        self.inline = True
+
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all tasks of this thread, of which the others wait for this one."""
+        if self.outer is None:
+            return (self.job.key,)
+        return (self.job.key, *self.outer.keys())
+
+    @property
+    def seceded(self) -> bool:
+        """Whether the slot is lent at the moment."""
+        return self.root.seceded
 
     @property
     def id(self) -> int:
-        """The scheduler's name for the task: the `parent` of what it submits."""
-        return self.job.id
+        """The scheduler's name for the task in this thread: the `parent` of what it submits."""
+        return self.root.id
 
     @property
     def run(self) -> int:

@@ -2,12 +2,14 @@
 
 cimport cython
 
-from fastsched._wait cimport TurnLock, Waiter, may_wait
+from fastsched._wait cimport TurnLock, Waiter, is_deep, may_wait, monotonic
 from fastsched.net._pump cimport Pump
 from fastsched.page cimport Page
-from fastsched.worker.context cimport CurrentTask, Place, take_place
-from fastsched.worker.jobs cimport Job
+from fastsched.worker.context cimport CurrentTask, Place, current, take_place
+from fastsched.worker.desk cimport Desk
+from fastsched.worker.jobs cimport Brood, Child, Job
 from fastsched.worker.machine cimport WorkerMachine
+from fastsched.worker.nest cimport Nest
 from fastsched.worker.runner cimport Outcome, run_job
 from fastsched.worker.store cimport Value
 
@@ -27,39 +29,71 @@ cdef class Executor:
     cdef double _idle_seconds
     cdef dict _parked
     cdef dict _rejoining
+    cdef dict _lenders
+    cdef dict _deep
     cdef object _numbers
+    cdef long long _moves
     cdef bint _stopped
 
-    @cython.locals(desk=_Desk, job=Job, more=list)
+    @cython.locals(desk=Desk, job=Job, more=list)
     cpdef begin(self, list starts)
 
-    @cython.locals(desk=_Desk)
-    cdef _Desk _next_parked(self)
+    @cython.locals(desk=Desk)
+    cdef Desk _next_parked(self)
     cdef list _begin_in_new_thread(self, Job job)
 
-    @cython.locals(desk=_Desk)
+    @cython.locals(desk=Desk)
     cpdef stop(self)
 
-    @cython.locals(desk=_Desk)
+    cpdef Brood brood(self)
+
+    @cython.locals(desk=Desk)
+    cpdef bint open_block(self, CurrentTask task) except -1
+
+    @cython.locals(desk=Desk, lent=bint, lock=TurnLock)
+    cpdef close_block(self, CurrentTask task)
+
+    @cython.locals(desk=Desk, lock=TurnLock)
+    cpdef bint begin_wait(self, CurrentTask task) except -1
+
+    @cython.locals(desk=Desk)
+    cpdef end_wait(self, CurrentTask task, bint had)
+
+    @cython.locals(desk=Desk, child=Child, stack=list, lock=TurnLock, nest=Nest, lendable=bint, had=bint)
+    cpdef run_children(self, CurrentTask task, object fids, bint until_error, Py_ssize_t most)
+    cdef _as_before(self, CurrentTask task, bint had)
+
+    @cython.locals(desk=Desk, away=double, lock=TurnLock, outcome=Outcome, failed=bint, nest=Nest, micros=double)
+    cdef Child _run_child(self, CurrentTask task, Child child, list stack, bint until_error, bint last)
+
+    @cython.locals(desk=Desk, lock=TurnLock, machine=WorkerMachine, job=Job, outcome=Outcome, lendable=bint, asked=bint)
+    cpdef bint run_stuck(self, CurrentTask task) except -1
+    cdef _report(self, Job job, Outcome outcome)
+    cdef bint _has_slot(self, Desk desk) except -1
+    cdef list _secede(self, Desk desk)
+    cpdef hand_over(self, object fids)
+
+    @cython.locals(desk=Desk)
+    cpdef tick(self)
+    cdef _lend(self, Desk desk)
+
+    @cython.locals(desk=Desk, again=bint, task=CurrentTask)
+    cdef bint _look_at_long_ones(self) except -1
+
+    @cython.locals(desk=Desk)
     cpdef secede(self, CurrentTask task)
 
-    @cython.locals(desk=_Desk, here=bint)
+    @cython.locals(desk=Desk, here=bint)
     cpdef rejoin(self, CurrentTask task)
 
+    @cython.locals(moves=cython.longlong)
+    cdef _wait_for_slot(self, Desk desk, Job root)
+
     @cython.locals(place=Place, job=Job, outcome=Outcome)
-    cpdef _work(self, _Desk desk)
+    cpdef _work(self, Desk desk)
 
     @cython.locals(machine=WorkerMachine, lock=TurnLock, following=Job, starts=list, at=Py_ssize_t, plain=bint)
-    cdef Job _settle(self, _Desk desk, Job job, Outcome outcome)
+    cdef Job _settle(self, Desk desk, Job job, Outcome outcome)
 
     @cython.locals(waiter=Waiter, parked=dict, surplus=bint)
-    cdef Job _park(self, _Desk desk)
-
-
-@cython.final
-cdef class _Desk:
-    cdef readonly Waiter waiter
-    cdef public Job job
-    cdef public Py_ssize_t seat
-
-    cdef Job take_job(self)
+    cdef Job _park(self, Desk desk)

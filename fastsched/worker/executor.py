@@ -2,7 +2,8 @@
 
 One concern: give every started job a thread, and every waiting thread its job. A thread that has finished a job
 reports it to the machine and takes the next one in the same critical section, without a hand-off. Held by `server`;
-may import the machine, the runner, the page and the context. Knows no socket: what is to be sent is the server's
+may import the machine, the runner, the page, the context
+and the desk. Knows no socket: what is to be sent is the server's
 affair (`flush`, `leave`, `arm`).
 
 Which thread does what
@@ -13,19 +14,25 @@ so a task that comes to an idle worker finds the thread that runs it without a h
 parked thread that has just read of it, else the last parked, else a new one. A thread whose task seceded keeps running
 that task, so there may be many more threads than slots; when they park, those above the number of slots end after a
 while.
+
+A thread whose task waits for children that have not begun runs them itself, one inside the other if need be, in the
+slot of the task (`run_children`). While it is in a `worker_client` block and runs none, the slot is *lendable*: the
+backstop lends it if the thread has made no step since it came by last.
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from asyncio import _get_running_loop
+from collections.abc import Callable, Iterable
 from threading import get_ident
 
-from fastsched._wait import Waiter, may_wait
+from fastsched._wait import is_deep, may_wait, monotonic
 from fastsched.page import NO_SEAT, Page
-from fastsched.worker.context import CurrentTask, Host, take_place
-from fastsched.worker.jobs import Job, Resume, Start
+from fastsched.worker.context import CurrentTask, Host, current, take_place
+from fastsched.worker.desk import Desk
+from fastsched.worker.jobs import Brood, Child, Job, Resume, Start
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.runner import Outcome, could_not_start, run_job
 from fastsched.worker.store import Value
@@ -37,6 +44,15 @@ PLAIN = frozenset((type(None), bool, int, float, str, bytes))
 
 IDLE_SECONDS = 5.0
 """How long a parked thread beyond the number of slots stays: starting one costs 100 us, keeping one some memory."""
+
+MOST_DEPTH = 24
+"""So many children run inside each other in one thread: each takes some ten of the 1000 frames that Python allows."""
+
+OVERDRAW_SECONDS = 0.1
+"""So long a task waits to have its slot back; then it goes on without one, and nothing new starts meanwhile."""
+
+LONG_TICKS = 1000
+"""After so many ticks of the backstop, about a second, without a step of its thread a child is published."""
 
 FINE_MICROS = 200.0
 """Before a job that may run longer than this, the news is sent; sending costs some 20 us."""
@@ -78,9 +94,12 @@ class Executor:
         self._flush = flush
         self._leave = leave
         self._idle_seconds = idle_seconds
-        self._parked: dict[int, _Desk] = {}  # by the thread's identity, in the order of parking
-        self._rejoining: dict[Job, _Desk] = {}
+        self._parked: dict[int, Desk] = {}  # by the thread's identity, in the order of parking
+        self._rejoining: dict[Job, Desk] = {}
+        self._deep: dict[int, Desk] = {}  # those that run children
+        self._lenders: dict[int, Desk] = {}  # those with a lendable slot that is not lent
         self._numbers = itertools.count(1)
+        self._moves = 0  # grows with each task that ends and each slot that is lent: who waits has a reason to go on
         self._stopped = False
 
     @property
@@ -107,7 +126,7 @@ class Executor:
                     desk.waiter.open()
             starts = more
 
-    def _next_parked(self) -> _Desk | None:
+    def _next_parked(self) -> Desk | None:
         """Whom to give a job: the calling thread, if it is parked (it has just read of the job), else the warmest."""
         if not self._parked:
             return None
@@ -123,7 +142,7 @@ class Executor:
         """What else can start because this could not."""
         try:
             name = f"fastsched-task-{next(self._numbers)}"
-            threading.Thread(target=self._work, args=(_Desk(job),), name=name, daemon=True).start()
+            threading.Thread(target=self._work, args=(Desk(job),), name=name, daemon=True).start()
         except (RuntimeError, MemoryError) as error:
             with self._lock:
                 self._machine.failed(job, could_not_start(job, self._host.name, error))
@@ -141,16 +160,291 @@ class Executor:
 
     # -- from the thread of a task ------------------------------------------------------------------------------------
 
+    def brood(self) -> Brood | None:
+        """Where what the calling thread submits waits to begin; None outside a task."""
+        task = current()
+        if task is None:
+            return None
+        desk: Desk = task.thread
+        if desk.brood is None:
+            desk.brood = Brood()
+        return desk.brood
+
+    def open_block(self, task: CurrentTask) -> bool:
+        """See `Host`."""
+        desk: Desk = task.thread
+        if desk.lendable or task.root.seceded:
+            return False
+        desk.steps += 1
+        desk.lendable = True
+        self._lenders[id(desk)] = desk
+        self._pump.arm()
+        return True
+
+    def close_block(self, task: CurrentTask) -> None:
+        """See `Host`."""
+        desk: Desk = task.thread
+        lock = self._lock
+        lock.acquire()
+        desk.lendable = False
+        self._lenders.pop(id(desk), None)
+        lent = task.root.seceded
+        lock.release()
+        if lent:
+            self.rejoin(task)
+
+    def begin_wait(self, task: CurrentTask) -> bool:
+        """See `Host`."""
+        desk: Desk = task.thread
+        desk.since = monotonic()
+        desk.steps += 1
+        desk.moves = self._moves
+        if desk.brood is not None and desk.brood.ready:
+            lock = self._lock
+            lock.acquire()
+            try:
+                self._machine.nest.give_up(desk.brood)
+            finally:
+                lock.release()
+        if task.root.seceded:
+            return False
+        self.secede(task)
+        return True
+
+    def end_wait(self, task: CurrentTask, had: bool) -> None:
+        """See `Host`."""
+        desk: Desk = task.thread
+        desk.away += monotonic() - desk.since
+        desk.steps += 1
+        if had and not desk.lendable:
+            self.rejoin(task)
+
+    def run_children(self, task: CurrentTask, fids: Iterable[int], until_error: bool, most: int) -> None:
+        """See `Host`."""
+        desk: Desk = task.thread
+        nest, lock = self._machine.nest, self._lock
+        if not nest.waits():
+            return
+        if desk.depth >= MOST_DEPTH or is_deep() or _get_running_loop() is not None:
+            self.hand_over(fids)
+            return
+        lock.acquire()
+        try:
+            had = not task.root.seceded
+            stack = nest.children(fids)
+            child: Child | None = None
+            if stack:
+                if self._has_slot(desk):
+                    child = nest.claim(stack)
+                else:
+                    nest.hand_over(fids)  # they may be another thread's
+                    if desk.brood is not None:
+                        nest.give_up(desk.brood)
+        finally:
+            lock.release()
+        lendable = desk.lendable
+        if child is None:
+            if not (had or lendable):
+                self.secede(task)
+            return
+        desk.lendable = False  # a child needs the slot
+        self._lenders.pop(id(desk), None)
+        desk.depth += 1
+        if desk.depth == 1:
+            self._deep[id(desk)] = desk
+            self._pump.arm()
+        try:
+            while child is not None:
+                most -= 1
+                child = self._run_child(task, child, stack, until_error, most == 0)
+        finally:
+            desk.place.task = task
+            desk.depth -= 1
+            if not desk.depth:
+                del self._deep[id(desk)]
+            desk.lendable = lendable
+            desk.steps += 1
+            if not lendable:
+                self._as_before(task, had)
+            elif not task.root.seceded:
+                self._lenders[id(desk)] = desk
+                self._pump.arm()
+
+    def _as_before(self, task: CurrentTask, had: bool) -> None:
+        """Outside a block a task has its slot after its children if, and only if, it `had` it before."""
+        if had:
+            self.rejoin(task)  # one of them may have seceded by hand
+        else:
+            self.secede(task)
+
+    def _run_child(
+        self, task: CurrentTask, child: Child, stack: list[Child], until_error: bool, last: bool
+    ) -> Child | None:
+        """Run a child that was claimed; the next one, if there is one to be run here."""
+        host, lock = self._host, self._lock
+        desk: Desk = task.thread
+        nest = self._machine.nest
+        desk.place.task = CurrentTask(child, host, desk, desk.root, task)
+        desk.steps += 1
+        away, desk.away = desk.away, 0.0
+        outcome = run_job(child, host.name, host.config)
+        self._moves += 1
+        micros = outcome.micros
+        child.function.note(max(micros - 1e6 * desk.away, 0.0))
+        desk.away = away + 1e-6 * micros
+        if outcome.pins:
+            host.flush_client()
+        following: Child | None = None
+        lock.acquire()
+        try:
+            end = outcome.end
+            if isinstance(end, Value):
+                failed = False
+                self._machine.child_finished(child, end, outcome.micros, outcome.pins)
+            else:
+                failed = True
+                self._machine.child_failed(child, end)
+            host.tell_client()
+            if not (last or (failed and until_error)) and stack and self._has_slot(desk):
+                following = nest.claim(stack)
+        finally:
+            lock.release()
+        outcome.result = None  # outside the lock
+        if nest.has_messages():
+            self._leave()
+        if following is None and nest.waits():  # a child of another thread, perhaps, which waits already
+            self._pump.arm()
+        self._pump.glance()
+        return following
+
+    def run_stuck(self, task: CurrentTask) -> bool:
+        """See `Host`."""
+        desk: Desk = task.thread
+        host, lock, machine = self._host, self._lock, self._machine
+        if desk.moves != self._moves:  # the worker is busy, not stuck
+            desk.moves = self._moves
+            return False
+        if desk.brood is None or desk.depth >= MOST_DEPTH or is_deep():
+            return False
+        lock.acquire()
+        try:
+            job = machine.claim(desk.brood)
+            starts = machine.starts()
+            asked = job is None and machine.nest.claim_away(desk.brood)
+        finally:
+            lock.release()
+        self.begin(starts)
+        if asked:
+            self._flush()
+        if job is None:
+            return asked
+        desk.depth += 1
+        lendable, desk.lendable = desk.lendable, False
+        desk.place.task = CurrentTask(job, host, desk, desk.root, task)
+        try:
+            outcome = run_job(job, host.name, host.config)
+        finally:
+            desk.place.task = task
+            desk.depth -= 1
+            desk.lendable = lendable
+        if outcome.pins:
+            host.flush_client()
+        lock.acquire()
+        try:
+            self._report(job, outcome)
+            starts = machine.starts()
+        finally:
+            lock.release()
+        self.begin(starts)
+        self._flush()
+        outcome.result = None
+        return False
+
+    def _report(self, job: Job, outcome: Outcome) -> None:
+        """Under the lock: a job of the scheduler's has ended."""
+        self._moves += 1
+        end = outcome.end
+        if isinstance(end, Value):
+            if outcome.pins:
+                self._machine.nest.share_keys(outcome.pins)
+            self._machine.finished(job, end, outcome.micros, outcome.pins)
+        else:
+            self._machine.failed(job, end)
+
+    def _has_slot(self, desk: Desk) -> bool:
+        """Under the lock: whether the task of this thread has a slot, or can have it back at once."""
+        root = desk.root
+        if not root.seceded:
+            return True
+        if not self._machine.has_room() or not self._machine.rejoin(root):
+            return False
+        desk.seat = self._page.take()
+        self._page.write(desk.seat, root.id)
+        return True
+
+    def hand_over(self, fids: Iterable[int]) -> None:
+        """See `Host`."""
+        with self._lock:
+            self._machine.nest.hand_over(fids)
+        self._flush()
+
+    def tick(self) -> None:
+        """The backstop: slots of threads that make no step are lent, their children handed over."""
+        lenders = list(self._lenders.values())
+        for desk in lenders:
+            if desk.lendable and desk.steps == desk.seen:
+                self._lend(desk)
+            desk.seen = desk.steps
+        nest = self._machine.nest
+        if nest.waits():
+            with self._lock:
+                nest.tick()
+        if self._look_at_long_ones() or self._lenders or nest.waits():
+            self._pump.arm()
+
+    def _look_at_long_ones(self) -> bool:
+        """Children that run for long can be found by their keys. False: there is nobody to look at again."""
+        again = False
+        for desk in list(self._deep.values()):
+            if desk.steps != desk.still_at:
+                desk.still_at = desk.steps
+                desk.still = 0
+            elif desk.still < LONG_TICKS:
+                desk.still += 1
+                if desk.still == LONG_TICKS:
+                    task = desk.place.task
+                    if task is not None:  # the thread may be through with all of them by now
+                        with self._lock:
+                            self._machine.nest.share_keys(task.keys())
+            again = again or desk.still < LONG_TICKS
+        return again
+
+    def _lend(self, desk: Desk) -> None:
+        """In the I/O thread: the thread of this desk does nothing with its slot."""
+        with self._lock:
+            if not desk.lendable or self._lenders.pop(id(desk), None) is None:
+                return
+            starts = self._secede(desk)
+        self.begin(starts)
+
+    def _secede(self, desk: Desk) -> list[Start | Resume]:
+        """Under the lock: give the slot away; who can start because of that."""
+        self._moves += 1
+        if self._machine.secede(desk.root):
+            self._page.give(desk.seat)
+            desk.seat = NO_SEAT
+        return self._machine.starts()
+
     def secede(self, task: CurrentTask) -> None:
         """Lend the task's slot."""
-        if task.seceded:
+        if task.root.seceded:
             return
+        desk: Desk = task.thread
         with self._lock:
-            task.seceded = self._machine.secede(task.job)
-            starts = self._machine.starts()
-        desk: _Desk = task.thread
-        self._page.give(desk.seat)
-        desk.seat = NO_SEAT
+            self._lenders.pop(id(desk), None)
+            if task.root.seceded:
+                return
+            starts = self._secede(desk)
         self.begin(starts)
         self._pump.arm()
 
@@ -162,40 +456,54 @@ class Executor:
         RuntimeError
             This is a finalizer that interrupts the worker itself.
         """
-        if not task.seceded:
+        if not task.root.seceded:
             return
         if not may_wait():
             raise RuntimeError("a finalizer cannot wait for a slot here: it interrupts the worker itself")
-        desk: _Desk = task.thread
+        desk: Desk = task.thread
         with self._lock:
-            here = self._machine.rejoin(task.job)
+            here = self._machine.rejoin(task.root)
             if not here:
-                self._rejoining[task.job] = desk
+                self._rejoining[task.root] = desk
         if here:
             self._pump.arm()
         else:
-            self._pump.wait(desk.waiter, -1.0, True)  # whoever gives us the slot sends the news
-            desk.waiter.close()
-        task.seceded = False
+            self._wait_for_slot(desk, task.root)
         desk.seat = self._page.take()
-        self._page.write(desk.seat, task.job.id)
+        self._page.write(desk.seat, task.root.id)
+
+    def _wait_for_slot(self, desk: Desk, root: Job) -> None:
+        """Whoever gives us the slot sends the news. But who holds it may wait for this thread: for a lock, say."""
+        moves = self._moves
+        while not self._pump.wait(desk.waiter, OVERDRAW_SECONDS, True):
+            if moves != self._moves:  # it is slow, not stuck
+                moves = self._moves
+                continue
+            with self._lock:
+                if not desk.waiter.over and self._machine.overdraw(root):
+                    del self._rejoining[root]
+                    self._pump.arm()
+                    return
+        desk.waiter.close()
 
     # -- the threads --------------------------------------------------------------------------------------------------
 
-    def _work(self, desk: _Desk) -> None:
+    def _work(self, desk: Desk) -> None:
         """Run jobs until there is nothing to do for too long."""
         host, page = self._host, self._page
-        place = take_place(host)
+        place = desk.place = take_place(host)
         job = desk.take_job()
         while job is not None:
             if desk.seat == NO_SEAT:
                 desk.seat = page.take()
             page.write(desk.seat, job.id)
-            place.task = CurrentTask(job, host, desk)
+            desk.root = job
+            desk.away = 0.0
+            place.task = CurrentTask(job, host, desk, job, None)
             outcome = run_job(job, host.name, host.config)
             place.task = None
             page.write(desk.seat, 0)
-            job.function.note(outcome.micros)
+            job.function.note(max(outcome.micros - 1e6 * desk.away, 0.0))
             if outcome.pins:
                 host.flush_client()
             job = self._settle(desk, job, outcome)
@@ -203,18 +511,17 @@ class Executor:
             if job is None:
                 job = self._park(desk)
 
-    def _settle(self, desk: _Desk, job: Job, outcome: Outcome) -> Job | None:
+    def _settle(self, desk: Desk, job: Job, outcome: Outcome) -> Job | None:
         """Report the job and take the next one. None: there is none, and the thread is among the parked."""
         machine, lock = self._machine, self._lock
         plain = type(outcome.result) in PLAIN
         following: Job | None = None
         lock.acquire()
         try:
-            end = outcome.end
-            if isinstance(end, Value):
-                machine.finished(job, end, outcome.micros, outcome.pins)
-            else:
-                machine.failed(job, end)
+            if desk.brood is not None:  # what the task has not waited for
+                machine.nest.give_up(desk.brood)
+                desk.brood = None
+            self._report(job, outcome)
             starts = machine.starts()
             for at, action in enumerate(starts):
                 if type(action) is Start:
@@ -239,7 +546,7 @@ class Executor:
             self._parked[get_ident()] = desk  # not before: no job shall wait for what the result takes along
         return following
 
-    def _park(self, desk: _Desk) -> Job | None:
+    def _park(self, desk: Desk) -> Job | None:
         """Wait among the parked for a job. None: the thread shall end."""
         parked, waiter = self._parked, desk.waiter
         while not self._stopped:
@@ -254,29 +561,3 @@ class Executor:
             waiter.close()
             return desk.take_job()
         return None
-
-
-class _Desk:
-    """One thread, and where it can be told something.
-
-    Attributes
-    ----------
-    waiter : Waiter
-        Opened by others when a job is in `job`, or when the slot is back.
-    job : Job or None
-        What to run next.
-    seat : int
-        Of the page; `NO_SEAT` while nothing of this thread holds a slot.
-    """
-
-    __slots__ = ("job", "seat", "waiter")
-
-    def __init__(self, job: Job) -> None:
-        self.job: Job | None = job
-        self.seat = NO_SEAT
-        self.waiter = Waiter()
-
-    def take_job(self) -> Job | None:
-        """The job that was left here."""
-        job, self.job = self.job, None
-        return job

@@ -10,22 +10,22 @@ cdef class Function:
     cdef readonly tuple frames
     cdef public object call
     cdef public double micros
+    cdef public bint coarse
 
     cpdef note(self, double micros)
 
 
 cdef class Entry:
-    cdef readonly object id
+    cdef public object id
     cdef readonly str key
     cdef public object row
     cdef public bint held
 
 
-@cython.final
 cdef class Job(Entry):
     cdef public object attempt
-    cdef readonly Function function
-    cdef readonly tuple args
+    cdef public Function function
+    cdef public tuple args
     cdef readonly object priority
     cdef readonly object order
     cdef public object inputs
@@ -42,3 +42,33 @@ cdef class Job(Entry):
 @cython.final
 cdef class Input(Entry):
     pass
+
+
+@cython.final
+cdef class Brood:
+    cdef readonly dict ready
+    cdef public long long progress
+    cdef public long long seen
+
+
+@cython.final
+cdef class Child(Job):
+    cdef public int stage
+    cdef readonly list fids
+    cdef public object public
+    cdef public object item
+    cdef public tuple lineage
+    cdef public tuple roots
+    cdef public tuple pinned
+    cdef public list dependents
+    cdef public Py_ssize_t unmet
+    cdef public bint ended
+    cdef public Py_ssize_t needs
+    cdef public Py_ssize_t retries
+    cdef public tuple holds
+    cdef public object value
+    cdef public object error
+    cdef public str type_name
+    cdef public object nbytes
+    cdef public Brood brood
+    cdef public list asked

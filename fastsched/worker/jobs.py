@@ -7,13 +7,36 @@ lock; the executor reads a `Job` while it runs it. Imports only messages and the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from math import inf
 from typing import Any, NamedTuple, TypeAlias
 
-from fastsched.wire.messages import Frames, Message, RunItem
+from fastsched.wire.messages import ErrorItem, Frames, Message, RunItem, TaskItem
 from fastsched.worker.store import Value
 
-__all__ = ["Action", "Entry", "Fetch", "Function", "Input", "Job", "Resume", "Send", "Start"]
+__all__ = [
+    "Action",
+    "Brood",
+    "Child",
+    "ChildStage",
+    "Entry",
+    "Fetch",
+    "Function",
+    "Input",
+    "Job",
+    "Resume",
+    "Send",
+    "Start",
+]
+
+COARSE_MICROS = 2000.0
+"""A function whose calls take longer on average travels: to send it costs some percent of what it does."""
+
+FINE_MICROS = 500.0
+"""It stays again once they take less."""
+
+MOST_MICROS = 2 * COARSE_MICROS
+"""A longer call counts as this long: one cold call of a fine function is forgotten after a dozen others."""
 
 
 class Function:
@@ -24,21 +47,30 @@ class Function:
     call
         The unpickled function; None until its first call.
     micros : float
-        Its run time in microseconds, a moving average over about eight calls; infinite until it has run.
+        Its run time in microseconds, without what it waits for children: a moving average over about eight calls, of
+        which each counts as `MOST_MICROS` at the most; infinite until it has run.
+    coarse : bool
+        Whether it takes so long that others shall run it if they have the time.
     """
 
-    __slots__ = ("call", "fn", "frames", "micros")
+    __slots__ = ("call", "coarse", "fn", "frames", "micros")
 
     def __init__(self, fn: bytes, frames: Frames) -> None:
         self.fn = fn
         self.frames = frames
         self.call: Any = None
         self.micros = inf
+        self.coarse = False
 
     def note(self, micros: float) -> None:
         """It ran this long. Threads may note at the same time: one of the two may be lost."""
         known = self.micros
+        micros = min(micros, MOST_MICROS)
         self.micros = micros if known == inf else known + (micros - known) / 8
+        if self.coarse:
+            self.coarse = self.micros >= FINE_MICROS
+        else:
+            self.coarse = self.micros > COARSE_MICROS
 
 
 class Entry:
@@ -136,6 +168,137 @@ class Input(Entry):
 
     def __repr__(self) -> str:
         return f"Input({self.key!r}, id={self.id:#x})"
+
+
+class ChildStage(IntEnum):
+    """How far a child has come; see `nest`."""
+
+    WAITING = 1  # for inputs that are here, or will be
+    READY = 2  # in the brood of its parent's thread
+    RUNNING = 3  # claimed by a thread
+    DONE = 4  # its value is here
+    FAILED = 5  # its error is
+    AWAY = 6  # handed over, or known by name only: the scheduler will say what became of it
+    GONE = 7  # nobody wants it; it may still be named as what another one was made from
+
+
+class Brood:
+    """What the tasks of one thread have launched and what has not begun, the oldest first.
+
+    Attributes
+    ----------
+    ready : dict of Child
+        In the order in which they became ready; the values mean nothing.
+    progress : int
+        Grows with each child that begins or ends in this thread.
+    seen : int
+        `progress` as the backstop has last seen it.
+    """
+
+    __slots__ = ("progress", "ready", "seen")
+
+    def __init__(self) -> None:
+        self.ready: dict[Child, None] = {}
+        self.progress = 0
+        self.seen = 0
+
+
+class Child(Job):
+    """A task that tasks of this worker have launched, or whose future one of them holds.
+
+    Parameters
+    ----------
+    key : str
+        Its name.
+
+    Attributes
+    ----------
+    stage : int
+        A `ChildStage`; 0 until it is decided.
+    fids : list of int
+        The futures of the client inside this worker that stand for it.
+    public : int
+        The fid under which the scheduler knows it, 0 if it does not.
+    item : TaskItem or None
+        How to compute it; None if only its name is known here.
+    lineage : tuple of Child
+        Its inputs, in the order of its dependencies.
+    pinned : tuple of Child
+        Futures elsewhere in its arguments: they must live until it has ended.
+    dependents : list of Child
+        Those that wait for it here.
+    unmet : int
+        Inputs that are not here yet.
+    ended : bool
+        It needs its inputs no longer.
+    needs : int
+        Why its value must stay although it may have no fid: dependents and pins that have not ended, values that hold
+        its future.
+    holds : tuple of Child
+        Futures inside its value.
+    roots : tuple of Child
+        What its value was made from, directly or not, of which only the scheduler knows how to make it. They stay as
+        long as it is here, so that it can be published.
+    value, error
+        The outcome, if it is here.
+    nbytes : int
+        Of a value that is elsewhere; -1: there is none yet.
+    brood : Brood or None
+        Where it waits to begin.
+    asked : list of (int, int)
+        Orders of the scheduler that this run answers: task id and attempt.
+    """
+
+    __slots__ = (
+        "asked",
+        "brood",
+        "dependents",
+        "ended",
+        "error",
+        "fids",
+        "holds",
+        "item",
+        "lineage",
+        "nbytes",
+        "needs",
+        "pinned",
+        "public",
+        "retries",
+        "roots",
+        "stage",
+        "type_name",
+        "unmet",
+        "value",
+    )
+
+    def __init__(self, key: str) -> None:
+        self.id = self.row = 0
+        self.attempt = 1
+        self.key = key
+        self.args = ()
+        self.priority = self.order = 0
+        self.values: Sequence[Value] = ()
+        self.inputs: Sequence[int] = ()
+        self.stage = 0
+        self.fids: list[int] = []
+        self.public = 0
+        self.item: TaskItem | None = None
+        self.lineage: tuple[Child, ...] = ()
+        self.pinned: tuple[Child, ...] = ()
+        self.dependents: list[Child] = []
+        self.unmet = self.needs = self.retries = 0
+        self.ended = False
+        self.holds: tuple[Child, ...] = ()
+        self.roots: tuple[Child, ...] = ()
+        self.value: Value | None = None
+        self.error: ErrorItem | None = None
+        self.type_name = ""
+        self.nbytes = -1
+        self.brood: Brood | None = None
+        self.asked: list[tuple[int, int]] = []
+
+    def __repr__(self) -> str:
+        return f"Child({self.key!r}, stage={self.stage}, fids={self.fids}, public={self.public})"
 
 
 class Send(NamedTuple):

@@ -5,10 +5,12 @@ from libc.stdint cimport int64_t
 
 from fastsched._core cimport SchedulerCore
 from fastsched.wire.items cimport make, quoted
-from fastsched.worker.fetches cimport Fetches
-from fastsched.worker.jobs cimport Entry, Function, Input, Job
+from fastsched.worker.jobs cimport Brood, Child, Entry, Function, Input, Job
+from fastsched.worker.joins cimport Joins
+from fastsched.worker.nest cimport Nest
 from fastsched.worker.news cimport News
-from fastsched.worker.store cimport Store, Value
+from fastsched.worker.rows cimport Rows
+from fastsched.worker.store cimport Value
 
 cdef int _ASSIGN
 cdef int _FREE
@@ -16,31 +18,28 @@ cdef int _FORGET
 cdef int _FETCH
 cdef int _REJOIN
 cdef int _ERR
-cdef int _RELEASED
 cdef int _WAITING
-cdef int _READY
 cdef int _ASSIGNED
-cdef int _IN_MEMORY
 
 
 cdef class WorkerMachine:
     cdef public str name
-    cdef public str address
     cdef readonly Py_ssize_t stale
-    cdef SchedulerCore _core
-    cdef int _me
-    cdef dict _jobs
-    cdef dict _inputs
-    cdef dict _ids
-    cdef Store _store
+    cdef readonly Py_ssize_t overdrawn
+    cdef readonly Py_ssize_t executed
+    cdef readonly int64_t executed_micros
+    cdef readonly Py_ssize_t inline
+    cdef readonly int64_t inline_micros
+    cdef Rows _rows
     cdef dict _functions
-    cdef Fetches _fetches
-    cdef Py_ssize_t _lent
     cdef list _starts
     cdef list _answers
     cdef readonly News _news
     cdef Py_ssize_t _most_functions
     cdef Py_ssize_t _inline_bytes
+    cdef dict _orders
+    cdef readonly Nest nest
+    cdef Joins _joins
 
     # -- orders
     cpdef receive(self, object peer, object message, object now)
@@ -49,48 +48,46 @@ cdef class WorkerMachine:
     @cython.locals(function=Function)
     cdef _learn(self, object item)
 
-    @cython.locals(function=Function, job=Job, key=str, text=str)
+    @cython.locals(rows=Rows, function=Function, job=Job, key=str, text=str, child=Child)
     cdef _accept(self, object item)
+    cpdef child_finished(self, Child child, Value value, object micros, tuple pins)
+    cpdef child_failed(self, Child child, object error)
+    cdef _no_order(self, Job job)
 
-    @cython.locals(old=Job, value=Value)
+    @cython.locals(rows=Rows, old=Job, value=Value)
     cdef bint _replace(self, object id, object attempt) except -1
     cdef _give_way(self, Input entry)
 
     # -- inputs
-    cdef bint _obtainable(self, object item) except -1
-    cdef list _elsewhere(self, object addresses)
-    cdef object _input_row(self, object item)
-    cdef _fill(self, object row, object item)
-    cdef bint _keep(self, object row, Value value) except -1
-
-    @cython.locals(entry=Input)
+    @cython.locals(rows=Rows, entry=Input)
     cdef _start_fetch(self, object row)
 
-    @cython.locals(job=Job)
+    @cython.locals(rows=Rows, job=Job)
     cdef _miss(self, Input entry)
+
+    @cython.locals(rows=Rows)
     cpdef fetched(self, str address, object items, object now)
     cdef _fetched(self, Input entry, Value value)
     cpdef fetch_failed(self, str address, object ids, object now)
 
     # -- the scheduler changes its mind
-    cdef _hold(self, Entry entry)
-    cdef _let_go(self, Entry entry)
-
     @cython.locals(job=Job)
     cdef Job _current(self, object id, object attempt)
+
+    @cython.locals(rows=Rows)
     cdef _forsake(self, Job job)
 
-    @cython.locals(entry=Entry)
+    @cython.locals(rows=Rows, entry=Entry)
     cdef _on_free(self, object message)
 
     @cython.locals(job=Job)
     cdef _on_retract(self, object message)
 
-    @cython.locals(job=Job)
+    @cython.locals(rows=Rows, job=Job)
     cdef _on_drop(self, object message)
     cdef _on_put(self, object message)
 
-    @cython.locals(value=Value)
+    @cython.locals(rows=Rows, value=Value)
     cdef _put(self, object item)
 
     # -- news of the executor
@@ -99,21 +96,22 @@ cdef class WorkerMachine:
     @cython.locals(nbytes=Py_ssize_t)
     cdef _announce(self, Job job, Value value, object micros, tuple pins)
     cpdef failed(self, Job job, object error)
+    cpdef bint has_room(self) except -1
     cpdef bint secede(self, Job job) except -1
     cpdef bint rejoin(self, Job job) except -1
+    cpdef bint overdraw(self, Job job) except -1
+
+    @cython.locals(job=Job, child=Child)
+    cpdef Job claim(self, Brood brood)
     cdef _resumed(self, Job job)
 
     # -- what the turn brought
     @cython.locals(core=SchedulerCore, kind=int)
     cdef _settle(self)
 
-    @cython.locals(job=Job)
+    @cython.locals(rows=Rows, job=Job)
     cdef _follow(self, int kind, object row, int64_t run)
     cdef _start(self, Job job, int64_t run)
-
-    @cython.locals(entry=Entry)
-    cdef _forget(self, object row)
-    cdef _unmap(self, Entry entry)
     cpdef list starts(self)
     cpdef bint has_news(self) except -1
     cpdef list reports(self)
@@ -121,6 +119,5 @@ cdef class WorkerMachine:
     cpdef list drain(self)
 
     # -- questions
-    @cython.locals(value=Value)
     cpdef object frames_of(self, object id)
     cpdef tuple read(self, object ids)

@@ -13,7 +13,7 @@ slots, secede and rejoin are the core's. ASSIGN means "start in a slot". Every r
 (its task, a replica that was announced) is *held*: one reference in the core in the scheduler's name, which `Free`,
 `Drop` and `Retract` give up. What nobody holds or needs the core forgets by itself.
 
-Task ids are the scheduler's, rows are ours; `_ids` leads from one to the other. It names the *current* row of an id
+Task ids are the scheduler's, rows are ours; `Rows.ids` leads from one to the other. It names the *current* row of an id
 only: a running attempt that was dropped keeps its row and its slot until its thread is through, while a newer attempt
 of the same task has a row of its own already; and a row whose value is gone stays behind, nameless, while a result
 that was made from it lives.
@@ -23,6 +23,10 @@ starts it when they are through, without a word to the scheduler. If such an inp
 dropped), those that came because of it are forgotten without a word: the scheduler hears of the input, and that is
 their end for it, too.
 
+What tasks of this worker launch stays in the `nest` until somebody else has to know of it. The nest and the rows meet
+in `joins`: an order of the scheduler for a task that is a child here is answered by the child's run, and a published
+child is held as any value is.
+
 May import: _core, messages, config, and its own room's records.
 """
 
@@ -30,13 +34,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fastsched._core import Effect, SchedulerCore, State
+from fastsched._core import Effect, State
 from fastsched.config import Config
 from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import (
+    Adopt,
     Data,
     DatumItem,
-    Done,
     Drop,
     ErredItem,
     ErrorItem,
@@ -46,7 +50,7 @@ from fastsched.wire.messages import (
     Free,
     FunctionItem,
     GetData,
-    InputItem,
+    Grant,
     Message,
     MissingItem,
     Put,
@@ -55,10 +59,14 @@ from fastsched.wire.messages import (
     Run,
     RunItem,
 )
-from fastsched.worker.fetches import NOBODY, Fetches
-from fastsched.worker.jobs import Action, Entry, Function, Input, Job, Resume, Send, Start
+from fastsched.worker import invariants
+from fastsched.worker.fetches import NOBODY
+from fastsched.worker.jobs import Action, Brood, Child, Entry, Function, Input, Job, Resume, Send, Start
+from fastsched.worker.joins import Joins
+from fastsched.worker.nest import Nest
 from fastsched.worker.news import News
-from fastsched.worker.store import Store, Value
+from fastsched.worker.rows import Rows
+from fastsched.worker.store import Value
 
 __all__ = ["SCHEDULER", "WorkerMachine"]
 
@@ -68,8 +76,7 @@ SCHEDULER = 0
 # Plain ints: to look up a member of an enum runs Python code, and to compare with one costs ten times as much.
 _ASSIGN, _FREE, _FORGET = int(Effect.ASSIGN), int(Effect.FREE), int(Effect.FORGET)
 _FETCH, _REJOIN, _ERR = int(Effect.FETCH), int(Effect.REJOIN), int(Effect.ERRED)
-_RELEASED, _WAITING, _READY = int(State.RELEASED), int(State.WAITING), int(State.READY)
-_ASSIGNED, _IN_MEMORY = int(State.ASSIGNED), int(State.MEMORY)
+_WAITING, _ASSIGNED = int(State.WAITING), int(State.ASSIGNED)
 _SERIALIZATION = int(ErrorKind.SERIALIZATION)
 
 
@@ -92,22 +99,22 @@ class WorkerMachine:
 
     def __init__(self, config: Config, nthreads: int, name: str = "", address: str = "", seed: int = 0) -> None:
         self.name = name
-        self.address = address
         self.stale = 0  # orders and news that came too late
-        self._core = SchedulerCore()
-        self._me = self._core.add_worker(nthreads)
-        self._jobs: dict[int, Job] = {}  # by row
-        self._inputs: dict[int, Input] = {}  # by row
-        self._ids: dict[int, int] = {}  # the scheduler's id -> row
-        self._store = Store()
+        self.executed = 0  # orders that threads have run
+        self.executed_micros = 0
+        self.inline = 0  # children that ran in their parent's thread
+        self.inline_micros = 0
+        self.overdrawn = 0  # how often a task ran without a slot, because who held it might wait for that task
+        self._rows = Rows(nthreads, address, seed)
         self._functions: dict[bytes, Function] = {}
-        self._fetches = Fetches(seed)
-        self._lent = 0  # the sum of `_lends` over the running jobs
         self._starts: list[Start | Resume] = []
         self._answers: list[Action] = []
         self._news = News(config.batch_items)
         self._most_functions = config.functions
         self._inline_bytes = config.inline_bytes
+        self._orders: dict[str, Job] = {}  # queued and running jobs by key
+        self.nest = Nest(config, self._functions, self._orders)
+        self._joins = Joins(self._rows, self.nest, self._news, config.inline_bytes)
 
     # -- orders -----------------------------------------------------------------------------------------------------
 
@@ -135,6 +142,10 @@ class WorkerMachine:
             self._on_drop(message)
         elif type(message) is Put:
             self._on_put(message)
+        elif type(message) is Adopt:
+            self._joins.adopted(message)
+        elif type(message) is Grant:
+            self.nest.granted(message)
         else:
             raise TypeError(f"a worker's machine has nothing to do with a {type(message).__name__}")
         self._settle()
@@ -148,14 +159,15 @@ class WorkerMachine:
     def _learn(self, item: FunctionItem) -> None:
         """The scheduler forgets its oldest at the same bound, and then sends them again; jobs hold on to theirs."""
         fn, frames = item
-        known = self._functions.pop(fn, None)
+        known = self._functions.pop(fn, None) or self.nest.function(fn)
         self._functions[fn] = known or Function(fn, frames)
         if len(self._functions) > self._most_functions:
             del self._functions[next(iter(self._functions))]
 
     def _accept(self, item: RunItem) -> None:
         id, attempt, key, fn, _, inputs, priority, order = item
-        if id in self._ids and not self._replace(id, attempt):
+        rows = self._rows
+        if id in rows.ids and not self._replace(id, attempt):
             return
         function = self._functions.get(fn)
         if function is None:
@@ -163,35 +175,52 @@ class WorkerMachine:
             error = make(ErrorItem, (_SERIALIZATION, None, key, self.name, attempt, text))
             self._news.erred.append(make(ErredItem, (id, attempt, error)))
             return
+        child = self.nest.by_key(key)
+        if child is not None and self._joins.takes(child, id, attempt):
+            return
         if not inputs:
             job = Job(item, function, ())
-            row = self._core.add_task((), priority, order)
+            row = rows.core.add_task((), priority, order)
         else:
-            missing = tuple([entry[0] for entry in inputs if not self._obtainable(entry)])
+            missing = tuple([entry[0] for entry in inputs if not rows.obtainable(entry)])
             if missing:
                 self._news.missing.append(make(MissingItem, (id, attempt, missing)))
                 return
-            job = Job(item, function, [self._input_row(entry) for entry in inputs])
-            row = self._core.add_task(job.inputs, priority, order)
+            job = Job(item, function, [rows.input_row(entry) for entry in inputs])
+            row = rows.core.add_task(job.inputs, priority, order)
             for source, entry in zip(job.inputs, inputs, strict=True):
-                self._fill(source, entry)
+                rows.fill(source, entry)
         job.row = row
-        self._jobs[row] = job
-        self._ids[id] = row
+        rows.jobs[row] = job
+        rows.ids[id] = row
+        self._orders[key] = job
+
+    def child_finished(self, child: Child, value: Value, micros: int, pins: tuple[str, ...]) -> None:
+        """A thread has run a child of its own task. (Orders are answered also if nobody here wants it any more.)"""
+        self.inline += 1
+        self.inline_micros += micros
+        if self._joins.finished(child, value, micros, pins):
+            self._settle()
+
+    def child_failed(self, child: Child, error: ErrorItem) -> None:
+        """A thread has run a child of its own task, in vain."""
+        self.inline += 1
+        self._joins.failed(child, error)
 
     def _replace(self, id: int, attempt: int) -> bool:
         """Make way for an attempt at a task that has a row here. False: there is nothing to run."""
-        row = self._ids[id]
-        old = self._jobs.get(row)
+        rows = self._rows
+        row = rows.ids[id]
+        old = rows.jobs.get(row)
         if old is None:
-            self._give_way(self._inputs[row])
+            self._give_way(rows.inputs[row])
         elif attempt <= old.attempt:
             self.stale += 1
             return False
-        elif (value := self._store.get(row)) is not None:
+        elif (value := rows.store.get(row)) is not None:
             # Freed while a task here still needs it, and asked for again: the value is at hand.
             old.attempt = attempt
-            self._hold(old)
+            rows.hold(old)
             self._announce(old, value, 0, ())
             return False
         else:
@@ -201,86 +230,50 @@ class WorkerMachine:
 
     def _give_way(self, entry: Input) -> None:
         """A value from elsewhere is to be computed here: who waits for it waits in vain, who has it keeps it."""
-        if entry.row not in self._store:
+        if entry.row not in self._rows.store:
             self._miss(entry)
-        self._let_go(entry)
-        self._unmap(entry)
+        self._rows.let_go(entry)
+        self._rows.unmap(entry)
 
     # -- inputs -----------------------------------------------------------------------------------------------------
 
-    def _obtainable(self, item: InputItem) -> bool:
-        """Whether the value is here, or will be: by a task that is here, or from elsewhere."""
-        id, _, _, frames, addresses = item
-        if id in self._ids:
-            return True
-        return frames is not None or bool(self._elsewhere(addresses))
-
-    def _elsewhere(self, addresses: Iterable[str]) -> list[str]:
-        return [address for address in addresses if address != self.address]
-
-    def _input_row(self, item: InputItem) -> int:
-        """The row of an input, made if it has none. A new one rests until the task needs it.
-
-        It may be that of a task, which need not have run yet.
-        """
-        id, key, nbytes, frames, addresses = item
-        row = self._ids.get(id)
-        if row is None:
-            row = self._core.add_external(0, nbytes)
-            self._ids[id] = row
-            self._inputs[row] = Input(id, key, row, False)
-        if frames is None and row in self._inputs and row not in self._store:
-            self._fetches.add(id, row, nbytes, self._elsewhere(addresses))
-        return row
-
-    def _fill(self, row: int, item: InputItem) -> None:
-        """Use the value that came with the task, if the row still waits for one."""
-        frames = item[3]
-        if frames is not None and row in self._inputs and row not in self._store:
-            self._fetches.drop(item[0])
-            self._keep(row, Value(frames))
-
-    def _keep(self, row: int, value: Value) -> bool:
-        """Store the value of an input; False if nobody needs it."""
-        if not self._core.replica(row, self._me, value.nbytes):
-            return False
-        self._store.put(row, value)
-        return True
-
     def _start_fetch(self, row: int) -> None:
         """The core has found that this input is needed."""
-        entry = self._inputs[row]
-        if self._fetches.row(entry.id) == row and not self._fetches.ask(entry.id):  # else it came with the task
+        rows = self._rows
+        entry = rows.inputs[row]
+        if rows.fetches.row(entry.id) == row and not rows.fetches.ask(entry.id):  # else it came with the task
             self._miss(entry)
 
     def _miss(self, entry: Input) -> None:
         """Give back every task that waits for this input."""
-        if not self._core.known(entry.row):  # the tasks that waited for it were given back for another one
+        rows = self._rows
+        if not rows.core.known(entry.row):  # the tasks that waited for it were given back for another one
             return
-        for dependent in self._core.dependents(entry.row):
-            job = self._jobs[dependent]
-            if job.wanted and not job.started and self._core.state(dependent) == _WAITING:
+        for dependent in rows.core.dependents(entry.row):
+            job = rows.jobs[dependent]
+            if job.wanted and not job.started and rows.core.state(dependent) == _WAITING:
                 self._news.missing.append(make(MissingItem, (job.id, job.attempt, (entry.id,))))
                 self._forsake(job)
 
     def fetched(self, address: str, items: Iterable[tuple[int, Frames | None]], now: float) -> None:
         """The answer of the worker at `address` to a `Fetch`; frames of None: it has no such value."""
+        rows = self._rows
         for id, frames in items:
-            row = self._fetches.answered(id, address)
+            row = rows.fetches.answered(id, address)
             if row is None:
                 self.stale += 1
             elif row == NOBODY:
                 continue
             elif frames is not None:
-                self._fetches.drop(id)
-                self._fetched(self._inputs[row], Value(frames))
-            elif not self._fetches.ask(id):
-                self._miss(self._inputs[row])
+                rows.fetches.drop(id)
+                self._fetched(rows.inputs[row], Value(frames))
+            elif not rows.fetches.ask(id):
+                self._miss(rows.inputs[row])
         self._settle()
 
     def _fetched(self, entry: Input, value: Value) -> None:
-        if self._keep(entry.row, value):
-            self._hold(entry)
+        if self._rows.keep(entry.row, value):
+            self._rows.hold(entry)
             self._news.replicas.append((entry.id, value.nbytes))
 
     def fetch_failed(self, address: str, ids: Iterable[int], now: float) -> None:
@@ -289,19 +282,9 @@ class WorkerMachine:
 
     # -- the scheduler changes its mind -----------------------------------------------------------------------------
 
-    def _hold(self, entry: Entry) -> None:
-        if not entry.held:
-            entry.held = True
-            self._core.want(entry.row)
-
-    def _let_go(self, entry: Entry) -> None:
-        if entry.held:
-            entry.held = False
-            self._core.unwant(entry.row)
-
     def _current(self, id: int, attempt: int) -> Job | None:
         """The job of exactly this attempt."""
-        job = self._jobs.get(self._ids.get(id, NOBODY))
+        job = self._rows.jobs.get(self._rows.ids.get(id, NOBODY))
         if job is None or job.attempt != attempt:
             self.stale += 1
             return None
@@ -309,23 +292,30 @@ class WorkerMachine:
 
     def _forsake(self, job: Job) -> None:
         """The scheduler wants no more of this attempt. If it runs it keeps its slot until its thread is through."""
-        self._unmap(job)
+        rows = self._rows
+        rows.unmap(job)
+        self._no_order(job)
         if job.wanted:
             job.wanted = False
-            self._lent -= job.started
+            self._news.lent -= job.started
         if not job.started:
-            if self._core.needed(job.row):
-                self._core.err(job.row)  # those that came because of it go with it
-            self._let_go(job)
+            if rows.core.needed(job.row):
+                rows.core.err(job.row)  # those that came because of it go with it
+            rows.let_go(job)
+
+    def _no_order(self, job: Job) -> None:
+        if self._orders.get(job.key) is job:
+            del self._orders[job.key]
 
     def _on_free(self, message: Free) -> None:
+        rows = self._rows
         for id in message.ids:
-            row = self._ids.get(id, NOBODY)
-            entry: Entry | None = self._jobs.get(row) or self._inputs.get(row)
-            if entry is None or not entry.held or row not in self._store:
+            row = rows.ids.get(id, NOBODY)
+            entry: Entry | None = rows.jobs.get(row) or rows.inputs.get(row)
+            if entry is None or not entry.held or row not in rows.store:
                 self.stale += 1  # a replica that came and went, or one that was never announced
             else:
-                self._let_go(entry)
+                rows.let_go(entry)
 
     def _on_retract(self, message: Retract) -> None:
         for id, attempt in message.attempts:
@@ -335,12 +325,15 @@ class WorkerMachine:
                 self._news.returned.append((id, attempt))
 
     def _on_drop(self, message: Drop) -> None:
+        rows = self._rows
         for id, attempt in message.attempts:
+            if self._joins.drop(id, attempt):  # a child was faster than the order: as a Free
+                continue
             job = self._current(id, attempt)
             if job is None:
                 continue
-            if job.row in self._store:
-                self._let_go(job)  # it was faster than the order: as a Free
+            if job.row in rows.store:
+                rows.let_go(job)  # it was faster than the order: as a Free
             else:
                 self._forsake(job)
 
@@ -350,37 +343,39 @@ class WorkerMachine:
 
     def _put(self, item: PutItem) -> None:
         id, key, type_name, frames = item
-        row = self._ids.get(id)
+        rows = self._rows
+        row = rows.ids.get(id)
         if row is None:
-            row = self._core.add_external(1)
-            self._ids[id] = row
-            self._inputs[row] = Input(id, key, row, True)
-        elif row in self._jobs and row not in self._store:
+            row = rows.add_held(id, key)
+        elif row in rows.jobs and row not in rows.store:
             self.stale += 1  # a task of that id runs here: its own value will do
             return
         else:
-            self._hold(self._jobs.get(row) or self._inputs[row])
-        value = self._store.get(row)
+            rows.hold(rows.entry(row))
+        value = rows.store.get(row)
         if value is None:
             value = Value(frames, type_name)
-            self._fetches.drop(id)
-            self._keep(row, value)
+            rows.fetches.drop(id)
+            rows.keep(row, value)
         self._news.replicas.append((id, value.nbytes))
 
     # -- news of the executor ---------------------------------------------------------------------------------------
 
     def finished(self, job: Job, value: Value, micros: int, pins: tuple[str, ...]) -> None:
         """The job's thread has its value. `micros`: its run time; `pins`: keys of futures inside the value."""
-        if not self._core.finish(job.row, job.run, self._me, value.nbytes):
+        if not self._rows.core.finish(job.row, job.run, self._rows.me, value.nbytes):
             raise AssertionError(f"{job!r} finished, but did not run")
-        self._store.put(job.row, value)
+        self.executed += 1
+        self.executed_micros += micros
+        self._rows.store.put(job.row, value)
         job.release()
-        self._lent -= job.lends()
+        self._news.lent -= job.lends()
         if job.wanted:
             self._announce(job, value, micros, pins)
         else:
-            self._let_go(job)
+            self._rows.let_go(job)
         job.seceded = False
+        self._no_order(job)
         self._settle()
 
     def _announce(self, job: Job, value: Value, micros: int, pins: tuple[str, ...]) -> None:
@@ -391,10 +386,11 @@ class WorkerMachine:
 
     def failed(self, job: Job, error: ErrorItem) -> None:
         """The job's thread ended without a value."""
-        if not self._core.fail(job.row, job.run, self._me):
+        if not self._rows.core.fail(job.row, job.run, self._rows.me):
             raise AssertionError(f"{job!r} failed, but did not run")
+        self.executed += 1
         job.release()
-        self._lent -= job.lends()
+        self._news.lent -= job.lends()
         job.started = False
         if job.wanted:
             self._news.erred.append(make(ErredItem, (job.id, job.attempt, error)))
@@ -402,12 +398,16 @@ class WorkerMachine:
         job.seceded = False
         self._settle()
 
+    def has_room(self) -> bool:
+        """Whether a slot is free, and nobody waits for one."""
+        return self._rows.core.free_slots(self._rows.me) > 0
+
     def secede(self, job: Job) -> bool:
         """The job lends its slot; False if it has none to lend."""
-        if job.seceded or not self._core.secede(job.row):
+        if job.seceded or not self._rows.core.secede(job.row):
             return False
         job.seceded = True
-        self._lent += 1
+        self._news.lent += 1
         self._settle()
         return True
 
@@ -415,41 +415,66 @@ class WorkerMachine:
         """The job wants a slot again. True: it has one; False: a `Resume` will follow."""
         if not job.seceded:
             return True
-        resumed = self._core.rejoin(job.row)
+        resumed = self._rows.core.rejoin(job.row)
         if resumed:
             self._resumed(job)
         self._settle()
         return resumed
 
+    def overdraw(self, job: Job) -> bool:
+        """A job that waits for its slot goes on without. False: it has its slot, a `Resume` says so."""
+        if not job.seceded or not self._rows.core.overdraw(job.row):
+            return False
+        self.overdrawn += 1
+        self._resumed(job)
+        self._settle()
+        return True
+
+    def claim(self, brood: Brood) -> Job | None:
+        """A job that is a child of this brood's tasks, and is queued: its parent's thread runs it, without a slot."""
+        for key, job in self._orders.items():
+            if not job.started:
+                child = self.nest.by_key(key)
+                if child is not None and child.brood is brood:
+                    run = self._rows.core.claim(job.row, self._rows.me)
+                    if run:
+                        self.overdrawn += 1
+                        self._start(job, run)
+                        self._starts.pop()  # there is no need of another thread
+                        self.secede(job)  # else it would keep the slot while it waits for children of its own
+                        return job
+        return None
+
     def _resumed(self, job: Job) -> None:
         job.seceded = False
-        self._lent -= 1
+        self._news.lent -= 1
 
     # -- what the turn brought --------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
         """Let the core place what it can, and follow its effects. The last step of every verb."""
-        core = self._core
+        core = self._rows.core
         while core.end_turn():
             while kind := core.next_effect():
                 self._follow(kind, core.effect_id, core.effect_b)
 
     def _follow(self, kind: int, row: int, run: int) -> None:
+        rows = self._rows
         if kind == _ASSIGN:
-            self._start(self._jobs[row], run)
+            self._start(rows.jobs[row], run)
         elif kind == _FREE:
-            self._store.pop(row)
-            self._unmap(self._jobs.get(row) or self._inputs[row])
+            rows.store.pop(row)
+            rows.unmap(rows.entry(row))
         elif kind == _FORGET:
-            self._forget(row)
+            rows.forget(row)
         elif kind == _FETCH:
             self._start_fetch(row)
         elif kind == _ERR:
-            job = self._jobs[row]
+            job = rows.jobs[row]
             if job.wanted:  # its input is gone
                 self._forsake(job)
         elif kind == _REJOIN:
-            job = self._jobs[row]
+            job = rows.jobs[row]
             self._resumed(job)
             self._starts.append(make(Resume, (job,)))
 
@@ -457,21 +482,8 @@ class WorkerMachine:
         job.run = run
         job.started = True
         if job.inputs:
-            job.values = [self._store[row] for row in job.inputs]
+            job.values = [self._rows.store[row] for row in job.inputs]
         self._starts.append(make(Start, (job,)))
-
-    def _forget(self, row: int) -> None:
-        entry: Entry | None = self._jobs.pop(row, None)
-        if entry is None:
-            entry = self._inputs.pop(row)
-        if self._fetches.row(entry.id) == row:
-            self._fetches.drop(entry.id)
-        self._unmap(entry)
-
-    def _unmap(self, entry: Entry) -> None:
-        """This row is not the current one of its id any more."""
-        if self._ids.get(entry.id) == entry.row:
-            del self._ids[entry.id]
 
     def starts(self) -> list[Start | Resume]:
         """Only what threads wait for. The rest stays for the next `drain`."""
@@ -482,17 +494,19 @@ class WorkerMachine:
 
     def has_news(self) -> bool:
         """Whether `drain` would give more than `starts`."""
-        return bool(self._fetches or self._answers) or self._news.waits(self._lent)
+        return bool(self._rows.fetches or self._answers) or self._news.waits() or self.nest.has_messages()
 
-    def reports(self) -> list[Done]:
+    def reports(self) -> list[Message]:
         """Only what the scheduler shall hear."""
-        return self._news.take(self._lent)
+        if not self.nest.has_messages():
+            return self._news.take()
+        return self.nest.messages() + self._news.take()  # in this order: outcomes name children by their keys
 
     def errands(self) -> list[Action]:
         """All but that: starts, fetches and answers to others."""
         actions: list[Action] = [*self.starts()]
-        if self._fetches:
-            actions += self._fetches.take()
+        if self._rows.fetches:
+            actions += self._rows.fetches.take()
         if self._answers:
             actions += self._answers
             self._answers = []
@@ -500,7 +514,7 @@ class WorkerMachine:
 
     def drain(self) -> list[Action]:
         """All that is to be done, and nothing is left: errands first, then reports, as messages to the scheduler."""
-        return self.errands() + [make(Send, (SCHEDULER, done)) for done in self.reports()]
+        return self.errands() + [make(Send, (SCHEDULER, message)) for message in self.reports()]
 
     def tick(self, now: float) -> None:
         """Nothing here waits for a time."""
@@ -515,84 +529,55 @@ class WorkerMachine:
             if job.wanted:
                 self._news.returned.append((job.id, job.attempt))
                 self._forsake(job)
+        self._joins.give_back()
         self._settle()
 
     # -- questions --------------------------------------------------------------------------------------------------
 
     def frames_of(self, id: int) -> Frames | None:
         """A value that is here."""
-        row = self._ids.get(id)
-        value = None if row is None else self._store.get(row)
-        return None if value is None else value.frames
+        return self._rows.frames_of(id)
 
     def read(self, ids: Iterable[int]) -> tuple[DatumItem, ...]:
         """The answer to `GetData`."""
         return tuple([make(DatumItem, (id, self.frames_of(id))) for id in ids])
 
     @property
+    def address(self) -> str:
+        """Where this worker serves its data."""
+        return self._rows.address
+
+    @address.setter
+    def address(self, address: str) -> None:
+        self._rows.address = address
+
+    @property
     def n_rows(self) -> int:
         """Tasks and inputs that it knows."""
-        return len(self._jobs) + len(self._inputs)
+        return len(self._rows.jobs) + len(self._rows.inputs)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all values here."""
-        return self._store.nbytes
+        return self._rows.store.nbytes
 
     @property
     def lent(self) -> int:
         """Wanted tasks that hold no slot at the moment, less the slots of running ones that nobody wants."""
-        return self._lent
+        return self._news.lent
 
     def started(self) -> list[Job]:
         """Jobs that threads run, or are about to."""
-        return [job for row, job in self._jobs.items() if job.started and self._core.state(row) == _ASSIGNED]
+        core = self._rows.core
+        return [job for row, job in self._rows.jobs.items() if job.started and core.state(row) == _ASSIGNED]
 
     def queued(self) -> list[Job]:
         """Jobs that wait for inputs or for a slot."""
-        return [job for job in self._jobs.values() if not job.started]
+        return [job for job in self._rows.jobs.values() if not job.started]
 
     def check(self) -> None:
         """Recompute every invariant from scratch; AssertionError says which one does not hold."""
-        core, store = self._core, self._store
-        core.check()
-        store.check()
-        rows = [*self._jobs, *self._inputs]
-        _expect(sorted(core.tasks()) == sorted(rows), "the core and the machine know the same rows")
-        in_memory = {row for row in rows if core.state(row) == _IN_MEMORY}
-        _expect(in_memory == set(store.rows()), "the values of the store are those of the rows in memory")
-        _expect(core.occupancy(self._me) <= core.slots(self._me), "no more tasks hold a slot than there are")
-        _expect(core.n_ready == 0 or core.free_slots(self._me) == 0, "no slot is free while a task is ready")
-        current = {row: id for id, row in self._ids.items()}
-        _expect(current.keys() <= set(rows), "every id leads to a row")
-        for row, job in self._jobs.items():
-            _expect(current.get(row, job.id) == job.id, f"{job!r}: is found by its id")
-            self._check_job(job, core.state(row), row in current)
-        waiting = {}
-        for row, entry in self._inputs.items():
-            _expect(current.get(row, entry.id) == entry.id, f"{entry!r}: is found by its id")
-            _expect(core.wants(row) == entry.held, f"{entry!r}: the core's reference is the scheduler's")
-            if row not in in_memory and core.state(row) != _RELEASED:
-                waiting[entry.id] = row
-            found = row in in_memory or (row in current) == (entry.id in waiting)
-            _expect(found, f"{entry!r}: is current while it is waited for")
-        self._fetches.check(waiting)
-        lent = sum([job.lends() for job in self.started()])
-        _expect(lent == self._lent, f"{self._lent} slots are said to be lent, but {lent} are")
-
-    def _check_job(self, job: Job, state: int, current: bool) -> None:
-        _expect(self._core.wants(job.row) == job.held, f"{job!r}: the core's reference is the scheduler's")
-        if state in (_RELEASED, _IN_MEMORY):
-            _expect(not job.seceded, f"{job!r}: has finished and lends nothing")
-            _expect(state == _IN_MEMORY or not current, f"{job!r}: is not found once its value is gone")
-            return
-        _expect(job.started == (state == _ASSIGNED), f"{job!r}: runs here and in the core")
-        _expect(job.started or state in (_WAITING, _READY), f"{job!r}: waits here and in the core")
-        _expect(job.started or job.wanted, f"{job!r}: is not in the queue once nobody wants it")
-        _expect(job.wanted == current, f"{job!r}: is current as long as it is wanted")
-        _expect(not job.started or len(job.values) == len(job.inputs), f"{job!r}: runs with all its inputs")
-
-
-def _expect(holds: bool, what: str) -> None:
-    if not holds:
-        raise AssertionError(f"does not hold: {what}")
+        invariants.check_rows(self._rows)
+        invariants.check_slots(self._rows, len(self._joins.joined), self._news.lent, self.overdrawn)
+        invariants.check_orders(self._rows, self._orders)
+        self.nest.check()

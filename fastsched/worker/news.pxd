@@ -1,4 +1,4 @@
-# The types of news.py. The lists are public: the machine appends to them.
+# The types of news.py. The lists are public: the machine and its joins append to them.
 
 cimport cython
 
@@ -12,10 +12,11 @@ cdef class News:
     cdef readonly list returned
     cdef readonly list missing
     cdef readonly list replicas
+    cdef public Py_ssize_t lent
     cdef Py_ssize_t _told_lent
     cdef Py_ssize_t _batch_items
 
-    cpdef bint waits(self, Py_ssize_t lent)
+    cpdef bint waits(self)
 
-    @cython.locals(finished=list, erred=list, returned=list, missing=list, replicas=list, most=Py_ssize_t, at=Py_ssize_t)
-    cpdef list take(self, Py_ssize_t lent)
+    @cython.locals(finished=list, erred=list, returned=list, missing=list, replicas=list, most=Py_ssize_t, lent=Py_ssize_t, at=Py_ssize_t)
+    cpdef list take(self)

@@ -1,27 +1,33 @@
 """What a worker has to tell the scheduler, collected until somebody sends it.
 
-One concern: turn many small pieces of news into few `Done` messages. Owned by `machine`, which appends to the lists.
+One concern: turn many small pieces of news into few `Done` messages. Owned by `machine`; it and `joins`
+append to the lists.
 Imports only messages.
 """
 
 from __future__ import annotations
 
 from fastsched.wire.items import make
-from fastsched.wire.messages import Done, ErredItem, FinishedItem, MissingItem
+from fastsched.wire.messages import Done, ErredItem, FinishedItem, Message, MissingItem
 
 __all__ = ["News"]
 
 
 class News:
-    """The lists have the names and the items of the fields of `Done`.
+    """The attributes have the names and the items of the fields of `Done`.
 
     Parameters
     ----------
     batch_items : int
         Items of one kind in one message at the most.
+
+    Attributes
+    ----------
+    lent : int
+        Wanted tasks that hold no slot at the moment, less the slots of running ones that nobody wants.
     """
 
-    __slots__ = ("_batch_items", "_told_lent", "erred", "finished", "missing", "replicas", "returned")
+    __slots__ = ("_batch_items", "_told_lent", "erred", "finished", "lent", "missing", "replicas", "returned")
 
     def __init__(self, batch_items: int) -> None:
         self.finished: list[FinishedItem] = []
@@ -29,20 +35,21 @@ class News:
         self.returned: list[tuple[int, int]] = []
         self.missing: list[MissingItem] = []
         self.replicas: list[tuple[int, int]] = []
+        self.lent = 0
         self._told_lent = 0
         self._batch_items = batch_items
 
-    def waits(self, lent: int) -> bool:
+    def waits(self) -> bool:
         """Whether `take` would give a message."""
-        if self.finished or lent != self._told_lent:
+        if self.finished or self.lent != self._told_lent:
             return True
         return bool(self.erred or self.returned or self.missing or self.replicas)
 
-    def take(self, lent: int) -> list[Done]:
-        """The news as messages; nothing is left. `lent`: tasks that hold no slot, as of now."""
-        if not self.waits(lent):
+    def take(self) -> list[Message]:
+        """The news as messages; nothing is left."""
+        if not self.waits():
             return []
-        self._told_lent = lent
+        self._told_lent = lent = self.lent
         finished, erred, returned = self.finished, self.erred, self.returned
         missing, replicas = self.missing, self.replicas
         most = self._batch_items

@@ -28,6 +28,9 @@ __all__ = ["Outcome", "could_not_start", "run_function", "run_job"]
 FRAME_OVERHEAD, MESSAGE_OVERHEAD = 5, 100
 """Bytes that the wire adds to a frame inside a message, and to a message, at the most."""
 
+MOST_LINKS = 32
+"""So many exceptions behind a task's own are looked at; they may go round in a circle."""
+
 
 class Outcome:
     """What became of a job.
@@ -119,7 +122,20 @@ def _raised(job: Job, worker: str, error: BaseException, micros: int) -> Outcome
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
     frames, text = payload.dumps_exception(error)
+    _let_frames_go(error)
     return Outcome(ErrorItem(ErrorKind.TASK, frames, job.key, worker, job.attempt, text), micros)
+
+
+def _let_frames_go(error: BaseException) -> None:
+    """Frames that hold the exception that holds them (`asyncio.run` makes such, too) keep futures until gc comes by."""
+    chain: list[BaseException | None] = [error]
+    for _ in range(MOST_LINKS):
+        if not chain:
+            return
+        link = chain.pop()
+        if link is not None:
+            traceback.clear_frames(link.__traceback__)
+            chain += (link.__cause__, link.__context__)
 
 
 def _unusable(job: Job, worker: str, what: str, error: BaseException) -> Outcome:

@@ -5,9 +5,12 @@ cimport cython
 from fastsched._wait cimport TurnLock, monotonic
 from fastsched.net._pump cimport Pump
 from fastsched.page cimport Page
+from fastsched.wire.items cimport make
 from fastsched.worker.channel cimport WorkerClientChannel
+from fastsched.worker.context cimport CurrentTask
 from fastsched.worker.executor cimport Executor
 from fastsched.worker.machine cimport WorkerMachine
+from fastsched.worker.nest cimport Nest
 
 
 @cython.final
@@ -41,11 +44,25 @@ cdef class WorkerServer:
     cpdef before_wait(self)
     cpdef tick(self)
 
-    @cython.locals(lock=TurnLock, rest=list)
+    @cython.locals(lock=TurnLock, rest=list, packet=list)
     cpdef flush(self)
 
-    @cython.locals(reports=list, packet=list)
-    cdef _send_news(self, list more)
+    cdef _send(self, object scheduler, list packet)
     cpdef _carry_out(self, list actions)
     cpdef _leave(self)
+
+    @cython.locals(machine=WorkerMachine, packet=list, rest=list)
     cpdef _forward(self, list messages)
+
+    cdef _ensure_it_can_leave(self, object message)
+
+    @cython.locals(nest=Nest)
+    cpdef tell_client(self)
+    cpdef bint open_block(self, CurrentTask task) except -1
+    cpdef close_block(self, CurrentTask task)
+    cpdef bint begin_wait(self, CurrentTask task) except -1
+    cpdef end_wait(self, CurrentTask task, bint had)
+    cpdef run_children(self, CurrentTask task, object fids, bint until_error, Py_ssize_t most)
+
+
+cdef bint _is_small(object frames) except -1

@@ -1,7 +1,7 @@
 """A worker at work: the shell that owns the sockets and the clock, and holds a `WorkerMachine` and its `Executor`.
 
 One concern: carry messages between the scheduler, the machine, other workers and the client inside this worker.
-Decides nothing about tasks. `main` is the life of a worker process.
+Decides nothing about tasks. Made by `process`.
 
 Threads: a thread of a task that has nothing to do receives, or the loop's thread (see `net._pump`); whoever has news
 sends it. The machine is touched under `lock` only, and what it says is sent under the same lock, so that messages leave
@@ -11,31 +11,28 @@ in the order in which they were drained. The client inside this worker shares it
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
-import signal
-import sys
 import threading
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
 
 from fastsched._version import __version__
-from fastsched._wait import TurnLock, monotonic, serve
-from fastsched.config import Config
-from fastsched.errors import FastschedError, SerializationError
+from fastsched._wait import TurnLock, monotonic
+from fastsched.errors import SerializationError
 from fastsched.net._pump import Pump
 from fastsched.net.address import Address, Scheme, unix_address
 from fastsched.net.channel import Channel
 from fastsched.net.connect import connect
 from fastsched.net.data import DataPeers
 from fastsched.net.listener import Listener, listen
-from fastsched.net.loop import new_event_loop
 from fastsched.net.stream import Connection, Stream
 from fastsched.page import Page
+from fastsched.wire.codec import encode
+from fastsched.wire.items import make
 from fastsched.wire.messages import (
     ALLOWED,
+    Adopt,
     DatumItem,
     Done,
     Drop,
@@ -44,17 +41,21 @@ from fastsched.wire.messages import (
     ErrorKind,
     Frames,
     Free,
+    Grant,
     Message,
+    Publish,
     Pulse,
     Put,
     RanFunction,
     Refuse,
     Register,
+    Release,
     Retract,
     Role,
     Run,
     RunFunction,
     Shutdown,
+    Submit,
     Welcome,
 )
 from fastsched.worker.channel import FOR_CLIENT, WorkerClientChannel
@@ -64,57 +65,22 @@ from fastsched.worker.jobs import Action, Fetch, Resume, Send, Start
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
 from fastsched.worker.readers import Readers
 from fastsched.worker.runner import run_function
+from fastsched.worker.settings import Settings
 
-__all__ = ["Settings", "WorkerServer", "main"]
+__all__ = ["WorkerServer"]
 
 log = logging.getLogger(__name__)
 
-FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put))
+SMALL_BYTES = 4096
+"""A pickle up to this size is over no limit of the wire."""
+
+FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put, Adopt, Grant))
 """What the scheduler orders."""
 
 NO_NEWS = Done((), (), (), (), (), 0)
 
 GATHER_SECONDS = 0.0003
 """Reports of tasks that follow each other closely are gathered so long: a message costs as much as five no-ops."""
-
-EXIT_SECONDS = 0.5
-"""From the end of a worker to the end of its process, whatever tasks have left running in it."""
-
-GC_THRESHOLDS = (20_000, 20, 20)
-"""Young objects here are mostly records of tasks, which need no collector; the default of 700 costs 5 % of a no-op."""
-
-
-class Settings(NamedTuple):
-    """What a worker process is told at its start."""
-
-    name: str
-    address: str  # of the scheduler
-    worker_key: bytes
-    client_key: bytes
-    nthreads: int
-    memory_limit: int  # bytes, 0: none
-    directory: str  # for the socket and the page, 0700; "" if the worker serves over TCP
-    listen: str  # the host at which it serves its data if there is no directory; "": on the way to the scheduler
-    insecure: bool  # serve its data also where other machines can get to, in the clear
-    stops_as_planned: bool  # SIGTERM and SIGINT are somebody's plan; else they count as a death of what it executes
-    config: Config
-
-    @classmethod
-    def from_dict(cls, settings: dict[str, Any]) -> Settings:
-        """From plain data, as it is handed to a worker process."""
-        return cls(
-            settings["name"],
-            settings["address"],
-            bytes.fromhex(settings["worker_key"]),
-            bytes.fromhex(settings["client_key"]),
-            settings["nthreads"],
-            settings.get("memory_limit", 0),
-            settings.get("directory", ""),
-            settings.get("listen", ""),
-            settings.get("insecure", False),
-            settings.get("stops_as_planned", True),
-            Config(**settings.get("config", {})),
-        )
 
 
 class WorkerServer:
@@ -272,7 +238,10 @@ class WorkerServer:
                 else:
                     others.append(message)
             if for_client:
-                self._client.deliver(for_client)
+                for_client = machine.nest.translated(for_client)
+                if for_client:
+                    self._client.deliver(for_client)
+            self.tell_client()
         finally:
             lock.release()
         if others:
@@ -299,6 +268,7 @@ class WorkerServer:
 
     def tick(self) -> None:
         """See `Owner`: what was left leaves."""
+        self._executor.tick()
         if self._machine.has_news() and not self._ending:
             self.flush()
 
@@ -329,38 +299,46 @@ class WorkerServer:
         lock.acquire()
         try:
             rest = self._machine.errands()
-            self._send_news([])
+            packet = self._machine.reports()
+            if packet and self._scheduler is not None:
+                self._send(self._scheduler, packet)
         finally:
             lock.release()
         if rest:
             self._carry_out(rest)
 
-    def _send_news(self, more: list[Message]) -> None:
-        """Under the lock: send the machine's news to the scheduler, then `more`.
-
-        Raises
-        ------
-        SerializationError
-            One of `more` is over a limit of the wire; none of them was sent, the news was.
-        """
-        scheduler = self._scheduler
-        reports = self._machine.reports()
-        packet: list[Message] = [*reports, *more]
-        if scheduler is None or not packet:
-            return
+    def _send(self, scheduler: Stream, packet: list[Message]) -> None:
+        """Under the lock: send these in one go, or one by one if one of them is over a limit of the wire."""
         try:
             scheduler.send_all(packet)
         except SerializationError:  # nothing has left
-            for report in reports:
-                self._send_report(scheduler, report)
-            if more:
-                scheduler.send_all(more)
+            for message in packet:
+                self._send_one(scheduler, message)
 
-    def _send_report(self, scheduler: Stream, report: Done) -> None:
+    def _send_one(self, scheduler: Stream, message: Message) -> None:
         try:
-            scheduler.send(report)
+            scheduler.send(message)
         except SerializationError as error:
-            self._send_in_parts(scheduler, report, error)
+            if isinstance(message, Done):
+                self._send_in_parts(scheduler, message, error)
+            elif isinstance(message, Submit | Publish):
+                self._send_tasks(scheduler, message, error)
+            else:
+                raise
+
+    def _send_tasks(self, scheduler: Stream, message: Submit | Publish, error: SerializationError) -> None:
+        """One of these tasks cannot travel: it fails, the others leave."""
+        functions, items = message
+        if len(functions) + len(items) > 1:
+            for function in functions:
+                self._send_one(scheduler, make(type(message), ((function,), ())))
+            for item in items:
+                self._send_one(scheduler, make(type(message), ((), (item,))))
+            return
+        text = f"a task cannot leave worker {self.name!r}: {error}"
+        for item in items:
+            self._machine.nest.undeliverable(item[0], text)
+        self.tell_client()
 
     def _send_in_parts(self, scheduler: Stream, done: Done, error: SerializationError) -> None:
         """Some of this news is over a limit of the wire; but without an outcome a task would be waited for for ever."""
@@ -394,10 +372,42 @@ class WorkerServer:
 
     def _forward(self, messages: list[Message]) -> None:
         """Under the lock: send messages of the client inside this worker, after the news that came before them."""
-        rest = self._machine.errands()
-        if rest:  # first, since what is to be sent may be refused
-            self.pump.post(self._carry_out, rest)
-        self._send_news(messages)
+        machine, scheduler = self._machine, self._scheduler
+        if scheduler is None:
+            return
+        for message in messages:
+            self._ensure_it_can_leave(message)
+        packet: list[Message] = []
+        packet += machine.reports()
+        machine.nest.take(messages, self._executor.brood())
+        packet += machine.nest.messages()
+        if machine.nest.waits():
+            self.pump.arm()
+        if packet:
+            rest = machine.errands()
+            if rest:
+                self.pump.post(self._carry_out, rest)
+            self._send(scheduler, packet)
+        self.tell_client()  # last: it may lead back to here, and must not overtake
+
+    def _ensure_it_can_leave(self, message: Message) -> None:
+        """Raise SerializationError if it is over a limit of the wire: at the call, though it may stay here at first."""
+        if type(message) is Submit:
+            functions, tasks = message
+            for entry in functions:
+                if not _is_small(entry[1]):
+                    encode(make(Submit, ((entry,), ())), self.config)
+            for item in tasks:
+                if not _is_small(item[3]) or len(item[1]) > SMALL_BYTES:
+                    encode(make(Submit, ((), (item,))), self.config)
+        elif type(message) is not Release:
+            encode(message, self.config)
+
+    def tell_client(self) -> None:
+        """See `context.Host`."""
+        nest = self._machine.nest
+        if nest.has_reports():
+            self._client.deliver(nest.reports())
 
     # -- data: from others, and for others ----------------------------------------------------------------------------
 
@@ -416,6 +426,46 @@ class WorkerServer:
         self.flush()
 
     # -- what tasks may ask -------------------------------------------------------------------------------------------
+
+    def open_block(self, task: CurrentTask) -> bool:
+        """See `context.Host`."""
+        return self._executor.open_block(task)
+
+    def close_block(self, task: CurrentTask) -> None:
+        """See `context.Host`."""
+        self._executor.close_block(task)
+
+    def begin_wait(self, task: CurrentTask) -> bool:
+        """See `context.Host`."""
+        return self._executor.begin_wait(task)
+
+    def end_wait(self, task: CurrentTask, had: bool) -> None:
+        """See `context.Host`."""
+        self._executor.end_wait(task, had)
+
+    def run_children(self, task: CurrentTask, fids: Iterable[int], until_error: bool, most: int) -> None:
+        """See `context.Host`."""
+        self._executor.run_children(task, fids, until_error, most)
+
+    def statistics(self) -> dict[str, float]:
+        """See `context.Host`."""
+        machine = self._machine
+        return {
+            "executed": machine.executed,
+            "executed_seconds": 1e-6 * machine.executed_micros,
+            "inline": machine.inline,
+            "inline_seconds": 1e-6 * machine.inline_micros,
+            "handed_over": machine.nest.handed_over,
+            "overdrawn": machine.overdrawn,
+        }
+
+    def run_stuck(self, task: CurrentTask) -> bool:
+        """See `context.Host`."""
+        return self._executor.run_stuck(task)
+
+    def hand_over(self, fids: Iterable[int]) -> None:
+        """See `context.Host`."""
+        self._executor.hand_over(fids)
 
     def secede(self, task: CurrentTask) -> None:
         """See `context.Host`."""
@@ -447,6 +497,20 @@ class WorkerServer:
         """Bytes of values that wait for those who asked for them."""
         return self._readers.unsent
 
+    def census(self) -> dict[str, int]:
+        """How many of what is here: all but `parked` are 0 once nobody wants anything. For tests and reports."""
+        with self.lock:
+            counts = self._machine.nest.census()
+            counts["rows"] = self._machine.n_rows
+            counts["lent"] = self._machine.lent
+        counts["parked"] = self._executor.parked
+        return counts
+
+    def check(self) -> None:
+        """Recompute every invariant of the worker; AssertionError says which does not hold."""
+        with self.lock:
+            self._machine.check()
+
     def reply(self, request: int, ok: bool, frames: Frames) -> None:
         """The outcome of a `RunFunction`. From any thread."""
         with self.lock:
@@ -469,67 +533,13 @@ class _SideThread(threading.Thread):
         self._server.reply(self._request, ok, frames)
 
 
+def _is_small(frames: Frames) -> bool:
+    return len(frames) == 1 and len(frames[0]) <= SMALL_BYTES
+
+
 def _own_path(settings: Settings, suffix: str) -> str:
     """A file of this worker in the cluster's directory; names of workers may hold anything."""
     if not settings.directory:
         return ""
     name = "".join(char if char.isalnum() and char.isascii() else "-" for char in settings.name)[:20]
     return os.path.join(settings.directory, f"{name}-{os.getpid()}.{suffix}")
-
-
-def main(settings: dict[str, Any]) -> None:
-    """Live as a worker process until told to stop, or until the scheduler is gone.
-
-    Parameters
-    ----------
-    settings : dict
-        The fields of `Settings`; keys in hexadecimal, `config` as keyword arguments of `Config`.
-    """
-    told = Settings.from_dict(settings)
-    serve()
-    sys.setswitchinterval(told.config.switch_interval)
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-    loop = new_event_loop()
-    asyncio.set_event_loop(loop)
-    code = 0
-    try:
-        loop.run_until_complete(_live(told, loop))
-    except (FastschedError, OSError) as error:
-        log.error("worker %s cannot start: %s", told.name, error)
-        code = 1
-    loop.close()
-    serve(False)  # what ends with the process may wait
-    _end_soon(code)
-    sys.exit(code)
-
-
-async def _live(settings: Settings, loop: AbstractEventLoop) -> None:
-    server = WorkerServer(settings, loop)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop, signal.Signals(number).name, settings.stops_as_planned)
-    start, end = loop.create_task(server.start()), loop.create_task(server.closed.wait())
-    await asyncio.wait((start, end), return_when=asyncio.FIRST_COMPLETED)
-    if end.done():  # told to stop before the scheduler has answered; breaking a handshake off would be noted there
-        await asyncio.wait((start,), timeout=EXIT_SECONDS)
-        start.cancel()
-        await asyncio.gather(start, return_exceptions=True)
-        return
-    try:
-        start.result()
-    except BaseException:
-        end.cancel()
-        raise
-    await end
-
-
-def _end_soon(code: int) -> None:
-    """The interpreter's end waits for threads that a task may have left behind; it shall not for long."""
-    for file in (sys.stdout, sys.stderr):
-        try:
-            file.flush()
-        except (OSError, ValueError):  # nobody reads it any more, or a task has closed it
-            continue
-    timer = threading.Timer(EXIT_SECONDS, os._exit, (code,))
-    timer.daemon = True
-    timer.start()

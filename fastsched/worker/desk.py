@@ -1,0 +1,84 @@
+"""What the executor knows of one thread in which tasks run.
+
+One concern: this record. Written by `executor`, mostly in the thread itself; what others write is written under the
+worker's lock. May import the records of jobs, the page's constants and the context.
+"""
+
+from __future__ import annotations
+
+from fastsched._wait import Waiter
+from fastsched.page import NO_SEAT
+from fastsched.worker.context import Place
+from fastsched.worker.jobs import Brood, Job
+
+__all__ = ["Desk"]
+
+
+class Desk:
+    """One thread, and where it can be told something.
+
+    Attributes
+    ----------
+    waiter : Waiter
+        Opened by others when a job is in `job`, or when the slot is back.
+    job : Job or None
+        What to run next.
+    seat : int
+        Of the page; `NO_SEAT` while nothing of this thread holds a slot.
+    root : Job
+        What it runs, or has run last, by order of the scheduler.
+    place : Place
+        Where it is written which task the thread runs: that job, or a child inside it. There once the thread has begun.
+    brood : Brood or None
+        The children of its tasks that have not begun.
+    lendable : bool
+        The task is in a `worker_client` block and runs no child. Changed by the thread; to False under the lock only.
+    depth : int
+        Children that run inside each other.
+    away : float
+        Seconds for which the running task has waited, or run children.
+    since : float
+        When its present wait began.
+    moves : int
+        What the executor had moved when this thread last looked.
+    steps, seen : int
+        Grows with each block, wait and child; as the backstop has last seen it.
+    still, still_at : int
+        Ticks without a step while a child runs; the step after which.
+    """
+
+    __slots__ = (
+        "away",
+        "brood",
+        "depth",
+        "job",
+        "lendable",
+        "moves",
+        "place",
+        "root",
+        "seat",
+        "seen",
+        "since",
+        "steps",
+        "still",
+        "still_at",
+        "waiter",
+    )
+
+    def __init__(self, job: Job) -> None:
+        self.job: Job | None = job
+        self.seat = NO_SEAT
+        self.waiter = Waiter()
+        self.root = job
+        self.place: Place
+        self.brood: Brood | None = None
+        self.lendable = False
+        self.depth = 0
+        self.away = self.since = 0.0
+        self.steps = self.seen = self.moves = 0
+        self.still = self.still_at = 0
+
+    def take_job(self) -> Job | None:
+        """The job that was left here."""
+        job, self.job = self.job, None
+        return job

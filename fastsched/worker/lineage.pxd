@@ -1,0 +1,35 @@
+# The types of lineage.py.
+
+cimport cython
+
+from fastsched.worker.jobs cimport Child
+
+cdef int WAITING
+cdef int READY
+cdef int RUNNING
+cdef int DONE
+cdef int FAILED
+cdef int AWAY
+cdef int GONE
+
+
+@cython.locals(source=Child, unwanted=list)
+cpdef list let_inputs_go(Child child)
+
+
+@cython.locals(held=Child, unwanted=list)
+cpdef list drop_held(Child child)
+
+
+@cython.locals(source=Child, root=Child, roots=dict)
+cpdef keep_roots(Child child)
+
+
+@cython.locals(root=Child, unwanted=list)
+cpdef list drop_roots(Child child)
+
+
+@cython.locals(source=Child, todo=list, seen=set)
+cpdef Child first_to_run(Child child)
+cpdef tuple made_from(Child child)
+cpdef bint can_leave(Child child) except -1

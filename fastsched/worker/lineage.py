@@ -1,0 +1,92 @@
+"""What a child was made from, and what must stay because of that.
+
+One concern: the links between children (`lineage`, `pinned`, `holds`, `roots`) and the `needs` that count them. Plain
+functions: what nobody wants any more because of a step they give back, and `children` retires it. May import the
+records of jobs only.
+"""
+
+from __future__ import annotations
+
+from fastsched.worker.jobs import Child, ChildStage
+
+__all__ = ["can_leave", "drop_held", "drop_roots", "first_to_run", "keep_roots", "let_inputs_go", "made_from"]
+
+# Plain ints: to look up a member of an enum runs Python code.
+WAITING, READY, RUNNING, DONE, FAILED, AWAY, GONE = map(int, ChildStage)
+
+
+def let_inputs_go(child: Child) -> list[Child]:
+    """It has ended, or never begins here. Gives back what nobody wants because of that."""
+    unwanted: list[Child] = []
+    if child.ended:
+        return unwanted
+    child.ended = True
+    for source in child.lineage + child.pinned:
+        source.needs -= 1
+        if not source.needs and not source.fids and source.stage != GONE:
+            unwanted.append(source)
+        if child.unmet and child in source.dependents:
+            source.dependents.remove(child)
+    child.unmet = 0
+    return unwanted
+
+
+def drop_held(child: Child) -> list[Child]:
+    """Its value goes, and with it the futures inside. Gives back what nobody wants because of that."""
+    unwanted = []
+    for held in child.holds:
+        held.needs -= 1
+        if not held.needs and not held.fids and held.stage != GONE:
+            unwanted.append(held)
+    child.holds = ()
+    return unwanted
+
+
+def keep_roots(child: Child) -> None:
+    """It is done; the inputs may go. But it can be published only with a way to make them again."""
+    roots: dict[Child, None] = {}
+    for source in child.lineage + child.pinned:
+        if source.started and (source.stage == DONE or source.stage == FAILED):
+            for root in source.roots:
+                roots[root] = None
+        else:
+            roots[source] = None
+    for root in roots:
+        root.needs += 1
+    child.roots = tuple(roots)
+
+
+def drop_roots(child: Child) -> list[Child]:
+    """It will not be published any more. Gives back what nobody wants because of that."""
+    unwanted = []
+    for root in child.roots:
+        root.needs -= 1
+        if not root.needs and not root.fids and root.stage != GONE:
+            unwanted.append(root)
+    child.roots = ()
+    return unwanted
+
+
+def first_to_run(child: Child) -> Child | None:
+    """What it is made from and what can begin; None: all that waits waits for what runs, or is elsewhere."""
+    seen: set[Child] = set()
+    todo = [child]
+    while todo:
+        child = todo.pop()
+        for source in child.lineage:
+            if source.stage == READY:
+                return source
+            if source.stage == WAITING and source not in seen:
+                seen.add(source)
+                todo.append(source)
+    return None
+
+
+def made_from(child: Child) -> tuple[Child, ...]:
+    """What must be known before it is published: nothing of one that has no value and never will."""
+    return () if child.stage == FAILED else child.lineage + child.pinned
+
+
+def can_leave(child: Child) -> bool:
+    """Whether it can still be handed over: it has not begun."""
+    return child.stage == READY or child.stage == WAITING

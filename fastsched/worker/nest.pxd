@@ -1,0 +1,114 @@
+# The types of nest.py. The class is not final: tests plant bugs in subclasses of it.
+
+cimport cython
+
+from fastsched.wire.items cimport make
+from fastsched.worker.children cimport Children
+from fastsched.worker.jobs cimport Brood, Child, Function, Job
+from fastsched.worker.lineage cimport first_to_run, let_inputs_go
+from fastsched.worker.post cimport Post
+from fastsched.worker.store cimport Value
+
+cdef int WAITING
+cdef int READY
+cdef int RUNNING
+cdef int DONE
+cdef int FAILED
+cdef int AWAY
+cdef int GONE
+
+
+cdef class Nest:
+    cdef dict _functions
+    cdef dict _orders
+    cdef Py_ssize_t _most_functions
+    cdef bint _local
+    cdef object _known
+    cdef dict _asked
+    cdef Post _post
+    cdef Children _children
+    cdef Py_ssize_t _told_surplus
+
+    @cython.locals(children=Children)
+    cpdef take(self, object messages, Brood brood)
+    cdef _learn(self, object fn, object frames)
+
+    @cython.locals(child=Child, here=bint, only_named=bint)
+    cdef _submit(self, object item, Brood brood)
+
+    @cython.locals(source=Child, here=bint)
+    cdef bint _tie(self, Child child, object dependencies, object pins) except -1
+
+    @cython.locals(value=Value)
+    cdef _attach(self, Child child, object fid)
+
+    @cython.locals(child=Child)
+    cdef _want(self, object fid, object key)
+
+    @cython.locals(child=Child)
+    cdef _release(self, object fid)
+
+    @cython.locals(child=Child)
+    cdef _cancel(self, object message)
+
+    @cython.locals(child=Child)
+    cdef _keep(self, object fids)
+
+    @cython.locals(child=Child)
+    cdef _locate(self, object fid)
+    cpdef list translated(self, object messages)
+
+    @cython.locals(child=Child)
+    cdef object _report(self, object message)
+
+    @cython.locals(child=Child)
+    cdef object _located(self, object message)
+
+    @cython.locals(child=Child)
+    cpdef list adopted(self, object message)
+    cpdef settled(self, object message)
+    cpdef ask(self, Child child, object id, object attempt)
+
+    @cython.locals(child=Child)
+    cpdef unask(self, object id, object attempt)
+    cdef list _answered(self, Child child)
+
+    @cython.locals(child=Child, micros=double)
+    cpdef granted(self, object message)
+    cpdef Function function(self, object fn)
+    cpdef Child by_key(self, object key)
+
+    @cython.locals(child=Child, source=Child)
+    cpdef Child claim(self, list stack)
+
+    @cython.locals(child=Child)
+    cpdef list children(self, object fids)
+
+    @cython.locals(source=Child)
+    cdef _begin(self, Child child)
+    cpdef list finished(self, Child child, Value value, object pins)
+
+    @cython.locals(source=Child, dependent=Child)
+    cpdef list failed(self, Child child, object error)
+
+    @cython.locals(child=Child)
+    cpdef bint claim_away(self, Brood brood) except -1
+    cpdef bint waits(self)
+
+    @cython.locals(brood=Brood)
+    cpdef tick(self)
+
+    @cython.locals(oldest=Child, brood=Brood)
+    cdef _tell_surplus(self)
+
+    @cython.locals(child=Child)
+    cpdef give_up(self, Brood brood)
+
+    @cython.locals(child=Child)
+    cpdef hand_over(self, object fids)
+    cpdef share_keys(self, object keys)
+    cpdef undeliverable(self, object fid, str text)
+    cpdef bint has_messages(self)
+    cpdef list messages(self)
+    cpdef bint has_reports(self)
+    cpdef list reports(self)

@@ -1,0 +1,23 @@
+# The types of post.py.
+
+cimport cython
+
+from fastsched.wire.items cimport make
+from fastsched.worker.jobs cimport Function
+
+
+@cython.final
+cdef class Post:
+    cdef Py_ssize_t _most_functions
+    cdef Py_ssize_t _batch_items
+    cdef list _queue
+    cdef object _sent
+
+    cpdef add(self, object kind, object item)
+    cpdef need(self, Function function)
+    cpdef bint waits(self)
+    cpdef list take(self)
+
+
+@cython.locals(at=Py_ssize_t)
+cdef object _message(object group, list queue, Py_ssize_t start, Py_ssize_t stop)
