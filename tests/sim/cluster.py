@@ -46,7 +46,7 @@ class ClientNode:
         self.name = name
         self._end = end
         self._fetcher = Fetcher(world, name, directory)
-        self.site = Site(world, name, machine, end.send, self._fetcher)
+        self.site = Site(world, name, machine, self._send, self._fetcher)
         end.on_messages = self._received
         end.on_closed = self._scheduler_gone
         end.send(Register(name, "", 0, 0, "", 0, ""))
@@ -64,6 +64,10 @@ class ClientNode:
         self.site.alive = False
         self._end.die()
         self._fetcher.stop(dead=True)
+
+    def _send(self, messages: list[Message]) -> None:
+        for message in messages:
+            self._end.send(message)
 
     def _received(self, messages: list[Message]) -> None:
         if self.site.alive:
@@ -135,7 +139,7 @@ class Cluster:
         if not worker.alive:
             return
         ledger, executing = self.world.ledger, worker.executing
-        keys = [thread.job.key for thread in worker.threads.values() if thread.holds_slot]
+        keys = [desk.root.key for desk in worker.desks if desk.holds_slot]
         ledger.blamed.update(keys)
         ledger.deaths += 1
         ledger.departures += 1
@@ -253,7 +257,7 @@ class Cluster:
     def _expect_scripts_over(self) -> None:
         hanging = [thread.name for thread in self.threads if thread.alive and not thread.over]
         assert not hanging, f"these scripts wait for ever: {hanging}"
-        running = [repr(job) for worker in self.workers for job in worker.threads]
+        running = [repr(desk.root) for worker in self.workers for desk in worker.desks]
         assert not running, f"these tasks wait for ever: {running}"
 
     def _expect_nothing_left(self) -> None:

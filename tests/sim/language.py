@@ -18,11 +18,13 @@ __all__ = [
     "Boom",
     "Call",
     "Cancel",
+    "Close",
     "Die",
     "Failed",
     "Gather",
     "Handle",
     "Keep",
+    "Open",
     "Outcomes",
     "Put",
     "Rejoin",
@@ -89,7 +91,7 @@ class Submit(NamedTuple):
 
 
 class Gather(NamedTuple):
-    """Wait for values -> list of Value; raises `Failed` for the first that has none."""
+    """Wait for values -> list of Value; raises `Failed` as soon as one of them has none."""
 
     handles: tuple[Handle, ...]
 
@@ -124,6 +126,14 @@ class Keep(NamedTuple):
     """Fire and forget -> None."""
 
     handles: tuple[Handle, ...]
+
+
+class Open(NamedTuple):
+    """Enter a `worker_client` block -> None."""
+
+
+class Close(NamedTuple):
+    """Leave it -> None. (Whoever ends leaves it, too.)"""
 
 
 class Secede(NamedTuple):

@@ -48,6 +48,7 @@ class Ledger:
         self.guessed = False  # whether the scheduler was ever left to guess what a dead worker executed
         self.cancelled: set[str] = set()
         self.scattered: set[str] = set()
+        self.adopted: set[str] = set()  # futures that tasks have unpickled: forgotten by then, if the task is unwanted
         self.hopeless = False  # supervision gave up
         self.scheduler_lost = False
 
@@ -82,7 +83,7 @@ class Ledger:
         if self.deaths or self.hopeless or self.scheduler_lost:
             return
         for key in keys:
-            if not self.executed[key] and self.cancelled.isdisjoint(self._closure(key)):
+            if not self.executed[key] and (self.cancelled | self.adopted).isdisjoint(self._closure(key)):
                 raise Verdict(f"{key} was fired and forgotten, and never ran")
 
     def check_balance(self, slots: int, longest: float) -> None:

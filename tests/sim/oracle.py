@@ -100,9 +100,9 @@ class Oracle:
             case Submit(child):
                 return self.outcome(child, child.inputs, child.pins)
             case Gather(handles):
-                for outcome in handles:
-                    if isinstance(outcome, Bad):
-                        raise _Bad(outcome)
+                bad = [outcome for outcome in handles if isinstance(outcome, Bad)]
+                if bad:  # it depends on which is the first to fail
+                    raise _Bad(Bad(frozenset().union(*(one.texts for one in bad))))
                 return [self._seen(outcome) for outcome in handles]
             case Outcomes(handles):
                 return [self._seen(one) if isinstance(one, Good) else _failed(one) for one in handles]

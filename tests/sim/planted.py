@@ -11,8 +11,8 @@ from typing import Any
 
 from fastsched.client.machine import ClientMachine
 from fastsched.scheduler.machine import SchedulerMachine, Send
-from fastsched.wire.messages import Cancel, DatumItem, Done, ErrorItem, Free, Message, Release, Retract
-from fastsched.worker.jobs import Job
+from fastsched.wire.messages import Adopt, Cancel, DatumItem, Done, ErrorItem, Free, Message, Release, Retract
+from fastsched.worker.jobs import Child, Job
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.store import Value
 from tests.sim.cluster import Machines
@@ -104,6 +104,49 @@ class ForgetsPins(WorkerMachine):
         super().finished(job, value, micros, ())
 
 
+class IgnoresAdoption(WorkerMachine):
+    """The worker does not look under which ids its children have become known."""
+
+    def receive(self, peer: int, message: Message, now: float) -> None:
+        if not isinstance(message, Adopt):
+            super().receive(peer, message, now)
+
+
+class MixesChildren(WorkerMachine):
+    """A child gets the value of the one that finished before."""
+
+    _before: Value | None = None
+
+    def child_finished(self, child: Child, value: Value, micros: int, pins: tuple[str, ...]) -> None:
+        before, self._before = self._before, value
+        if before is not None and before.nbytes == value.nbytes:
+            value = before
+        super().child_finished(child, value, micros, pins)
+
+
+class LetsInnerFuturesGo(WorkerMachine):
+    """The value of a child does not hold the futures inside it."""
+
+    def child_finished(self, child: Child, value: Value, micros: int, pins: tuple[str, ...]) -> None:
+        super().child_finished(child, value, micros, ())
+
+
+class SwallowsErrors(WorkerMachine):
+    """Nobody hears that a child has raised."""
+
+    def child_failed(self, child: Child, error: ErrorItem) -> None:
+        """It may come to its senses."""
+
+
+class AnswersNobody(WorkerMachine):
+    """The outcome of a child is not told to those who have ordered it meanwhile."""
+
+    def child_finished(self, child: Child, value: Value, micros: int, pins: tuple[str, ...]) -> None:
+        for id, attempt in list(child.asked):  # as if the order had never come
+            self.nest.unask(id, attempt)
+        super().child_finished(child, value, micros, pins)
+
+
 class NeverReleases(ClientMachine):
     """The client keeps to itself that a future is gone."""
 
@@ -134,6 +177,8 @@ class AsksOnce(ClientMachine):
             super().fetched(fid, item, now)
 
 
+NESTED = ("one_slot", "forest", "broods")
+
 PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
     "a worker never frees": (Machines(worker=NeverFrees), ("shared",)),
     "the scheduler never frees": (Machines(scheduler=NeverFreesAnything), ("shared",)),
@@ -146,6 +191,11 @@ PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
     "errors are lost": (Machines(worker=LosesErrors), ("errors",)),
     "waiting tasks keep their slot": (Machines(worker=KeepsSlots), ("one_slot",)),
     "futures in values are not pinned": (Machines(worker=ForgetsPins), ("one_slot", "forest")),
+    "published children are not adopted": (Machines(worker=IgnoresAdoption), NESTED),
+    "children get the values of others": (Machines(worker=MixesChildren), NESTED),
+    "values of children hold no futures": (Machines(worker=LetsInnerFuturesGo), NESTED),
+    "errors of children are lost": (Machines(worker=SwallowsErrors), ("errors", *NESTED)),
+    "a child answers no order": (Machines(worker=AnswersNobody), NESTED),
     "a client never releases": (Machines(client=NeverReleases), ("shared",)),
     "a client cancels for itself": (Machines(client=CancelsForItself), ("cancelling",)),
     "a client fires nothing": (Machines(client=KeepsNothing), ("cancelling", "forest")),

@@ -15,10 +15,12 @@ from tests.sim.language import (
     Boom,
     Call,
     Cancel,
+    Close,
     Die,
     Gather,
     Handle,
     Keep,
+    Open,
     Outcomes,
     Put,
     Rejoin,
@@ -126,21 +128,21 @@ def fib(inputs: list[Value], pins: list[Handle], n: int) -> Thoughts:
     """The motivating recursion: pure, so each number is computed once while somebody holds it."""
     if n < 2:
         return Value(n)
-    yield Secede()
+    yield Open()
     children = yield from submit_all([Call("fib", (n - 1,)), Call("fib", (n - 2,))])
     one, two = yield Gather(children)
-    yield Rejoin()
+    yield Close()
     return Value(one.n + two.n)
 
 
 @program
 def fan(inputs: list[Value], pins: list[Handle], salt: int, width: int, micros: int, size: int) -> Thoughts:
     """Map children, gather them, return a number."""
-    yield Secede()
+    yield Open()
     calls = [Call("leaf", (mix(salt, index) % 50, micros, size), pure=index % 2 == 0) for index in range(width)]
     children = yield from submit_all(calls)
     values = yield Gather(children)
-    yield Rejoin()
+    yield Close()
     return Value(mix(salt, *(value.n for value in (*inputs, *values))))
 
 
@@ -275,3 +277,65 @@ def fragile(inputs: list[Value], pins: list[Handle], salt: int) -> Thoughts:
     child = yield Submit(Call("boom", (salt, 100), pure=False))
     yield Gather((child,))
     return Value(0)
+
+
+# -- anything at all ---------------------------------------------------------------------------------------------------
+
+
+@program
+def rambler(inputs: list[Value], pins: list[Handle], seed: int, depth: int, rough: int) -> Thoughts:
+    """Submit children on what is at hand, wait for some of them or for none, let go of some, return some.
+
+    Its own value says nothing of theirs, so that it may also (`rough`) cancel them.
+    """
+    rng = random.Random(seed)
+    held: list[Handle] = [*pins, *(handle for value in inputs for handle in value.handles)]
+    within = rng.random() < 0.5
+    if within:
+        yield Open()
+    for _ in range(rng.randint(1, 9)):
+        places = rng.sample(range(len(held)), rng.randint(0, min(3, len(held))))
+        chosen = tuple(held[place] for place in places)
+        step = rng.choice(
+            ("child", "child", "child", "child", "gather", "look", "look", "drop", "keep", "compute", "end")
+        )
+        if step == "child":
+            held.append((yield Submit(_any_child(rng, chosen, depth, rough))))
+        elif step == "gather":
+            values = yield Gather(chosen)
+            held += [handle for value in values for handle in value.handles]
+        elif step == "look":
+            yield Outcomes(chosen)
+        elif step == "drop":
+            held = [handle for place, handle in enumerate(held) if place not in places]
+            if rough and rng.random() < 0.5:
+                yield Cancel(chosen)
+            yield Release(chosen)
+        elif step == "keep":
+            yield Keep(chosen)
+        elif step == "compute":
+            yield Sleep(rng.choice((10e-6, 500e-6, 3e-3)))
+    if within:
+        yield Close()
+    taken = rng.sample(held, rng.randint(0, min(3, len(held)))) if rng.random() < 0.4 else ()
+    return Value(mix(seed, depth), rng.choice((0, 0, 300, 5000)), tuple(taken))
+
+
+def _any_child(rng: random.Random, chosen: tuple[Handle, ...], depth: int, rough: int) -> Call:
+    """Half of them are pure, of few different seeds: parents on several workers have the same ones."""
+    pure = rng.random() < 0.5
+    seed = rng.randrange(12) if pure else rng.randrange(10**9)
+    kind = rng.random()
+    if depth and kind < 0.35:
+        split = rng.randint(0, len(chosen))
+        return Call("rambler", (seed, depth - 1, rough), chosen[:split], chosen[split:], pure)
+    if kind < 0.45:
+        return Call("stumble", (seed, 2), chosen, (), False, 0, rng.choice((1, 2, 2, 3)))
+    if kind < 0.5:
+        return Call("boom", (seed, 100), chosen, (), pure)
+    if kind < 0.6:
+        return Call(rng.choice(("collect", "futures")), (seed,), (), chosen, pure)
+    if kind < 0.65:
+        return Call("unwrap", (seed,), chosen, (), pure)
+    args = (seed, rng.choice((0, 10, 10, 300, 4000)), rng.choice((0, 0, 100, 5000, 30_000)))
+    return Call(f"leaf#{rng.randrange(3)}", args, chosen, (), pure, rng.choice((0, 0, 0, 2, -2)))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from fastsched.wire.messages import Verb
 from tests.sim.cluster import Cluster, Machines
 from tests.sim.language import Ask, Call, Outcomes, Sleep, Submit
-from tests.sim.users import CHILDREN, Habits, Maker, braid, chain, leaf, merge, pick, user
+from tests.sim.users import CHILDREN, Habits, Maker, braid, chain, leaf, merge, pick, rambler, rough, user
 from tests.sim.world import World
 
 __all__ = ["KINDS", "Scenario", "cluster_of", "kind_of"]
@@ -236,6 +236,28 @@ def links(cluster: Cluster, rng: random.Random) -> Check | None:
     return None
 
 
+@scenario()
+def broods(cluster: Cluster, rng: random.Random) -> None:
+    """Tasks do anything with their children, the same ones on several workers; more workers come when all is begun."""
+    workers(cluster, rng, 1, 3)
+    users(cluster, rng, 3, Habits(actions=10, release=2.0, keep=0.5), (rambler, rambler, *CHILDREN[:3]))
+    if rng.random() < 0.5:
+        sometimes(cluster, rng, 2, lambda: cluster.add_worker(rng.choice((1, 2))))
+
+
+@scenario(allowed_failures=1000)
+def orphans(cluster: Cluster, rng: random.Random) -> None:
+    """The same, and tasks and users cancel; workers die or leave with the children of their tasks."""
+    workers(cluster, rng, 1, 3)
+    users(cluster, rng, 3, Habits(actions=10, release=2.0, cancel=1.0), (rambler, rough, *CHILDREN[:3]))
+    if rng.random() < 0.7:
+        cluster.respawns = rng.choice((1e-3, 0.02))
+        sometimes(cluster, rng, 4, kill_one(cluster, rng))
+    else:
+        sometimes(cluster, rng, 2, lambda: cluster.add_worker(2))
+        sometimes(cluster, rng, 2, lambda: cluster.retire(cluster.workers[0]) if len(cluster.workers) > 1 else None)
+
+
 # -- workers that die --------------------------------------------------------------------------------------------------
 
 
@@ -287,7 +309,7 @@ def innocence(cluster: Cluster, rng: random.Random) -> None:
         nonlocal deaths
         if not deaths:
             return
-        waiting = [worker for worker in cluster.workers if worker.threads and not worker.executing]
+        waiting = [worker for worker in cluster.workers if worker.desks and not worker.executing]
         if waiting and rng.random() < 0.3:
             deaths -= 1
             cluster.kill(rng.choice(waiting))

@@ -7,7 +7,7 @@ right one. Used by clients, and by the client inside each worker.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from fastsched.client.machine import Answered, ClientMachine, Fetched, GetFrom, Send, Settled
 from fastsched.client.record import FutureRecord, Status
@@ -22,7 +22,6 @@ from fastsched.wire.messages import (
 )
 from tests.sim import freight
 from tests.sim.clock import Alarm
-from tests.sim.fetching import Fetcher
 from tests.sim.freight import Packed
 from tests.sim.language import Ask, Call, Failed, Put
 from tests.sim.ledger import Verdict
@@ -34,6 +33,13 @@ __all__ = ["Handle", "Site"]
 SCHEDULER = 0  # the one peer of a client
 
 End: TypeAlias = Packed | Failed
+
+
+class Data(Protocol):
+    """Where values are found that did not travel with their report."""
+
+    def get(self, id: int, addresses: Sequence[str], answer: Callable[[Frames | None], None]) -> None:
+        """Get one from those at `addresses`; None: they do not have it."""
 
 
 class Handle:
@@ -75,11 +81,11 @@ class Site:
     machine : ClientMachine
         The client.
     send : callable
-        Takes messages to the scheduler.
-    fetcher : Fetcher
+        Takes messages to the scheduler, those of a turn together.
+    data : Data
         Gets values from workers.
     inside : bool
-        Whether its users are tasks.
+        Whether its users are tasks. What they command is carried out at once, in their threads.
     """
 
     def __init__(
@@ -87,8 +93,8 @@ class Site:
         world: World,
         name: str,
         machine: ClientMachine,
-        send: Callable[[Message], None],
-        fetcher: Fetcher,
+        send: Callable[[list[Message]], None],
+        data: Data,
         inside: bool = False,
     ) -> None:
         self.world = world
@@ -100,7 +106,7 @@ class Site:
         self.kept: list[str] = []  # fired and forgotten
         self._inside = inside
         self._send = send
-        self._fetcher = fetcher
+        self._data = data
         self._fetches: dict[int, list[Callable[[Frames | None], None]]] = {}
         self._questions: dict[int, Callable[[tuple[bool, Any]], None]] = {}
         self._fids = 0
@@ -125,14 +131,16 @@ class Site:
             parent,
         )
         self.machine.submit(handle.record, item, freight.pack_function(call.program))
-        self.turn_soon()
+        self._commanded()
         return handle
 
     def adopt(self, key: str) -> Handle:
         """Make a future that arrived by pickle."""
+        if self._inside:
+            self.world.ledger.adopted.add(key)
         handle = self._new(key)
         self.machine.want(handle.record)
-        self.turn_soon()
+        self._commanded()
         return handle
 
     def put(self, operation: Put) -> list[Handle]:
@@ -147,7 +155,7 @@ class Site:
             items.append(ScatterItem(handle.record.fid, handle.key, freight.TYPE_NAME, frames, pins))
             handles.append(handle)
         self.machine.scatter([handle.record for handle in handles], items, operation.workers, operation.broadcast)
-        self.turn_soon()
+        self._commanded()
         return handles
 
     def release(self, handles: Iterable[Handle]) -> None:
@@ -164,14 +172,14 @@ class Site:
         held = [handle for handle in handles if handle.held]
         self.world.ledger.cancelled.update(handle.key for handle in held)
         self.machine.cancel([handle.record.fid for handle in held], "")
-        self.turn_soon()
+        self._commanded()
 
     def keep(self, handles: Sequence[Handle]) -> None:
         """Fire and forget."""
         held = [handle for handle in handles if handle.held]
         self.kept += [handle.key for handle in held]
         self.machine.keep([handle.record.fid for handle in held])
-        self.turn_soon()
+        self._commanded()
 
     def ask(self, question: Ask, answer: Callable[[tuple[bool, Any]], None]) -> None:
         """Ask the scheduler something."""
@@ -190,7 +198,7 @@ class Site:
             raise Verdict(f"{self.name}: {record} is fetched after its release")
         self._fetches.setdefault(record.fid, []).append(answer)
         self.machine.fetch(record.fid)
-        self.turn_soon()
+        self._commanded()
 
     # -- turns ---------------------------------------------------------------------------------------------------------
 
@@ -200,6 +208,12 @@ class Site:
             self.machine.receive(SCHEDULER, message, self.world.clock.now)
         self.turn()
 
+    def _commanded(self) -> None:
+        if self._inside:
+            self.turn()
+        else:
+            self.turn_soon()
+
     def turn_soon(self) -> None:
         """Have the loop carry out what threads asked for."""
         if not self._turn_due:
@@ -207,26 +221,29 @@ class Site:
             self.world.clock.after(self.world.lateness(), self._turn)
 
     def turn(self) -> None:
-        """Carry out what the machine wants now."""
+        """Carry out what the machine wants now. What is sent comes last: it may lead back to here."""
         if not self.alive:
             self._alarm.set(None)
             return
         actions = self.machine.drain()
         self.machine.check()
+        packet: list[Message] = []
         for action in actions:
             match action:
                 case Send(message):
-                    self._send(message)
+                    packet.append(message)
                 case Settled(record):
                     self._settled(record)
                 case GetFrom(fid, id, addresses):
-                    self._fetcher.get(id, addresses, self._arrival(fid, id))
+                    self._data.get(id, addresses, self._arrival(fid, id))
                 case Fetched(record, frames):
                     for answer in self._fetches.pop(record.fid, ()):
                         answer(frames)
                 case Answered(request, ok, value):
                     self._questions.pop(request)((ok, value))
         self._alarm.set(self.machine.next_deadline())
+        if packet:
+            self._send(packet)
 
     def end(self, kind: ErrorKind, text: str) -> None:
         """The scheduler is gone, or the client is closed: nothing is pending any more."""
@@ -338,7 +355,7 @@ class _Obtaining:
             self._done(freight.failure_of(record.error))
         elif record.frames is not None:
             self._done(freight.unpack_value(record.frames))
-        else:
+        elif self._handle.held:  # else nobody waits any more: another one of its wait has failed
             self._site.fetch(record, self._fetched)
 
     def notify(self, record: FutureRecord) -> None:

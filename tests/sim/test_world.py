@@ -11,19 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastsched.config import Config
-from fastsched.wire.messages import (
-    CODES,
-    Adopt,
-    Done,
-    ErrorKind,
-    Grant,
-    Publish,
-    Pulse,
-    Refuse,
-    Report,
-    Shutdown,
-    Surplus,
-)
+from fastsched.wire.messages import CODES, Claim, Done, ErrorKind, Pulse, Refuse, Report, Shutdown
 from tests.sim.clock import Clock
 from tests.sim.cluster import Cluster
 from tests.sim.journal import Journal
@@ -150,8 +138,7 @@ def test_seeds_differ() -> None:
 
 def test_runs_meet_every_message_and_all_kinds_of_news() -> None:
     missing = {kind.__name__ for kind in CODES} - {kind.__name__ for kind in (Pulse, Refuse, Shutdown)}
-    # tasks in the simulation submit at once: nobody keeps any to itself
-    missing -= {kind.__name__ for kind in (Publish, Surplus, Adopt, Grant)}
+    missing -= {Claim.__name__}  # sent by a thread that is stuck: simulated ones wait for nothing but futures and slots
     missing |= {f"{kind.__name__}.{field}" for kind in (Done, Report) for field in kind._fields}
     for seed in range(4 * len(KINDS)):
         for message in finished(seed).world.journal.messages():
@@ -179,8 +166,10 @@ def test_the_oracle_knows_what_programs_give() -> None:
 
 def test_the_oracle_passes_failures_on() -> None:
     bad = Bad(frozenset({"one"})), Bad(frozenset({"two"}))
-    assert Oracle().outcome(Call("leaf", (1, 0, 0)), bad, ()) == Bad(frozenset({"one", "two"}))
-    assert Oracle().outcome(Call("collect", (1,)), (), bad) == bad[0]
+    either = Bad(frozenset({"one", "two"}))  # which is the first to fail nobody knows, of inputs or of what is gathered
+    assert Oracle().outcome(Call("leaf", (1, 0, 0)), bad, ()) == either
+    assert Oracle().outcome(Call("collect", (1,)), (), bad) == either
+    assert Oracle().outcome(Call("collect", (1,)), (), bad[:1]) == bad[0]
 
 
 GOOD = Good(1, 0, ())

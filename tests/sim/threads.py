@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from fastsched.client.record import Status
 from tests.sim.freight import Packed
 from tests.sim.language import (
     Ask,
     Boom,
     Call,
     Cancel,
+    Close,
     Die,
     Failed,
     Gather,
     Keep,
+    Open,
     Outcomes,
     Put,
     Rejoin,
@@ -32,7 +35,7 @@ from tests.sim.language import (
 from tests.sim.site import End, Handle, Site
 from tests.sim.world import World
 
-__all__ = ["LATER", "Thread"]
+__all__ = ["LATER", "Thread", "Waiting"]
 
 LATER = object()
 """The answer to an operation will come by `Thread.go_on`."""
@@ -110,10 +113,10 @@ class Thread:
             case Submit(call):
                 return self.submit(call)
             case Gather(handles):
-                self.wait(handles, _values)
+                self.wait(handles, _values, True)
                 return LATER
             case Outcomes(handles):
-                self.wait(handles, _as_they_are)
+                self.wait(handles, _as_they_are, False)
                 return LATER
             case Put():
                 return self.put(operation)
@@ -136,13 +139,13 @@ class Thread:
         """Scatter values."""
         return self.site.put(operation)
 
-    def lend(self, operation: Secede | Rejoin | Die | Stumble) -> Any:
+    def lend(self, operation: Open | Close | Secede | Rejoin | Die | Stumble) -> Any:
         """What only a task can do."""
         raise TypeError(f"{self.name} is no task and cannot {operation}")
 
-    def wait(self, handles: Sequence[Handle], give: Callable[[Sequence[End], Unpack], Any]) -> None:
-        """Wait until all of these have ended, then go on with what `give` makes of it."""
-        _Waiting(self, handles, give).begin()
+    def wait(self, handles: Sequence[Handle], give: Callable[[Sequence[End], Unpack], Any], until_error: bool) -> None:
+        """Wait until all of these have ended (or the first has failed), then go on with what `give` makes of it."""
+        Waiting(self, handles, give, until_error).begin()
 
     def bind(self, packed: Packed) -> Value:
         """A value in this thread's hands; futures inside it are the thread's."""
@@ -172,15 +175,31 @@ def _as_they_are(ends: Sequence[End], unpack: Unpack) -> list[Value | Failed]:
     return [end if isinstance(end, Failed) else unpack(end) for end in ends]
 
 
-class _Waiting:
+class Waiting:
     """A thread waits for several futures."""
 
-    def __init__(self, thread: Thread, handles: Sequence[Handle], give: Callable[[Sequence[End], Unpack], Any]) -> None:
+    def __init__(
+        self,
+        thread: Thread,
+        handles: Sequence[Handle],
+        give: Callable[[Sequence[End], Unpack], Any],
+        until_error: bool,
+    ) -> None:
         self._thread = thread
         self._handles = handles
         self._give = give
+        self._until_error = until_error
         self._ends: list[End | None] = [None] * len(handles)
         self._missing = len(handles)
+        self._woken_up = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to wait for (any more)."""
+        records = [handle.record for handle in self._handles]
+        if self._until_error and any(record.status in (Status.ERROR, Status.CANCELLED) for record in records):
+            return True
+        return all(record.settled and (record.frames is not None or record.error is not None) for record in records)
 
     def begin(self) -> None:
         """Look at all of them."""
@@ -192,12 +211,14 @@ class _Waiting:
     def _obtained(self, index: int, end: End) -> None:
         self._ends[index] = end
         self._missing -= 1
-        if self._missing == 0:
+        if self._missing == 0 or (self._until_error and isinstance(end, Failed)):
             self._wake()
 
     def _wake(self) -> None:
-        world = self._thread.world
-        world.clock.after(world.lateness(), self._woken)
+        if not self._woken_up:
+            self._woken_up = True
+            world = self._thread.world
+            world.clock.after(world.lateness(), self._woken)
 
     def _woken(self) -> None:
         thread = self._thread

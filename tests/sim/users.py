@@ -25,7 +25,7 @@ from tests.sim.language import (
 )
 from tests.sim.programs import call_leaf, submit_all
 
-__all__ = ["CHILDREN", "Habits", "Maker", "braid", "chain", "leaf", "merge", "pick", "user"]
+__all__ = ["CHILDREN", "Habits", "Maker", "braid", "chain", "leaf", "merge", "pick", "rambler", "rough", "user"]
 
 Script: TypeAlias = Generator[Any, Any, None]
 Maker: TypeAlias = Callable[[random.Random, Sequence[Handle]], Call]
@@ -213,6 +213,22 @@ def _scatterer(rng: random.Random, held: Sequence[Handle]) -> Call:
 
 def _launcher(rng: random.Random, held: Sequence[Handle]) -> Call:
     return Call("launcher", (rng.randrange(1000), 3), pure=False)
+
+
+def rambler(rng: random.Random, held: Sequence[Handle]) -> Call:
+    """Any task with any children."""
+    return _rambler(rng, held, 0)
+
+
+def rough(rng: random.Random, held: Sequence[Handle]) -> Call:
+    """One that cancels some of them."""
+    return _rambler(rng, held, 1)
+
+
+def _rambler(rng: random.Random, held: Sequence[Handle], cancels: int) -> Call:
+    pure = rng.random() < 0.5
+    seed = rng.randrange(40) if pure else rng.randrange(10**9)
+    return Call("rambler", (seed, rng.choice((0, 1, 1, 2)), cancels), pick(rng, held, 1), pick(rng, held, 2), pure)
 
 
 CHILDREN: tuple[Maker, ...] = (_tree, _fib, _fan, _collect, _futures, _nap, _scatterer, _launcher)

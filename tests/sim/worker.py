@@ -1,44 +1,44 @@
-"""The shell of a worker's machine: what `worker.server` and `worker.executor` are in a real process.
+"""The shell of a worker's machine: what `worker.server` is in a real process.
 
-One concern: one worker process. Its threads run programs in virtual time, as many with a slot as the machine allows;
-its page says which tasks execute; the client inside shares its connection. The order in which things leave is that of
-the real shell: what the machine has to say goes before any message of the client inside, futures in a result are
-submitted before the result is reported, and released after it.
+One concern: one worker process. Its page says which tasks execute; the client inside shares its connection, and the
+nest stands between that client and the scheduler. The order in which things leave is that of the real shell: what the
+machine has to say goes before any message of the client inside, futures in a result are submitted before the result is
+reported, and released after it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from fastsched.client.machine import ClientMachine
+from fastsched.errors import SerializationError
 from fastsched.wire.messages import (
-    ErrorItem,
-    ErrorKind,
     Frames,
     Message,
+    Publish,
     RanFunction,
     Refuse,
     Register,
     RunFunction,
     Shutdown,
+    Submit,
     Welcome,
 )
 from fastsched.worker.channel import FOR_CLIENT
-from fastsched.worker.jobs import Fetch, Job, Resume, Send, Start
+from fastsched.worker.jobs import Action, Fetch, Resume, Send, Start
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
-from fastsched.worker.store import Value as StoredValue
-from tests.sim import freight
+from tests.sim.executor import Desk, Executor
 from tests.sim.fetching import Directory, Fetcher
-from tests.sim.freight import Packed
-from tests.sim.language import Boom, Call, Die, Failed, Put, Rejoin, Secede, Stumble, Value
 from tests.sim.network import End
-from tests.sim.programs import program_of
-from tests.sim.site import Handle, Site
-from tests.sim.threads import LATER, Thread
+from tests.sim.site import Site
 from tests.sim.world import Checks, World
 
-__all__ = ["TaskThread", "WorkerNode"]
+__all__ = ["WorkerNode"]
+
+TICK = 1e-3
+"""Seconds until what was left for later is done: the backstop of the real pump."""
 
 
 class Killer(Protocol):
@@ -87,15 +87,16 @@ class WorkerNode:
         self.machine = machine
         self.alive = True
         self.nthreads = nthreads
-        self.threads: dict[Job, TaskThread] = {}
         self._directory = directory
         self._end = end
         self._fetcher = Fetcher(world, name, directory)
-        self.site = Site(world, f"{name}.client", inner, self._forward, self._fetcher, inside=True)
+        self.site = Site(world, f"{name}.client", inner, self._forward, _OwnData(self), inside=True)
         self._killer = killer
         self._readers: dict[int, End] = {}
         self._flush_due = False
+        self._armed = False
         self._checks = Checks(world.rng)
+        self.executor = Executor(self)
         end.on_messages = self._received
         end.on_closed = self._scheduler_gone
         directory[machine.address] = self
@@ -106,7 +107,12 @@ class WorkerNode:
     @property
     def executing(self) -> tuple[int, ...]:
         """The page: tasks that hold a slot."""
-        return tuple(thread.job.id for thread in self.threads.values() if thread.holds_slot)
+        return tuple(desk.root.id for desk in self.desks if desk.holds_slot)
+
+    @property
+    def desks(self) -> list[Desk]:
+        """Its threads that run something."""
+        return list(self.executor.desks.values())
 
     def die(self) -> None:
         """The process is gone, all at once."""
@@ -137,9 +143,11 @@ class WorkerNode:
     def left(self) -> list[str]:
         """What is left of any task."""
         machine = self.machine
-        left = [repr(job) for job in (*machine.started(), *machine.queued(), *self.threads)]
+        left = [repr(job) for job in (*machine.started(), *machine.queued(), *self.executor.desks)]
         if machine.n_rows or machine.nbytes or machine.lent:
             left.append(f"{machine.n_rows} rows, {machine.nbytes} bytes, {machine.lent} lent slots")
+        if machine.nest.n_children or machine.nest.waits():
+            left.append(f"{machine.nest.n_children} children")
         return left
 
     def _leave(self) -> None:
@@ -154,23 +162,25 @@ class WorkerNode:
     # -- messages ------------------------------------------------------------------------------------------------------
 
     def _received(self, messages: list[Message]) -> None:
-        now = self.world.clock.now
+        now, machine = self.world.clock.now, self.machine
+        for_client: list[Message] = []
         others = []
         for message in messages:
-            if type(message) in ORDERS_OF_OTHERS:
+            if type(message) in FOR_CLIENT:
+                for_client.append(message)
+            elif type(message) in ORDERS_OF_OTHERS:
                 others.append(message)
             else:
-                self.machine.receive(SCHEDULER, message, now)
-        self._check()
-        self.begin()
-        if self.machine.has_news():
-            self.flush()
-        for_client = [message for message in others if type(message) in FOR_CLIENT]
+                machine.receive(SCHEDULER, message, now)
         if for_client:
-            self.site.receive(for_client)
+            self.site.receive(machine.nest.translated(for_client))
+        self.tell_client()
+        self.check()
+        self.begin()
+        self.before_wait()
         for message in others:
             if isinstance(message, RunFunction):
-                self._forward(RanFunction(message.request, True, message.frames))
+                self._forward([RanFunction(message.request, True, message.frames)])
             elif isinstance(message, Refuse | Shutdown):
                 raise AssertionError(f"{self.name} is told {message}")
 
@@ -182,33 +192,99 @@ class WorkerNode:
     def flush(self) -> None:
         """Do and send all that the machine has."""
         self._flush_due = False
-        if not self.alive:
-            return
-        for action in self.machine.drain():
-            match action:
-                case Send(peer, message):
-                    end = self._end if peer == SCHEDULER else self._readers.get(peer)
-                    if end is not None:
-                        end.send(message)
-                case Fetch(address, ids):
-                    self._fetcher.ask(address, ids, partial(self._fetched, address, ids))
-                case Start() | Resume():
-                    self._begin(action)
-        self._check()
+        if self.alive:
+            rest = self.machine.errands()
+            self._send(self.machine.reports())
+            self._carry_out(rest)
+            self.check()
 
     def flush_soon(self) -> None:
-        """Have the loop's thread flush."""
+        """Have it flushed a little later."""
         if not self._flush_due:
             self._flush_due = True
             self.world.clock.after(self.world.lateness(), self.flush)
 
-    def _forward(self, message: Message) -> None:
-        """Send a message of the client inside, after the news that came before it."""
-        self.flush()
-        self._end.send(message)
+    def before_wait(self) -> None:
+        """Who waits leaves nothing unsaid."""
+        if self.machine.has_news():
+            self.flush()
 
-    def _check(self) -> None:
-        if self._checks.due(len(self.threads)):
+    def arm(self) -> None:
+        """The backstop shall come by."""
+        if not self._armed:
+            self._armed = True
+            self.world.clock.after(TICK, self._tick)
+
+    def _tick(self) -> None:
+        self._armed = False
+        if self.alive:
+            self.executor.tick()
+            self.before_wait()
+
+    def _send(self, packet: list[Message]) -> None:
+        for message in packet:
+            self._send_one(message)
+
+    def _send_one(self, message: Message) -> None:
+        try:
+            self._end.send(message)
+        except SerializationError as error:
+            if not isinstance(message, Submit | Publish):
+                raise
+            functions, items = message
+            if len(functions) + len(items) > 1:
+                parts = [((function,), ()) for function in functions] + [((), (item,)) for item in items]
+                self._send([type(message)(*part) for part in parts])
+                return
+            for item in items:
+                self.machine.nest.undeliverable(item[0], str(error))
+            self.tell_client()
+
+    def _carry_out(self, actions: list[Action]) -> None:
+        starts: list[Start | Resume] = []
+        for action in actions:
+            match action:
+                case Send(peer, message):
+                    if peer in self._readers:
+                        self._readers[peer].send(message)
+                case Fetch(address, ids):
+                    self._fetcher.ask(address, ids, partial(self._fetched, address, ids))
+                case Start() | Resume():
+                    starts.append(action)
+        self.executor.begin(starts)
+
+    def _forward(self, messages: list[Message]) -> None:
+        """Send messages of the client inside, after the news that came before them."""
+        machine = self.machine
+        packet = machine.reports()
+        machine.nest.take(messages, self.executor.brood())
+        packet += machine.nest.messages()
+        if machine.nest.waits():
+            self.arm()
+        if packet:
+            rest = machine.errands()
+            self._send(packet)
+            self.world.clock.after(self.world.lateness(), lambda: self._carry_out_later(rest))
+        self.tell_client()  # last: it may lead back to here, and must not overtake
+        self.check()
+
+    def _carry_out_later(self, rest: list[Action]) -> None:
+        if self.alive:
+            self._carry_out(rest)
+
+    def tell_client(self) -> None:
+        """The client inside hears what became of children."""
+        if self.machine.nest.has_reports():
+            self.site.receive(self.machine.nest.reports())
+
+    def flush_client(self, desk: Desk) -> None:
+        """A thread has the client inside say what it has left to say."""
+        with self.executor.calling(desk):
+            self.site.turn()
+
+    def check(self) -> None:
+        """See that the machine is sound, if it is time for that."""
+        if self._checks.due(len(self.executor.desks)):
             self.machine.check()
 
     def _fetched(self, address: str, ids: tuple[int, ...], items: dict[int, Frames | None] | None) -> None:
@@ -217,200 +293,35 @@ class WorkerNode:
             self.machine.fetched(address, [(id, found.get(id)) for id in ids], self.world.clock.now)
             self.flush()
 
-    # -- threads -------------------------------------------------------------------------------------------------------
+    def get(self, id: int, addresses: Sequence[str], answer: Callable[[Frames | None], None]) -> None:
+        """A value for the client inside: from here, else from other workers."""
+        frames = self.machine.frames_of(id)
+        others = [address for address in addresses if address != self.machine.address]
+        if frames is None and others:
+            self._fetcher.get(id, others, answer)
+        else:
+            self.world.clock.after(self.world.lateness(), lambda: self.alive and answer(frames))
+
+    # -- what threads ask for ------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Give started jobs their threads."""
-        for action in self.machine.starts():
-            self._begin(action)
-
-    def _begin(self, action: Start | Resume) -> None:
-        job = action.job
-        if isinstance(action, Resume):
-            thread = self.threads[job]
-            thread.holds_slot = True
-            self.world.clock.after(self.world.lateness(), thread.resumed)
-        else:
-            assert job not in self.threads, f"{job} started twice"
-            thread = self.threads[job] = TaskThread(self, job)
-            self.world.clock.after(self.world.lateness(), thread.begin)
-        self.world.journal.note(self.name, type(action).__name__.lower() + "s", repr(job))
-        self.check_slots()
-
-    def check_slots(self) -> None:
-        """No more threads hold a slot than there are."""
-        holding = [thread.job.key for thread in self.threads.values() if thread.holds_slot]
-        if len(holding) > self.nthreads:
-            raise AssertionError(f"{self.name} has {self.nthreads} slots, and these hold one: {holding}")
-
-    def secede(self, thread: TaskThread) -> None:
-        """Lend the slot of a task."""
-        thread.holds_slot = not self.machine.secede(thread.job)
-        self.begin()
-        self.flush_soon()
-
-    def rejoin(self, thread: TaskThread) -> bool:
-        """A task wants a slot; False: it has to wait for `Resume`."""
-        here = self.machine.rejoin(thread.job)
-        if here:
-            thread.holds_slot = True
-            self.check_slots()
-        self.begin()
-        self.flush_soon()
-        return here
-
-    def over(self, thread: TaskThread, end: StoredValue | ErrorItem, micros: int, pins: tuple[str, ...]) -> None:
-        """A thread has done its task."""
-        job = thread.job
-        if pins:
-            self.site.turn()
-        del self.threads[job]
-        self.world.ledger.worked += micros * 1e-6
-        self.world.ledger.last_end = self.world.clock.now
-        self.world.journal.note(self.name, "ends", f"{job!r} {end!r}")
-        if isinstance(end, StoredValue):
-            self.machine.finished(job, end, micros, pins)
-        else:
-            self.machine.failed(job, end)
-        self._check()
-        self.begin()
-        if self.world.rng.random() < 0.5:
-            self.flush()
-        else:
-            self.flush_soon()
+        self.executor.begin(self.machine.starts())
 
     def kill(self) -> None:
-        """A task kills the process."""
+        """A task kills this process."""
         self._killer.kill(self)
 
 
 ORDERS_OF_OTHERS = FOR_CLIENT | {RunFunction, Shutdown, Welcome, Refuse}
 
 
-class TaskThread(Thread):
-    """A task in a thread of a worker.
+class _OwnData:
+    """Where the client inside a worker finds values."""
 
-    Parameters
-    ----------
-    node : WorkerNode
-        The worker.
-    job : Job
-        What it runs.
-    """
+    def __init__(self, node: WorkerNode) -> None:
+        self._node = node
 
-    def __init__(self, node: WorkerNode, job: Job) -> None:
-        self.node = node
-        self.job = job
-        self.holds_slot = True
-        self._began = 0.0
-        self._mine: list[Handle] = []  # futures in the hands of the task
-        self._keeps_slot_back = False  # a wait lent the slot, and takes it back
-        self._make: Any = None
-        super().__init__(node.world, node.site, f"{node.name}:{job.key}", self._script_of(job))
-
-    def begin(self) -> None:
-        """Unpack the arguments and run."""
-        if self.alive:
-            self._began = self.world.clock.now
-            self.world.ledger.executed[self.job.key] += 1
-            self.go_on()
-
-    def _script_of(self, job: Job) -> Any:
-        def script() -> Any:
-            args, pins = freight.unpack_args(job.args)
-            name = freight.unpack_function(job.function.frames)
-            inputs = [self.bind(freight.unpack_value(value.frames)) for value in job.values]
-            pinned = [self._own(self.site.adopt(key)) for key in pins]
-            return (yield from program_of(name)(inputs, pinned, *args))
-
-        return script()
-
-    # -- operations ----------------------------------------------------------------------------------------------------
-
-    def submit(self, call: Call) -> Handle:
-        handle = self._own(self.site.submit(call, self.job.id))
-        self.world.ledger.depends(self.job.key, (handle.key,))
-        return handle
-
-    def put(self, operation: Put) -> list[Handle]:
-        handles = super().put(operation)
-        self.world.ledger.depends(self.job.key, [handle.key for handle in handles])
-        return [self._own(handle) for handle in handles]
-
-    def bind(self, packed: Packed) -> Value:
-        value = super().bind(packed)
-        self.world.ledger.depends(self.job.key, packed.keys)
-        for handle in value.handles:
-            self._own(handle)
-        return value
-
-    def lend(self, operation: Secede | Rejoin | Die | Stumble) -> Any:
-        match operation:
-            case Secede():
-                if self.holds_slot:
-                    self.node.secede(self)
-            case Rejoin():
-                if not self.holds_slot and not self.node.rejoin(self):
-                    return LATER
-            case Stumble(times):
-                stumbled = self.world.ledger.stumbled
-                if stumbled[self.job.key] < times:
-                    stumbled[self.job.key] += 1
-                    raise Boom(f"stumbled {freight.unpack_args(self.job.args)[0]}")
-            case Die():
-                self.node.kill()
-                return LATER
-        return None
-
-    def wait(self, handles: Any, give: Any) -> None:
-        """A wait lends the slot."""
-        if self.holds_slot:
-            self._keeps_slot_back = True
-            self.node.secede(self)
-        super().wait(handles, give)
-
-    def woken(self, make: Any) -> None:
-        if self._keeps_slot_back and not self.holds_slot:
-            self._make = make
-            if not self.node.rejoin(self):
-                return
-        self._woken_with_slot(make)
-
-    def resumed(self) -> None:
-        """The slot is there that was waited for."""
-        if not self.alive:
-            return
-        if self._make is not None:
-            self._woken_with_slot(self._make)
-        else:
-            self.go_on()
-
-    def _woken_with_slot(self, make: Any) -> None:
-        self._make = None
-        self._keeps_slot_back = False
-        super().woken(make)
-
-    # -- ends ----------------------------------------------------------------------------------------------------------
-
-    def returned(self, value: Value) -> None:
-        keys = tuple(handle.key for handle in value.handles)
-        self.site.release([handle for handle in self._mine if handle not in value.handles])
-        frames = freight.pack_value(Packed(value.n, value.size, keys), self.world.config.attach_bytes)
-        self.node.over(self, StoredValue(frames, freight.TYPE_NAME), self._micros(), keys)
-        self.site.release(self._mine)
-
-    def raised(self, error: Exception) -> None:
-        self.site.release(self._mine)
-        key, text, kind = self.job.key, str(error), ErrorKind.TASK
-        if isinstance(error, Failed):
-            kind, key, text = error.kind, error.key, error.text
-        frames = freight.pack_exception(kind, key, text)
-        item = ErrorItem(ErrorKind.TASK, frames, self.job.key, self.node.name, self.job.attempt, str(error))
-        self.node.over(self, item, self._micros(), ())
-
-    def _micros(self) -> int:
-        return int((self.world.clock.now - self._began) * 1e6)
-
-    def _own(self, handle: Handle) -> Handle:
-        self._mine.append(handle)
-        return handle
+    def get(self, id: int, addresses: Sequence[str], answer: Callable[[Frames | None], None]) -> None:
+        """See `WorkerNode.get`."""
+        self._node.get(id, addresses, answer)

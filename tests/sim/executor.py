@@ -1,0 +1,349 @@
+"""The threads of a simulated worker: what `worker.executor` decides, in virtual time.
+
+One concern: a small model of it, step by step as it is there. Which children a thread runs itself, and which it leaves
+to others; when its slot is lent and when it is wanted back; what the backstop does. The names are those of the real
+one. What blocks a thread there takes a function here, which is called when the thread goes on. The tasks themselves are
+in `tasks`; the worker that holds this is in `worker`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from fastsched.wire.messages import ErrorItem
+from fastsched.worker.jobs import Brood, Child, Job, Resume, Start
+from fastsched.worker.store import Value as StoredValue
+from tests.sim.tasks import TaskThread
+
+if TYPE_CHECKING:
+    from tests.sim.worker import WorkerNode
+
+__all__ = ["Desk", "Executor"]
+
+Then = Callable[[], object]
+
+
+class Desk:
+    """One thread: the task that the scheduler gave it to run, and children inside it. See `worker.desk.Desk`.
+
+    Attributes
+    ----------
+    root : Job
+        That task.
+    holds_slot : bool
+        Whether it is on the page.
+    resume : callable or None
+        The thread waits for a slot, and then goes on with this.
+    """
+
+    def __init__(self, root: Job) -> None:
+        self.root = root
+        self.holds_slot = True
+        self.resume: Then | None = None
+        self.brood: Brood | None = None
+        self.lendable = False
+        self.depth = 0
+        self.away = 0.0  # seconds for which the running task has waited, or run children
+        self.since = 0.0
+        self.steps = self.seen = 0
+
+
+class Executor:
+    """Threads for the jobs of one machine.
+
+    Parameters
+    ----------
+    node : WorkerNode
+        The worker.
+    """
+
+    def __init__(self, node: WorkerNode) -> None:
+        self.desks: dict[Job, Desk] = {}
+        self.caller: Desk | None = None  # whose thread it is that runs at the moment; None: the I/O thread
+        self._node = node
+        self._world = node.world
+        self._machine = node.machine
+        self._lenders: dict[Desk, None] = {}
+        self._most_depth = node.world.rng.choice((1, 3, 24))
+        self._in_loops = node.world.rng.choice((0.0, 0.0, 0.2))  # how many waits have a loop to run, or a time limit
+
+    @contextmanager
+    def calling(self, desk: Desk) -> Iterator[None]:
+        """What the client inside is told meanwhile, this thread tells it."""
+        before, self.caller = self.caller, desk
+        try:
+            yield
+        finally:
+            self.caller = before
+
+    def brood(self) -> Brood | None:
+        """Where what the calling thread submits waits to begin."""
+        desk = self.caller
+        if desk is None:
+            return None
+        if desk.brood is None:
+            desk.brood = Brood()
+        return desk.brood
+
+    # -- starts --------------------------------------------------------------------------------------------------------
+
+    def begin(self, starts: Iterable[Start | Resume]) -> None:
+        """Give these jobs their threads."""
+        for action in starts:
+            self._begin(action)
+
+    def _begin(self, action: Start | Resume) -> None:
+        job, world = action.job, self._world
+        if isinstance(action, Resume):
+            desk = self.desks[job]
+            desk.holds_slot = True
+            world.clock.after(world.lateness(), lambda: self._resumed(desk))
+        else:
+            assert job not in self.desks, f"{job} started twice"
+            desk = self.desks[job] = Desk(job)
+            world.clock.after(world.lateness(), TaskThread(self._node, desk, job, self._over).begin)
+        world.journal.note(self._node.name, type(action).__name__.lower() + "s", repr(job))
+        self._check_slots()
+
+    def _resumed(self, desk: Desk) -> None:
+        if self._node.alive:
+            then, desk.resume = desk.resume, None
+            assert then is not None, f"{desk.root} has a slot that it did not wait for"
+            then()
+
+    def _check_slots(self) -> None:
+        """No more threads hold a slot than there are."""
+        holding = [desk.root.key for desk in self.desks.values() if desk.holds_slot]
+        if len(holding) > self._node.nthreads:
+            raise AssertionError(f"{self._node.name} has {self._node.nthreads} slots, and these hold one: {holding}")
+
+    # -- what threads of tasks ask for ---------------------------------------------------------------------------------
+
+    def open_block(self, desk: Desk) -> bool:
+        """The slot may be lent from now on."""
+        if desk.lendable or desk.root.seceded:
+            return False
+        desk.steps += 1
+        desk.lendable = True
+        self._lenders[desk] = None
+        self._node.arm()
+        return True
+
+    def close_block(self, desk: Desk, then: Then) -> None:
+        """Not any more."""
+        desk.lendable = False
+        self._lenders.pop(desk, None)
+        self.rejoin(desk, then)
+
+    def begin_wait(self, desk: Desk) -> bool:
+        """The thread will wait: others run what it would have run."""
+        desk.since = self._world.clock.now
+        desk.steps += 1
+        if desk.brood is not None and desk.brood.ready:
+            self._machine.nest.give_up(desk.brood)
+        had = not desk.root.seceded
+        if had:
+            self.secede(desk)
+        self._node.before_wait()
+        return had
+
+    def end_wait(self, desk: Desk, had: bool, then: Then) -> None:
+        """It waits no longer."""
+        desk.away += self._world.clock.now - desk.since
+        desk.steps += 1
+        if had and not desk.lendable:
+            self.rejoin(desk, then)
+        else:
+            then()
+
+    def secede(self, desk: Desk) -> None:
+        """Lend the slot."""
+        if desk.root.seceded:
+            return
+        self._lenders.pop(desk, None)
+        self.begin(self._secede(desk))
+        self._node.arm()
+
+    def _secede(self, desk: Desk) -> list[Start | Resume]:
+        if self._machine.secede(desk.root):
+            desk.holds_slot = False
+        return self._machine.starts()
+
+    def rejoin(self, desk: Desk, then: Then) -> None:
+        """Go on with a slot."""
+        if not desk.root.seceded:
+            then()
+        elif self._machine.rejoin(desk.root):
+            self._seated(desk)
+            self._node.arm()
+            then()
+        else:
+            desk.resume = then
+            self._node.before_wait()
+
+    def _seated(self, desk: Desk) -> None:
+        desk.holds_slot = True
+        self._check_slots()
+
+    # -- children ------------------------------------------------------------------------------------------------------
+
+    def run_children(self, desk: Desk, fids: Iterable[int], until_error: bool, most: int, then: Then) -> None:
+        """Run what the thread would wait for, as far as it has not begun."""
+        nest = self._machine.nest
+        if not nest.waits():
+            then()
+            return
+        if desk.depth >= self._most_depth or self._world.rng.random() < self._in_loops:
+            nest.hand_over(fids)
+            self._node.flush()
+            then()
+            return
+        stack = nest.children(fids)
+        child: Child | None = None
+        if stack:
+            if self._has_slot(desk):
+                child = nest.claim(stack)
+            else:
+                nest.give_up(desk.brood)  # type: ignore[arg-type]
+        if child is None:
+            then()
+        else:
+            _Run(self, desk, stack, until_error, most, then).next(child)
+
+    def _has_slot(self, desk: Desk) -> bool:
+        """Whether the task of this thread has a slot, or can have it back at once."""
+        if not desk.root.seceded:
+            return True
+        if not self._machine.has_room() or not self._machine.rejoin(desk.root):
+            return False
+        self._seated(desk)
+        return True
+
+    def begin_child(self, desk: Desk, child: Child, over: Callable[[Job, StoredValue | ErrorItem], object]) -> None:
+        """A child that was claimed runs in this thread."""
+        desk.steps += 1
+        away, desk.away = desk.away, 0.0
+
+        def ended(task: TaskThread, end: StoredValue | ErrorItem, micros: int, pins: tuple[str, ...]) -> None:
+            child.function.note(max(micros - 1e6 * desk.away, 0.0))
+            desk.away = away + 1e-6 * micros
+            if pins:
+                self._node.flush_client(desk)
+            self._note_end(task, end, 0)
+            if isinstance(end, StoredValue):
+                self._machine.child_finished(child, end, micros, pins)
+            else:
+                self._machine.child_failed(child, end)
+            self._node.tell_client()
+            self._node.check()
+            over(child, end)
+
+        task = TaskThread(self._node, desk, child, ended)
+        if self._world.preempts():
+            self._world.clock.after(self._world.lateness(), task.begin)
+        else:
+            task.begin()
+
+    def following(self, desk: Desk, stack: list[Child]) -> Child | None:
+        """The next child to run, if there is one."""
+        return self._machine.nest.claim(stack) if stack and self._has_slot(desk) else None
+
+    def children_over(self, desk: Desk, lendable: bool) -> None:
+        """The thread has run what it could."""
+        desk.depth -= 1
+        desk.lendable = lendable
+        desk.steps += 1
+        if lendable and not desk.root.seceded:
+            self._lenders[desk] = None
+            self._node.arm()
+
+    def leave(self, following: Child | None) -> None:
+        """What the nest has to tell may wait for more; what has become ready may be another thread's, which waits."""
+        nest = self._machine.nest
+        if nest.has_messages():
+            self._node.flush_soon()
+        if following is None and nest.waits():
+            self._node.arm()
+
+    # -- the backstop --------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Slots of threads that make no step are lent, their children handed over."""
+        for desk in list(self._lenders):
+            if desk.lendable and desk.steps == desk.seen:
+                del self._lenders[desk]
+                self.begin(self._secede(desk))
+            desk.seen = desk.steps
+        nest = self._machine.nest
+        if nest.waits():
+            nest.tick()
+        if self._lenders or nest.waits():
+            self._node.arm()
+
+    # -- ends ----------------------------------------------------------------------------------------------------------
+
+    def _over(self, task: TaskThread, end: StoredValue | ErrorItem, micros: int, pins: tuple[str, ...]) -> None:
+        """A thread has done its task."""
+        desk, node, machine = task.desk, self._node, self._machine
+        job = desk.root
+        job.function.note(max(micros - 1e6 * desk.away, 0.0))
+        if pins:
+            node.flush_client(desk)
+        del self.desks[job]
+        self._note_end(task, end, micros)
+        if desk.brood is not None:
+            machine.nest.give_up(desk.brood)
+        if isinstance(end, StoredValue):
+            if pins:
+                machine.nest.share_keys(pins)
+            machine.finished(job, end, micros, pins)
+        else:
+            machine.failed(job, end)
+        desk.holds_slot = False
+        starts = machine.starts()
+        self.begin(starts)
+        if any(isinstance(action, Start) for action in starts):
+            node.flush_soon()
+        else:
+            node.flush()
+
+    def _note_end(self, task: TaskThread, end: StoredValue | ErrorItem, micros: int) -> None:
+        world = self._world
+        world.ledger.worked += micros * 1e-6
+        world.ledger.last_end = world.clock.now
+        world.journal.note(self._node.name, "ends", f"{task.job!r} {end!r}")
+
+
+class _Run:
+    """A thread runs children, one after the other."""
+
+    def __init__(
+        self, executor: Executor, desk: Desk, stack: list[Child], until_error: bool, most: int, then: Then
+    ) -> None:
+        self._executor = executor
+        self._desk = desk
+        self._stack = stack
+        self._until_error = until_error
+        self._left = most
+        self._then = then
+        self._lendable, desk.lendable = desk.lendable, False  # a child needs the slot
+        desk.depth += 1
+
+    def next(self, child: Child) -> None:
+        """Run this one."""
+        self._left -= 1
+        self._executor.begin_child(self._desk, child, self._over)
+
+    def _over(self, child: Job, end: StoredValue | ErrorItem) -> None:
+        failed = not isinstance(end, StoredValue)
+        following: Child | None = None
+        if self._left != 0 and not (failed and self._until_error):
+            following = self._executor.following(self._desk, self._stack)
+        self._executor.leave(following)
+        if following is not None:
+            self.next(following)
+            return
+        self._executor.children_over(self._desk, self._lendable)
+        self._then()
