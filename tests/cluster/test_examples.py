@@ -69,6 +69,37 @@ def test_the_demo_tells_the_truth(tmp_path: Path, launch_tasks: ModuleType) -> N
     assert mentioned / 2 < int(times.replace(",", "")) <= mentioned
 
 
+def test_the_quadrature_is_as_good_as_was_asked(tmp_path: Path) -> None:
+    said = run(tmp_path, str(EXAMPLES / "quadrature.py"), "1e-7")
+    (error, tasks) = re.search(r", (\S+) from the truth\n(\d+) tasks", said).groups()  # type: ignore[union-attr]
+    assert float(error) < 1e-7
+    assert int(tasks) % 2 == 1
+    assert int(tasks) > 50
+
+
+def test_the_queens_are_all_found(tmp_path: Path) -> None:
+    said = run(tmp_path, str(EXAMPLES / "queens.py"), "7")
+    assert re.findall(r"7 queens: (\d+) ways; (\d+) tasks on (\d)", said) == [("40", "254", "1"), ("40", "254", "2")]
+
+
+def test_the_crawl_hashes_every_file_once_and_equal_trees_alike(tmp_path: Path) -> None:
+    for tree in ("a", "b"):
+        (tmp_path / tree / "deep" / "deeper").mkdir(parents=True)
+        (tmp_path / tree / "deep" / "deeper" / "file").write_text("12345")
+        (tmp_path / tree / "file").write_text("123")
+        (tmp_path / tree / "loop").symlink_to(tmp_path / tree)
+    first, second = (run(tmp_path, str(EXAMPLES / "crawl.py"), tree) for tree in ("a", "b"))
+    assert "\n2 files, 0.0 MB in " in first
+    assert first.split()[1] == second.split()[1]
+    (tmp_path / "b" / "deep" / "deeper" / "file").write_text("12346")
+    assert run(tmp_path, str(EXAMPLES / "crawl.py"), "b").split()[1] != first.split()[1]
+
+
+def test_the_stream_answers_every_item(tmp_path: Path) -> None:
+    said = run(tmp_path, str(EXAMPLES / "stream.py"), "60", "300")
+    assert re.search(r"^60 items, 300 a second, .*\np50 [\d.]+ ms, p99 [\d.]+ ms\n\d+ of 60 were later", said)
+
+
 def shape(said: str) -> list[str]:
     """Lines with their figures and names blotted out."""
     lines = [re.sub(r"[\d.,]+", "0", line) for line in said.strip().splitlines()]

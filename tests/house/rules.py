@@ -22,7 +22,7 @@ class Floor(IntEnum):
 # named here is a machine, and must be pure; most of the client's room is what a user holds.
 FLOORS = (
     ("__init__.py", Floor.FACE),
-    ("nested.py", Floor.FACE),
+    ("nested.*", Floor.FACE),
     ("entry.py", Floor.FACE),
     ("embedded.py", Floor.FACE),
     ("local.py", Floor.FACE),
@@ -33,7 +33,9 @@ FLOORS = (
     ("closing.py", Floor.SHELL),
     ("*/server.*", Floor.SHELL),
     ("scheduler/turns.*", Floor.SHELL),
+    ("worker/desk.*", Floor.SHELL),
     ("worker/executor.*", Floor.SHELL),
+    ("worker/process.py", Floor.SHELL),
     ("worker/readers.py", Floor.SHELL),
     ("worker/runner.*", Floor.SHELL),
     ("worker/context.*", Floor.SHELL),
@@ -58,7 +60,7 @@ FLOORS = (
 
 # Roles do not know each other; messages join them. Only these files see a role from outside.
 ROLES = ("scheduler", "worker", "client")
-SEES_ROLES = ("__init__.py", "embedded.py", "entry.py", "nested.py", "local.py", "cli/*", "_late.py")
+SEES_ROLES = ("__init__.py", "embedded.py", "entry.py", "nested.*", "local.py", "cli/*", "_late.py")
 
 # May be imported by everybody although it stands on top, and may import inside functions, to save start-up time.
 LATE = "_late.py"

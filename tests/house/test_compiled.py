@@ -14,7 +14,22 @@ from fastsched import _compiled
 
 ROOT = Path(__file__).parents[2]
 
-LOCKED = ("client/machine", "client/record", "net/inproc", "scheduler/")
+LOCKED = (
+    "client/machine",
+    "client/record",
+    "net/inproc",
+    "scheduler/",
+    "worker/children",
+    "worker/fetches",
+    "worker/joins",
+    "worker/lineage",
+    "worker/machine",
+    "worker/nest",
+    "worker/news",
+    "worker/post",
+    "worker/rows",
+    "worker/store",
+)
 """Modules of which next to everything runs under a lock, also in threads in which signal handlers run."""
 
 

@@ -193,7 +193,7 @@ async def change_variable_later():
 
 def whereami():
     task = context.current()
-    return task.id, task.run, task.key, task.order, context.host() is task.host, task.client
+    return task.id, task.run, task.key, task.order, context.host() is task.host
 
 
 def test_every_task_has_fresh_context_variables():
@@ -204,7 +204,7 @@ def test_every_task_has_fresh_context_variables():
 
 def test_a_task_knows_itself_and_nobody_else_does():
     with rig() as world:
-        assert world.call(whereami) == (task_id(1), 1, "key-1", 1, True, None)
+        assert world.call(whereami) == (task_id(1), 1, "key-1", 1, True)
         assert context.current() is None
         assert context.host() is None
 

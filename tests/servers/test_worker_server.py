@@ -34,7 +34,8 @@ from fastsched.wire.messages import (
     Shutdown,
 )
 from fastsched.worker import context
-from fastsched.worker.server import Settings, WorkerServer
+from fastsched.worker.server import WorkerServer
+from fastsched.worker.settings import Settings
 from tests.servers.net import SECONDS, run
 from tests.servers.worker_world import SIGKILLED, end_of, task_id, until_there, world
 

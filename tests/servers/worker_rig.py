@@ -100,6 +100,9 @@ class Rig:
     def flush_client(self) -> None:
         self.flushed_client += 1
 
+    def tell_client(self) -> None:
+        """There is none."""
+
     # -- what a test calls ---------------------------------------------------------------------------------------------
 
     def submit(self, fn: Callable[..., Any], *args: Any) -> int:

@@ -30,7 +30,8 @@ from fastsched.wire.messages import (
     RunItem,
     Welcome,
 )
-from fastsched.worker.server import Settings, WorkerServer
+from fastsched.worker.server import WorkerServer
+from fastsched.worker.settings import Settings
 from tests.servers.net import KEYS, Mailbox, server, stream_of, turn
 
 ROOT = Path(__file__).parents[2]
@@ -172,7 +173,7 @@ async def world(directory: Path, **limits: Any):
 
 def start_process(settings: dict[str, Any]) -> subprocess.Popen:
     """A worker in a process of its own."""
-    code = "import json, sys; from fastsched.worker.server import main; main(json.load(sys.stdin))"
+    code = "import json, sys; from fastsched.worker.process import main; main(json.load(sys.stdin))"
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

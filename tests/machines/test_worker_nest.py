@@ -1,0 +1,366 @@
+"""The nest of a worker: children that run, leave, are published and adopted, and what is left of them."""
+
+import pytest
+
+from fastsched.wire.messages import (
+    Adopt,
+    Cancel,
+    Claim,
+    Drop,
+    ErrorItem,
+    ErrorKind,
+    FunctionItem,
+    Keep,
+    LocalItem,
+    Publish,
+    Release,
+    Report,
+    ResultItem,
+    Run,
+    RunItem,
+    Stage,
+    Submit,
+    TaskItem,
+    Want,
+    WantItem,
+)
+from fastsched.worker.jobs import Brood
+from fastsched.worker.nest import MOST_CLAIMED
+from fastsched.worker.store import Value
+from tests.machines.helpers.worker_bench import FN, FUNCTION, Bench, task_id
+
+VALUE = Value((b"value",), "bytes")
+BOOM = ErrorItem(ErrorKind.TASK, (b"exception",), "key", "w", 1, "boom")
+
+
+class NestBench(Bench):
+    """A machine with one task that runs, and the client inside it. `sent_up`: what the nest told the scheduler."""
+
+    def __init__(self, **limits):
+        super().__init__(**limits)
+        self.nest = self.machine.nest
+        self.brood = Brood()
+        self.run(1)
+        self.parent = self.take_job()
+        self.take_done()
+
+    def submit(self, fid, key, inputs=(), pins=(), retries=0, brood=None):
+        item = TaskItem(fid, key, FN, (b"args",), tuple(inputs), tuple(pins), 0, retries, task_id(1))
+        self.take(Submit((FunctionItem(*FUNCTION),), (item,)), brood=brood)
+
+    def take(self, *messages, brood=None):
+        self.nest.take(messages, brood or self.brood)
+        self.machine.check()
+
+    def claim(self, *fids):
+        child = self.nest.claim(self.nest.children(fids))
+        self.machine.check()
+        return child
+
+    def end(self, child, value=VALUE, pins=()):
+        self.machine.child_finished(child, value, 5, pins)
+        self.machine.check()
+
+    def raise_(self, child):
+        self.machine.child_failed(child, BOOM)
+        self.machine.check()
+
+    def told(self):
+        """What the scheduler hears, in order."""
+        messages = self.machine.reports()
+        self.machine.check()
+        return messages
+
+    def items(self, kind):
+        """Submitted or published items, by key, and in order."""
+        return {item.key: item for message in self.told() if isinstance(message, kind) for item in message[1]}
+
+    def adopt(self, item, n, run):
+        self.machine.receive(0, Adopt(((item.fid, task_id(n), run),)), 0.0)
+        self.machine.check()
+
+    def order(self, n, key):
+        item = RunItem(task_id(n), 1, key, FN, (b"args",), (), 0, 0)
+        self.machine.receive(0, Run((FUNCTION,), (item,)), 0.0)
+        self.machine.check()
+
+    def outcomes(self):
+        """Of attempts, as the scheduler hears them."""
+        found = {}
+        for message in self.told():
+            for item in getattr(message, "finished", ()):
+                found[item.id, item.run] = item.type_name
+            for item in getattr(message, "erred", ()):
+                found[item.id, item.run] = item.error.text
+        return found
+
+
+# -- handing over ------------------------------------------------------------------------------------------------------
+
+
+def test_what_leaves_names_its_inputs_also_once_their_futures_are_released():
+    bench = NestBench()
+    bench.submit(1, "a")
+    bench.submit(2, "b", [1])
+    bench.take(Release((1,)))
+    bench.nest.give_up(bench.brood)
+    items = bench.items(Submit)
+    assert items["b"].dependencies == (items["a"].fid,)
+
+
+def test_what_leaves_leaves_once_whoever_needs_it():
+    bench = NestBench()
+    bench.submit(1, "a")
+    bench.submit(2, "b", [1])
+    bench.submit(3, "sum", [1, 2])
+    bench.take(Release((1, 2)))
+    bench.nest.hand_over([3])
+    submitted = [item.key for message in bench.told() if isinstance(message, Submit) for item in message.tasks]
+    assert submitted == ["a", "b", "sum"]
+
+
+def test_a_thread_does_not_look_for_ever_for_what_can_begin():
+    bench = NestBench()
+    bench.submit(1, "a")
+    bench.submit(2, "b", [1])
+    bench.submit(3, "c", [2])
+    bench.claim(1)
+    assert bench.claim(3) is None
+
+
+# -- published while it runs -------------------------------------------------------------------------------------------
+
+
+def published_while_it_runs(bench, retries=0):
+    """A running child whose future goes with a task that leaves, so that nobody here wants it any more."""
+    bench.submit(1, "a", retries=retries)
+    child = bench.claim(1)
+    bench.submit(2, "b", [], [1])
+    bench.nest.hand_over([2])
+    bench.take(Release((1, 2)))
+    items = bench.items(Publish)
+    assert items["a"].stage == Stage.RUNNING
+    return child, items["a"]
+
+
+@pytest.mark.parametrize("when", ["before it ends", "after it has ended"])
+def test_the_outcome_of_a_published_child_is_reported_though_nobody_here_wants_it(when):
+    bench = NestBench()
+    child, item = published_while_it_runs(bench)
+    if when == "before it ends":
+        bench.adopt(item, 7, 1)
+        bench.end(child)
+    else:
+        bench.end(child)
+        bench.adopt(item, 7, 1)
+    assert bench.outcomes() == {(task_id(7), 1): "bytes"}
+    assert bench.machine.frames_of(task_id(7)) == (b"value",)
+    bench.free(7)
+    assert bench.machine.frames_of(task_id(7)) is None
+    assert bench.nest.n_children == 0
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize("when", ["before it ends", "after it has ended"])
+def test_the_failure_of_a_published_child_is_reported_and_to_try_again_is_the_schedulers_business(when, retries):
+    bench = NestBench()
+    child, item = published_while_it_runs(bench, retries)
+    if when == "before it ends":
+        bench.adopt(item, 7, 1)
+        bench.raise_(child)
+    else:
+        bench.raise_(child)
+        bench.adopt(item, 7, 1)
+    assert bench.outcomes() == {(task_id(7), 1): "boom"}
+    assert not bench.nest.waits()
+
+
+def test_what_waits_for_a_published_child_that_failed_waits_elsewhere_too():
+    bench = NestBench()
+    bench.submit(1, "a", retries=2)
+    child = bench.claim(1)
+    bench.submit(2, "b", [1])
+    bench.take(Keep((1,)))
+    bench.raise_(child)
+    assert "b" in bench.items(Submit)
+
+
+# -- orders for tasks that are children here ---------------------------------------------------------------------------
+
+
+def test_an_order_for_a_child_that_runs_holds_no_slot_and_is_answered_by_it():
+    bench = NestBench()
+    bench.submit(1, "a")
+    child = bench.claim(1)
+    bench.order(9, "a")
+    assert bench.machine.lent == 1
+    bench.end(child)
+    assert bench.machine.lent == 0
+    assert bench.outcomes() == {(task_id(9), 1): "bytes"}
+    assert bench.started == []
+
+
+def test_an_order_is_answered_by_a_child_that_was_cancelled_here():
+    bench = NestBench()
+    bench.submit(1, "a")
+    child = bench.claim(1)
+    bench.order(9, "a")
+    bench.take(Cancel((1,), ""))
+    bench.end(child)
+    assert bench.outcomes() == {(task_id(9), 1): "bytes"}
+
+
+@pytest.mark.parametrize("when", ["before it ends", "after it has ended"])
+def test_a_dropped_order_leaves_nothing_behind(when):
+    bench = NestBench()
+    bench.submit(1, "a")
+    child = bench.claim(1)
+    bench.order(9, "a")
+    if when == "before it ends":
+        bench.machine.receive(0, Drop(((task_id(9), 1),)), 0.0)
+        bench.end(child)
+    else:
+        bench.end(child)
+        bench.machine.receive(0, Drop(((task_id(9), 1),)), 0.0)
+    assert bench.machine.lent == 0
+    assert bench.machine.frames_of(task_id(9)) is None
+
+
+def test_a_value_that_was_only_reported_to_the_client_answers_no_order():
+    """Nothing is known of the futures inside it."""
+    bench = NestBench()
+    bench.take(Want((WantItem(1, "a"),)))
+    (want,) = [message for message in bench.told() if isinstance(message, Want)]
+    bench.nest.translated([Report((ResultItem(want.items[0].fid, "bytes", 5, (b"value",)),), (), ())])
+    bench.order(9, "a")
+    assert len(bench.machine.queued()) == 1
+
+
+def test_a_task_is_submitted_though_its_key_is_wanted_here_already():
+    """Whoever wants it may be told that there is none: it says nothing to who knows how to make it."""
+    bench = NestBench()
+    bench.take(Want((WantItem(1, "a"),)))
+    bench.submit(2, "a")
+    assert "a" in bench.items(Submit)
+
+
+def test_what_waits_for_a_value_that_is_cancelled_ends_with_it():
+    bench = NestBench()
+    bench.submit(1, "a")
+    bench.end(bench.claim(1))
+    bench.submit(2, "b", [1])
+    bench.submit(3, "c", [1, 2])
+    bench.take(Cancel((1,), ""))
+    assert not bench.nest.waits()
+    bench.take(Release((1, 2, 3)))
+    assert bench.nest.n_children == 0
+
+
+# -- lineage -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_value_is_published_with_what_it_was_made_from_though_that_is_not_wanted_any_more():
+    bench = NestBench()
+    bench.take(Want((WantItem(1, "w"),)))
+    (want,) = [message for message in bench.told() if isinstance(message, Want)]
+    bench.submit(2, "a", [], [1])
+    bench.end(bench.claim(2))
+    bench.take(Release((1,)))
+    assert bench.told() == []
+    bench.nest.share_keys(["a"])
+    item = bench.items(Publish)["a"]
+    assert (item.stage, item.pins) == (Stage.FINISHED, (want.items[0].fid,))
+    assert isinstance(item, LocalItem)
+    bench.adopt(item, 7, 0)
+    bench.take(Release((2,)))
+    assert bench.nest.n_children == 0
+
+
+def test_a_failed_child_is_published_without_lineage():
+    bench = NestBench()
+    bench.submit(1, "a")
+    bench.end(bench.claim(1))
+    bench.submit(2, "b", [1])
+    bench.raise_(bench.claim(2))
+    bench.nest.share_keys(["b"])
+    items = bench.items(Publish)
+    assert list(items) == ["b"]
+    assert (items["b"].stage, items["b"].dependencies) == (Stage.FAILED, ())
+
+
+# -- threads that are stuck --------------------------------------------------------------------------------------------
+
+
+def handed_over(bench, *keys):
+    """Children that have left, by key with their public fids."""
+    for fid, key in enumerate(keys, 1):
+        bench.submit(fid, key)
+    bench.nest.give_up(bench.brood)
+    return {key: item.fid for key, item in bench.items(Submit).items()}
+
+
+def claimed(bench):
+    """What the scheduler is asked for."""
+    return [fid for message in bench.told() if isinstance(message, Claim) for fid in message.fids]
+
+
+def test_a_thread_that_is_stuck_claims_its_children_that_were_handed_over():
+    bench = NestBench()
+    fids = handed_over(bench, "a", "b")
+    assert bench.nest.claim_away(bench.brood)
+    assert claimed(bench) == [fids["a"], fids["b"]]
+
+
+def test_the_children_of_another_thread_are_not_claimed():
+    bench = NestBench()
+    handed_over(bench, "a")
+    assert not bench.nest.claim_away(Brood())
+    assert claimed(bench) == []
+
+
+def test_what_is_here_or_done_elsewhere_or_ordered_already_is_not_claimed():
+    bench = NestBench()
+    fids = handed_over(bench, "done", "ordered", "away")
+    bench.submit(4, "here")
+    bench.nest.translated([Report((ResultItem(fids["done"], "bytes", 5, None),), (), ())])
+    bench.order(9, "ordered")
+    assert bench.nest.claim_away(bench.brood)
+    assert claimed(bench) == [fids["away"]]
+
+
+def test_a_thread_does_not_claim_everything_at_once():
+    bench = NestBench()
+    handed_over(bench, *[f"child {n}" for n in range(20)])
+    assert bench.nest.claim_away(bench.brood)
+    assert len(claimed(bench)) == MOST_CLAIMED
+
+
+def test_an_order_that_waits_for_the_slot_is_run_by_the_thread_whose_child_it_is():
+    bench = NestBench()
+    handed_over(bench, "a")
+    bench.order(9, "a")
+    assert bench.machine.starts() == []
+    assert bench.machine.claim(Brood()) is None, "it is no child of that thread"
+    job = bench.machine.claim(bench.brood)
+    bench.machine.check()
+    assert (job.key, job.id) == ("a", task_id(9))
+    assert bench.machine.starts() == [], "no other thread shall run it"
+    assert bench.machine.overdrawn == 1
+    assert bench.machine.lent == 1, "it holds no slot"
+    assert bench.machine.claim(bench.brood) is None
+    bench.finish(job)
+    assert bench.take_done().finished[0].id == task_id(9)
+    assert bench.machine.lent == 0
+
+
+def test_the_slot_of_a_job_that_was_claimed_is_nobodys():
+    bench = NestBench()
+    handed_over(bench, "a")
+    bench.order(9, "a")
+    job = bench.machine.claim(bench.brood)
+    bench.run(10)
+    assert bench.take_started() == []
+    bench.finish(job)
+    assert bench.take_started() == []
+    bench.finish(bench.parent)
+    assert bench.take_started() == ["key-10"]
