@@ -30,6 +30,10 @@ cdef class TurnLock:
 
 cpdef double monotonic()
 
+# How long the calling thread may wait in one go, of these seconds (negative: no limit). The main thread shall look for
+# signals now and then: one that comes after it has looked and before it waits, or in another thread, does not wake it.
+cdef double at_once(double seconds) noexcept
+
 # All about the calling thread.
 cpdef bint in_turn()
 cpdef bint may_wait()

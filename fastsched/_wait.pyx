@@ -7,6 +7,9 @@ One concern: this one primitive, in compiled code, so that a signal handler that
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 
+import os
+import threading
+
 cdef extern from "pythread.h" nogil:
     ctypedef enum PyLockStatus:
         PY_LOCK_FAILURE
@@ -102,6 +105,7 @@ cdef void hush(int end) noexcept:
     bell_hush(end)
 
 cdef double LONGEST = 4.0e6  # seconds: a wait without a limit is many of these
+cdef double LOOK_SECONDS = 0.25  # see `at_once`
 
 
 cpdef double monotonic():
@@ -187,18 +191,35 @@ cdef class Waiter:
             return False
         deadline = fastsched_monotonic() + seconds
         while True:
-            micros = -1 if seconds < 0.0 else <long long> (1e6 * min(left, LONGEST)) + 1
+            left = at_once(left)
+            micros = -1 if left < 0.0 else <long long> (1e6 * min(left, LONGEST)) + 1
             with nogil:
                 status = PyThread_acquire_lock_timed(self.lock, micros, 1)
             if status == PY_LOCK_ACQUIRED:
                 self.nudged = False
                 return True
-            if status == PY_LOCK_INTR:
-                PyErr_CheckSignals()
+            PyErr_CheckSignals()
             if seconds >= 0.0:
                 left = deadline - fastsched_monotonic()
                 if left <= 0.0:
                     return False
+
+
+cdef unsigned long main_thread = threading.main_thread().ident
+
+
+def _after_fork():
+    global main_thread
+    main_thread = threading.main_thread().ident
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+cdef double at_once(double seconds) noexcept:
+    if PyThread_get_thread_ident() != main_thread or 0.0 <= seconds <= LOOK_SECONDS:
+        return seconds
+    return LOOK_SECONDS
 
 
 @cython.final

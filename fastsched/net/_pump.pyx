@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from sys import getswitchinterval, setswitchinterval
 
-from fastsched._wait cimport Waiter, begin_turn, end_turn, hush, in_turn, may_wait, monotonic, new_bell, ring
+from fastsched._wait cimport Waiter, at_once, begin_turn, end_turn, hush, in_turn, may_wait, monotonic, new_bell, ring
 
 cdef extern from *:
     """
@@ -257,6 +257,7 @@ cdef class Pump:
         cdef int ready[MOST]
         cdef int n
         cdef double left = seconds
+        cdef double limit
         cdef double deadline = monotonic() + seconds
         cdef bint leads = False
         self.visits += 1
@@ -270,8 +271,9 @@ cdef class Pump:
                 if self.leading:
                     break
                 leads = self.leading = True
+                limit = at_once(left)
                 with nogil:
-                    n = pollset_wait(self.pollset, ready, MOST, left)
+                    n = pollset_wait(self.pollset, ready, MOST, limit)
                 if n > 0:
                     self._read(ready, n)
                 elif n < 0 and errno != EINTR:

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -148,3 +149,54 @@ def test_finalizers_and_signal_handlers_may_post_and_arm(pump, loop):
         signal.signal(signal.SIGUSR1, before)
     assert loop.settle()
     assert calls == ["finalizer", "handler"]
+
+
+class Struck(Exception):
+    pass
+
+
+@pytest.fixture
+def struck_unseen():
+    """A signal that another thread takes, so that it does not wake the main thread; its handler raises there."""
+
+    def raise_it(number, frame):
+        raise Struck
+
+    def take_it():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+        os.kill(os.getpid(), signal.SIGUSR1)
+        go_on.wait(SECONDS)
+
+    go_on = threading.Event()
+    taker = threading.Timer(0.05, take_it)
+    handler = signal.signal(signal.SIGUSR1, raise_it)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    taker.start()
+    yield
+    go_on.set()
+    taker.join(SECONDS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+    signal.signal(signal.SIGUSR1, handler)
+
+
+@pytest.mark.usefixtures("struck_unseen")
+@pytest.mark.timeout(SECONDS / 2)
+def test_the_main_thread_sees_a_signal_that_did_not_wake_it_while_it_reads(pump, wire):
+    with pytest.raises(Struck):
+        pump.wait(Waiter())
+    assert not pump.leading
+
+
+@pytest.mark.usefixtures("struck_unseen")
+@pytest.mark.timeout(SECONDS / 2)
+@pytest.mark.parametrize("seconds", [-1.0, SECONDS])
+def test_the_main_thread_sees_a_signal_that_did_not_wake_it_while_it_is_blocked(seconds):
+    with pytest.raises(Struck):
+        Waiter().block(seconds)
+
+
+def test_the_main_thread_waits_as_long_as_it_was_told():
+    """However often it looks for signals meanwhile."""
+    before = time.monotonic()
+    assert not Waiter().block(0.6)
+    assert time.monotonic() - before >= 0.6
