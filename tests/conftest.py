@@ -7,6 +7,7 @@ examples every time.
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +23,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 
 
 def pytest_configure() -> None:
-    """A build that is older than its source is another program."""
+    """A build that is older than its source is another program; and Ctrl-C is what it is in a terminal.
+
+    A shell has its background jobs ignore it, and they hand that on to the programs that tests start and interrupt.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if found := _compiled.stale():
         pytest.exit(f"older than their source: the builds of {', '.join(found)}; run `make test`, which builds", 3)
