@@ -23,7 +23,7 @@ from fastsched.wire.messages import (
     TaskItem,
 )
 from fastsched.worker.jobs import Brood, Child, ChildStage
-from fastsched.worker.lineage import can_leave, drop_held, drop_roots, keep_roots, let_inputs_go, made_from
+from fastsched.worker.lineage import can_leave, drop_held, drop_roots, keep_roots, let_inputs_go, made_from, need_less
 from fastsched.worker.post import Post
 from fastsched.worker.store import Value
 
@@ -332,8 +332,7 @@ class Children:
         child = self.unadopted.pop(fid, None)
         if child is not None:
             self.late.pop(fid, None)
-            child.needs -= 1
-            if not child.fids and not child.needs and child.stage != GONE:
+            if need_less(child):
                 self.retire(child)
 
     def undeliverable(self, fid: int, text: str) -> None:

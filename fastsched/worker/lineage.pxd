@@ -17,7 +17,7 @@ cdef int GONE
 cpdef list let_inputs_go(Child child)
 
 
-@cython.locals(held=Child, unwanted=list)
+@cython.locals(unwanted=list)
 cpdef list drop_held(Child child)
 
 
@@ -25,8 +25,9 @@ cpdef list drop_held(Child child)
 cpdef keep_roots(Child child)
 
 
-@cython.locals(root=Child, unwanted=list)
+@cython.locals(unwanted=list)
 cpdef list drop_roots(Child child)
+cpdef bint need_less(Child child) except -1
 
 
 @cython.locals(source=Child, todo=list, seen=set)

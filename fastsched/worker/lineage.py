@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from fastsched.worker.jobs import Child, ChildStage
 
-__all__ = ["can_leave", "drop_held", "drop_roots", "first_to_run", "keep_roots", "let_inputs_go", "made_from"]
+__all__ = [
+    "can_leave",
+    "drop_held",
+    "drop_roots",
+    "first_to_run",
+    "keep_roots",
+    "let_inputs_go",
+    "made_from",
+    "need_less",
+]
 
 # Plain ints: to look up a member of an enum runs Python code.
 WAITING, READY, RUNNING, DONE, FAILED, AWAY, GONE = map(int, ChildStage)
@@ -22,8 +31,7 @@ def let_inputs_go(child: Child) -> list[Child]:
         return unwanted
     child.ended = True
     for source in child.lineage + child.pinned:
-        source.needs -= 1
-        if not source.needs and not source.fids and source.stage != GONE:
+        if need_less(source):
             unwanted.append(source)
         if child.unmet and child in source.dependents:
             source.dependents.remove(child)
@@ -33,11 +41,7 @@ def let_inputs_go(child: Child) -> list[Child]:
 
 def drop_held(child: Child) -> list[Child]:
     """Its value goes, and with it the futures inside. Gives back what nobody wants because of that."""
-    unwanted = []
-    for held in child.holds:
-        held.needs -= 1
-        if not held.needs and not held.fids and held.stage != GONE:
-            unwanted.append(held)
+    unwanted = [held for held in child.holds if need_less(held)]
     child.holds = ()
     return unwanted
 
@@ -58,13 +62,15 @@ def keep_roots(child: Child) -> None:
 
 def drop_roots(child: Child) -> list[Child]:
     """It will not be published any more. Gives back what nobody wants because of that."""
-    unwanted = []
-    for root in child.roots:
-        root.needs -= 1
-        if not root.needs and not root.fids and root.stage != GONE:
-            unwanted.append(root)
+    unwanted = [root for root in child.roots if need_less(root)]
     child.roots = ()
     return unwanted
+
+
+def need_less(child: Child) -> bool:
+    """One reason to keep it is gone. True: that was the last."""
+    child.needs -= 1
+    return not child.needs and not child.fids and child.stage != GONE
 
 
 def first_to_run(child: Child) -> Child | None:
