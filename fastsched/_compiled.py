@@ -49,6 +49,7 @@ MODULES = (
     "wire/payload/futures",
     "wire/payload/pickling",
     "wire/payload/table",
+    "wire/runs",
     "wire/tokens",
     "worker/channel",
     "worker/children",

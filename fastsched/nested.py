@@ -318,7 +318,7 @@ def _make_client(host: context.Host) -> Client:
 
 def _make_session(host: context.Host) -> Session:
     channel = host.channel_for_client()
-    session = Session(host.loop, host.config, host.pump, host.lock, channel, _LocalData(host))
+    session = Session(host.loop, host.config, host.pump, host.lock, channel, _LocalData(host), channel.send_items)
     _join(channel, session)
     return session
 
@@ -327,6 +327,7 @@ def _join(channel: context.ClientChannel, session: Session) -> None:
     """A function of its own, in which the compiler does not know the type: it would wrap the methods once more."""
     channel.on_message = session.take
     channel.on_turn = session.flush_machine
+    channel.on_ends = session.ended_here
     channel.on_closed = lambda _, reason: session.closed(f"the scheduler is gone: {reason or 'connection closed'}")
     channel.flush_client = session.flush
 

@@ -4,12 +4,12 @@ cimport cython
 
 from fastsched.client.record cimport FutureRecord
 from fastsched.wire.items cimport make, quoted
+from fastsched.wire.runs cimport as_messages
 
 cdef int _BY_CANCEL
 cdef int _DATA_LOST
 cdef int _SCHEDULER_LOST
 cdef int _SERIALIZATION
-cdef dict _GROUPS
 
 
 cdef class ClientMachine:
@@ -32,8 +32,11 @@ cdef class ClientMachine:
     cpdef receive(self, object peer, object message, double now)
     cpdef bint has_deadline(self)
 
-    @cython.locals(actions=list)
     cpdef list drain(self)
+    cpdef bint has_actions(self)
+    cpdef bint has_outgoing(self)
+    cpdef list outgoing(self)
+    cpdef ended(self, object finished, object erred)
     cdef bint _enter(self, FutureRecord record) except -1
     cdef _intern(self, object fn, object frames)
 
@@ -47,10 +50,3 @@ cdef class ClientMachine:
     @cython.locals(record=FutureRecord)
     cdef _located(self, object fid, object id, object frames, object addresses)
     cdef _resume_fetch(self, FutureRecord record)
-
-    @cython.locals(out=list, actions=list, entry=tuple, most=Py_ssize_t, start=Py_ssize_t, stop=Py_ssize_t, total=Py_ssize_t)
-    cdef list _messages(self)
-
-
-@cython.locals(functions=list, items=list, at=Py_ssize_t)
-cdef object _message(object group, list out, Py_ssize_t start, Py_ssize_t stop)

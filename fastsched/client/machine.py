@@ -25,6 +25,7 @@ from fastsched.wire.messages import (
     DatumItem,
     ErrorItem,
     ErrorKind,
+    FailedItem,
     Frames,
     FunctionItem,
     Keep,
@@ -35,6 +36,7 @@ from fastsched.wire.messages import (
     Refuse,
     Release,
     Report,
+    ResultItem,
     Scatter,
     ScatterItem,
     Submit,
@@ -44,6 +46,7 @@ from fastsched.wire.messages import (
     WantItem,
     Welcome,
 )
+from fastsched.wire.runs import Entry, as_messages
 
 __all__ = ["Action", "Answered", "ClientMachine", "Fetched", "GetFrom", "Send", "Settled"]
 
@@ -119,7 +122,7 @@ class ClientMachine:
         self._kept: set[int] = set()  # fire and forget: told to the scheduler, which may outlive the record
         self._ended: ErrorItem | None = None
         # what this turn will send, in order; runs of the same kind are sent as one message
-        self._out: list[tuple[type, Any]] = []
+        self._out: list[Entry] = []
         self._actions: list[Action] = []
 
     # -- commands ---------------------------------------------------------------------------------------------------
@@ -293,10 +296,28 @@ class ClientMachine:
 
     def drain(self) -> list[Action]:
         """What is to be done now, in order."""
-        actions = self._messages() if self._out else []
+        messages = as_messages(self.outgoing(), self._config.batch_items) if self._out else []
+        actions: list[Action] = [make(Send, (message,)) for message in messages]
         actions += self._actions
         self._actions = []
         return actions
+
+    def has_actions(self) -> bool:
+        """Whether `drain` would give any."""
+        return bool(self._actions or self._out)
+
+    def has_outgoing(self) -> bool:
+        """Whether something is to be sent."""
+        return bool(self._out)
+
+    def outgoing(self) -> list[Entry]:
+        """What is to be sent, as items (see `wire.runs`); `drain` will not give it as well."""
+        out, self._out = self._out, []
+        return out
+
+    def ended(self, finished: Sequence[ResultItem], erred: Sequence[FailedItem]) -> None:
+        """What a `Report` says, from within this process."""
+        self._report(finished, erred, ())
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
@@ -378,26 +399,6 @@ class ClientMachine:
         elif not self._fetching[record.fid]:
             self._locate(record)
 
-    def _messages(self) -> list[Action]:
-        """Runs of items of one kind become one message each; a function goes in front of the tasks that follow it."""
-        out, self._out = self._out, []
-        actions: list[Action] = []
-        most = self._config.batch_items
-        start, total = 0, len(out)
-        while start < total:
-            kind, item = out[start]
-            group = _GROUPS.get(kind)
-            stop = start + 1
-            if group is None:
-                message = item
-            else:
-                while stop < total and stop - start < most and _GROUPS.get(out[stop][0]) is group:
-                    stop += 1
-                message = _message(group, out, start, stop)
-            actions.append(make(Send, (message,)))
-            start = stop
-        return actions
-
     def check(self) -> None:
         """Recompute the invariants; AssertionError names what is broken."""
         for fid, record in self.records.items():
@@ -413,23 +414,6 @@ class ClientMachine:
         assert self._misses.keys() <= self._fetching.keys(), "misses of values that nobody fetches"
         assert self._resting.keys() <= self._misses.keys(), "pauses of values that were not missed"
         assert len(self._functions) <= self._config.functions
-
-
-_GROUPS: dict[type, type] = {FunctionItem: Submit, TaskItem: Submit, WantItem: Want, Release: Release, Locate: Locate}
-
-
-def _message(group: type, out: list[tuple[type, Any]], start: int, stop: int) -> Message:
-    """One message of these entries."""
-    functions: list[FunctionItem] = []
-    items: list[Any] = []
-    for at in range(start, stop):
-        kind, item = out[at]
-        if kind is FunctionItem:
-            functions.append(item)
-        else:
-            items.append(item)
-    fields = (tuple(functions), tuple(items)) if group is Submit else (tuple(items),)
-    return make(group, fields)
 
 
 def _error_of(record: FutureRecord, error: ErrorItem) -> ErrorItem:

@@ -6,6 +6,7 @@ from fastsched._wait cimport TurnLock, Waiter, in_turn, monotonic
 from fastsched.client.machine cimport ClientMachine
 from fastsched.client.record cimport FutureRecord
 from fastsched.net._pump cimport Pump
+from fastsched.wire.runs cimport as_messages
 
 
 cdef class Session:
@@ -16,6 +17,7 @@ cdef class Session:
     cdef Pump _pump
     cdef TurnLock _lock
     cdef object _channel
+    cdef object _items_go
     cdef object _data
     cdef object _inbox
     cdef object _requests
@@ -37,7 +39,10 @@ cdef class Session:
     cpdef received(self, object channel, object messages)
     cpdef take(self, object channel, object messages)
 
-    @cython.locals(machine=ClientMachine, packet=list, actions=list)
+    cpdef ended_here(self, object finished, object erred)
+
+    @cython.locals(machine=ClientMachine, packet=list, items=list)
     cpdef flush_machine(self)
     cdef _send(self, list packet)
+    cdef _send_items(self, list items)
     cdef _take_inbox(self)

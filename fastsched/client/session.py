@@ -30,7 +30,17 @@ from fastsched.client.record import FutureRecord, Observer, Reply
 from fastsched.config import Config
 from fastsched.errors import ClosedError, SerializationError
 from fastsched.net._pump import Pump
-from fastsched.wire.messages import DatumItem, ErrorItem, ErrorKind, Frames, Message, Verb
+from fastsched.wire.messages import (
+    DatumItem,
+    ErrorItem,
+    ErrorKind,
+    FailedItem,
+    Frames,
+    Message,
+    ResultItem,
+    Verb,
+)
+from fastsched.wire.runs import Entry, as_messages
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
@@ -93,10 +103,20 @@ class Session:
         `flush`), its end to `closed`.
     data : DataSource
         Where values that did not travel inline are fetched.
+    send_items : callable, optional
+        Takes what else would be sent through the channel, as items that have not become messages (see `wire.runs`);
+        all or nothing. For a client inside a worker, most of whose tasks stay there.
     """
 
     def __init__(
-        self, loop: AbstractEventLoop, config: Config, pump: Pump, lock: TurnLock, channel: Channel, data: DataSource
+        self,
+        loop: AbstractEventLoop,
+        config: Config,
+        pump: Pump,
+        lock: TurnLock,
+        channel: Channel,
+        data: DataSource,
+        send_items: Callable[[list[Entry]], None] | None = None,
     ) -> None:
         self.config = config
         self._machine = ClientMachine(config)
@@ -104,6 +124,7 @@ class Session:
         self._pump = pump
         self._lock = lock
         self._channel = channel
+        self._items_go = send_items
         self._data = data
         # left by finalizers: commands and their arguments, or None and the fid of what is released
         self._inbox: deque[tuple[Callable[..., None] | None, Any]] = deque()
@@ -275,11 +296,17 @@ class Session:
         for message in messages:
             self._machine.receive(SCHEDULER, message, now)
 
+    def ended_here(self, finished: Sequence[ResultItem], erred: Sequence[FailedItem]) -> None:
+        """Under the lock: how tasks have ended that never left this process."""
+        self._machine.ended(finished, erred)
+        self.flush_machine()
+
     def flush_machine(self) -> None:
         """Under the lock: carry out what the machine wants. What is sent comes last: it may lead back to here."""
         machine = self._machine
         packet: list[Message] = []
-        for action in machine.drain():
+        items: list[Entry] = machine.outgoing() if self._items_go is not None and machine.has_outgoing() else []
+        for action in machine.drain() if machine.has_actions() else ():
             if type(action) is Send:
                 packet.append(action[0])
             elif type(action) is Settled:
@@ -298,6 +325,15 @@ class Session:
             self._pump.arm()
         if packet:
             self._send(packet)
+        elif items:
+            self._send_items(items)
+
+    def _send_items(self, items: list[Entry]) -> None:
+        assert self._items_go is not None
+        try:
+            self._items_go(items)
+        except SerializationError:  # nothing has left
+            self._send(as_messages(items, self.config.batch_items))
 
     def _send(self, packet: list[Message]) -> None:
         try:

@@ -2,6 +2,8 @@
 
 cimport cython
 
+from fastsched.wire.runs cimport as_items
+
 
 @cython.final
 cdef class WorkerClientChannel:
@@ -10,8 +12,11 @@ cdef class WorkerClientChannel:
     cdef public object on_message
     cdef public object on_closed
     cdef public object on_turn
+    cdef public object on_ends
     cdef public object flush_client
 
     cpdef send(self, object message)
     cpdef send_all(self, list messages)
+    cpdef send_items(self, list items)
     cpdef deliver(self, list messages)
+    cpdef tell_ends(self, list finished, list erred)

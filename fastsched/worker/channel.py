@@ -2,7 +2,7 @@
 
 One concern: give that client the face of a channel's end (`net.channel.Channel`) over a connection that is not its
 own: its messages go out between the worker's, what is meant for it is delivered to it. Made and fed by `server`;
-joined with a client by `nested`. Imports only messages.
+joined with a client by `nested`. Imports only messages and `wire.runs`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastsched.wire.messages import Answer, Located, Message, Report
+from fastsched.wire.messages import Answer, FailedItem, Located, Message, Report, ResultItem
+from fastsched.wire.runs import Entry, as_items
 
 __all__ = ["FOR_CLIENT", "WorkerClientChannel"]
 
@@ -24,12 +25,15 @@ class WorkerClientChannel:
     Parameters
     ----------
     forward : callable
-        Sends messages to the scheduler, after the worker's own news. Called under the worker's lock.
+        Takes items (see `wire.runs`), for the nest or the scheduler, after the worker's own news. Called under the
+        worker's lock.
 
     Attributes
     ----------
     on_turn : callable
         Set by the client: told after each delivery.
+    on_ends : callable
+        Set by the client: told of tasks that have ended here.
     flush_client : callable
         Set by the client: carries out what finalizers have left to it.
     """
@@ -39,23 +43,32 @@ class WorkerClientChannel:
     on_full = None
     on_drained = None
 
-    def __init__(self, forward: Callable[[list[Message]], None]) -> None:
+    def __init__(self, forward: Callable[[list[Entry]], None]) -> None:
         self._forward = forward
         self._open = True
         self.on_message: Callable[[Any, list[Message]], object] = _nothing
         self.on_closed: Callable[[Any, Exception | None], object] = _nothing
         self.on_turn: Callable[[], object] = _nothing
+        self.on_ends: Callable[[list[ResultItem], list[FailedItem]], object] = _nothing
         self.flush_client: Callable[[], object] = _nothing
 
     def send(self, message: Message) -> None:
         """Send, under the worker's lock; nothing once closed."""
         if self._open:
-            self._forward([message])
+            self._forward(as_items(message))
 
     def send_all(self, messages: list[Message]) -> None:
         """Send in one packet, under the worker's lock; nothing once closed."""
         if self._open:
-            self._forward(messages)
+            items: list[Entry] = []
+            for message in messages:
+                items += as_items(message)
+            self._forward(items)
+
+    def send_items(self, items: list[Entry]) -> None:
+        """Send what has not become messages, under the worker's lock; nothing once closed."""
+        if self._open:
+            self._forward(items)
 
     def close(self, flush: bool = True) -> None:
         """Send and deliver nothing more; the worker's connection stays."""
@@ -72,6 +85,11 @@ class WorkerClientChannel:
         if self._open:
             self.on_message(self, messages)
             self.on_turn()
+
+    def tell_ends(self, finished: list[ResultItem], erred: list[FailedItem]) -> None:
+        """Tasks of the client have ended that never left; called under the worker's lock."""
+        if self._open:
+            self.on_ends(finished, erred)
 
     def end(self, reason: Exception | None) -> None:
         """The worker's connection has ended."""

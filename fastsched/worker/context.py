@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from fastsched._wait import TurnLock
 from fastsched.config import Config
 from fastsched.net._pump import Pump
-from fastsched.wire.messages import Frames, Message
+from fastsched.wire.messages import FailedItem, Frames, Message, ResultItem
+from fastsched.wire.runs import Entry
 from fastsched.worker.jobs import Job
 
 __all__ = ["ClientChannel", "CurrentTask", "Host", "Place", "current", "host", "take_place"]
@@ -27,6 +28,7 @@ class ClientChannel(Protocol):
     on_message: Callable[[Any, list[Message]], object]
     on_closed: Callable[[Any, Exception | None], object]
     on_turn: Callable[[], object]
+    on_ends: Callable[[list[ResultItem], list[FailedItem]], object]
     flush_client: Callable[[], object]
     """Set by the client: carries out what finalizers have left to it. Called in threads of tasks."""
 
@@ -35,6 +37,9 @@ class ClientChannel(Protocol):
 
     def send_all(self, messages: list[Message]) -> None:
         """Hand over several."""
+
+    def send_items(self, items: list[Entry]) -> None:
+        """Hand over items that have not become messages; all of them or, with an exception, none."""
 
     def close(self, flush: bool = True) -> None:
         """Take no more messages; the worker's connection stays."""

@@ -30,8 +30,8 @@ cdef class Nest:
     cdef Py_ssize_t _told_surplus
 
     @cython.locals(children=Children)
-    cpdef take(self, object messages, Brood brood)
-    cdef _learn(self, object fn, object frames)
+    cpdef take(self, object items, Brood brood)
+    cdef _learn(self, object item)
 
     @cython.locals(child=Child, here=bint, only_named=bint)
     cdef _submit(self, object item, Brood brood)
@@ -43,7 +43,7 @@ cdef class Nest:
     cdef _attach(self, Child child, object fid)
 
     @cython.locals(child=Child)
-    cdef _want(self, object fid, object key)
+    cdef _want(self, object item)
 
     @cython.locals(child=Child)
     cdef _release(self, object fid)
@@ -110,5 +110,7 @@ cdef class Nest:
     cpdef undeliverable(self, object fid, str text)
     cpdef bint has_messages(self)
     cpdef list messages(self)
-    cpdef bint has_reports(self)
-    cpdef list reports(self)
+    cpdef bint has_ends(self)
+
+    @cython.locals(children=Children)
+    cpdef tuple ends(self)

@@ -26,7 +26,6 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from fastsched.config import Config
 from fastsched.wire.items import make
@@ -37,6 +36,7 @@ from fastsched.wire.messages import (
     ErrorItem,
     ErrorKind,
     FailedItem,
+    FunctionItem,
     Grant,
     Keep,
     Locate,
@@ -47,12 +47,11 @@ from fastsched.wire.messages import (
     Report,
     ResultItem,
     Scatter,
-    Submit,
     Surplus,
     TaskItem,
-    Want,
     WantItem,
 )
+from fastsched.wire.runs import Entry
 from fastsched.worker import invariants
 from fastsched.worker.children import FIRST_PUBLIC, Children
 from fastsched.worker.jobs import Brood, Child, ChildStage, Function, Job
@@ -109,37 +108,35 @@ class Nest:
 
     # -- what the client inside says ----------------------------------------------------------------------------------
 
-    def take(self, messages: Iterable[Message], brood: Brood | None) -> None:
-        """Messages of the client. `brood`: of the calling thread, if it runs a task; else all that is new is sent."""
-        for message in messages:
-            if type(message) is Submit:
-                functions, tasks = message
-                for fn, frames in functions:
-                    self._learn(fn, frames)
-                for item in tasks:
-                    self._submit(item, brood)
-            elif type(message) is Release:
-                (fids,) = message
-                for fid in fids:
-                    self._release(fid)
-            elif type(message) is Want:
-                for fid, key in message.items:
-                    self._want(fid, key)
-            elif type(message) is Cancel:
-                self._cancel(message)
-            elif type(message) is Keep:
-                self._keep(message.fids)
-            elif type(message) is Locate:
-                for fid in message.fids:
-                    self._locate(fid)
-            elif type(message) is Scatter:
-                children = self._children
-                values = tuple([value._replace(pins=children.shared(value.pins)) for value in message.items])
-                self._post.add(Scatter, message._replace(items=values))
-            else:
-                self._post.add(type(message), message)
+    def take(self, items: Iterable[Entry], brood: Brood | None) -> None:
+        """What the client says, as items (see `wire.runs`).
 
-    def _learn(self, fn: bytes, frames: Any) -> None:
+        `brood`: of the calling thread, if it runs a task; else all that is new is sent.
+        """
+        for kind, item in items:
+            if kind is TaskItem:
+                self._submit(item, brood)
+            elif kind is Release:
+                self._release(item)
+            elif kind is FunctionItem:
+                self._learn(item)
+            elif kind is WantItem:
+                self._want(item)
+            elif kind is Cancel:
+                self._cancel(item)
+            elif kind is Keep:
+                self._keep(item.fids)
+            elif kind is Locate:
+                self._locate(item)
+            elif kind is Scatter:
+                children = self._children
+                values = tuple([value._replace(pins=children.shared(value.pins)) for value in item.items])
+                self._post.add(Scatter, item._replace(items=values))
+            else:
+                self._post.add(kind, item)
+
+    def _learn(self, item: FunctionItem) -> None:
+        fn, frames = item
         known = self._known
         known[fn] = self._functions.get(fn) or Function(fn, frames)
         if len(known) > self._most_functions:
@@ -217,7 +214,8 @@ class Nest:
         elif child.stage == AWAY and child.nbytes >= 0:
             self._children.finished.append(make(ResultItem, (fid, child.type_name, child.nbytes, None)))
 
-    def _want(self, fid: int, key: str) -> None:
+    def _want(self, item: WantItem) -> None:
+        fid, key = item
         child = self._children.keys.get(key)
         if child is not None:
             self._attach(child, fid)
@@ -274,7 +272,7 @@ class Nest:
     # -- what the scheduler says --------------------------------------------------------------------------------------
 
     def translated(self, messages: Iterable[Message]) -> list[Message]:
-        """Messages for the client, in terms of its own fids; what is about children goes out by `reports`, too."""
+        """Messages for the client, in terms of its own fids; what is about children goes out by `ends`, too."""
         passing: list[Message] = []
         for message in messages:
             told: Message | None = message
@@ -540,17 +538,16 @@ class Nest:
         """To the scheduler, in order."""
         return self._post.take()
 
-    def has_reports(self) -> bool:
+    def has_ends(self) -> bool:
         """Whether there is something for the client."""
         return bool(self._children.finished or self._children.erred)
 
-    def reports(self) -> list[Message]:
-        """To the client inside."""
-        if not self._children.finished and not self._children.erred:
-            return []
-        report = make(Report, (tuple(self._children.finished), tuple(self._children.erred), ()))
-        self._children.finished, self._children.erred = [], []
-        return [report]
+    def ends(self) -> tuple[list[ResultItem], list[FailedItem]]:
+        """To the client inside: what a `Report` would say."""
+        children = self._children
+        finished, children.finished = children.finished, []
+        erred, children.erred = children.erred, []
+        return finished, erred
 
     @property
     def handed_over(self) -> int:

@@ -3,6 +3,7 @@
 cimport cython
 
 from fastsched.wire.items cimport make
+from fastsched.wire.runs cimport as_messages
 from fastsched.worker.jobs cimport Function
 
 
@@ -17,7 +18,3 @@ cdef class Post:
     cpdef need(self, Function function)
     cpdef bint waits(self)
     cpdef list take(self)
-
-
-@cython.locals(at=Py_ssize_t)
-cdef object _message(object group, list queue, Py_ssize_t start, Py_ssize_t stop)

@@ -6,6 +6,7 @@ from fastsched._wait cimport TurnLock, monotonic
 from fastsched.net._pump cimport Pump
 from fastsched.page cimport Page
 from fastsched.wire.items cimport make
+from fastsched.wire.runs cimport as_messages
 from fastsched.worker.channel cimport WorkerClientChannel
 from fastsched.worker.context cimport CurrentTask
 from fastsched.worker.executor cimport Executor
@@ -52,9 +53,9 @@ cdef class WorkerServer:
     cpdef _leave(self)
 
     @cython.locals(machine=WorkerMachine, packet=list, rest=list)
-    cpdef _forward(self, list messages)
+    cpdef _forward(self, list items)
 
-    cdef _ensure_it_can_leave(self, object message)
+    cdef _ensure_it_can_leave(self, object kind, object item)
 
     @cython.locals(nest=Nest)
     cpdef tell_client(self)

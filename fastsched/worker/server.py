@@ -16,6 +16,7 @@ import os
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from fastsched._version import __version__
 from fastsched._wait import TurnLock, monotonic
@@ -41,6 +42,7 @@ from fastsched.wire.messages import (
     ErrorKind,
     Frames,
     Free,
+    FunctionItem,
     Grant,
     Message,
     Publish,
@@ -56,8 +58,10 @@ from fastsched.wire.messages import (
     RunFunction,
     Shutdown,
     Submit,
+    TaskItem,
     Welcome,
 )
+from fastsched.wire.runs import Entry, as_messages
 from fastsched.worker.channel import FOR_CLIENT, WorkerClientChannel
 from fastsched.worker.context import CurrentTask, take_place
 from fastsched.worker.executor import Executor
@@ -370,17 +374,17 @@ class WorkerServer:
         else:
             self.pump.arm()
 
-    def _forward(self, messages: list[Message]) -> None:
-        """Under the lock: send messages of the client inside this worker, after the news that came before them."""
+    def _forward(self, items: list[Entry]) -> None:
+        """Under the lock: send what the client inside this worker says, after the news that came before it."""
         machine, scheduler = self._machine, self._scheduler
         if scheduler is None:
             return
-        for message in messages:
-            self._ensure_it_can_leave(message)
-        packet: list[Message] = []
-        packet += machine.reports()
-        machine.nest.take(messages, self._executor.brood())
-        packet += machine.nest.messages()
+        for kind, item in items:
+            self._ensure_it_can_leave(kind, item)
+        packet: list[Message] = machine.reports()
+        machine.nest.take(items, self._executor.brood())
+        if machine.nest.has_messages():
+            packet += machine.nest.messages()
         if machine.nest.waits():
             self.pump.arm()
         if packet:
@@ -390,24 +394,24 @@ class WorkerServer:
             self._send(scheduler, packet)
         self.tell_client()  # last: it may lead back to here, and must not overtake
 
-    def _ensure_it_can_leave(self, message: Message) -> None:
+    def _ensure_it_can_leave(self, kind: type, item: Any) -> None:
         """Raise SerializationError if it is over a limit of the wire: at the call, though it may stay here at first."""
-        if type(message) is Submit:
-            functions, tasks = message
-            for entry in functions:
-                if not _is_small(entry[1]):
-                    encode(make(Submit, ((entry,), ())), self.config)
-            for item in tasks:
-                if not _is_small(item[3]) or len(item[1]) > SMALL_BYTES:
-                    encode(make(Submit, ((), (item,))), self.config)
-        elif type(message) is not Release:
-            encode(message, self.config)
+        if kind is TaskItem:
+            if not _is_small(item[3]) or len(item[1]) > SMALL_BYTES:
+                encode(make(Submit, ((), (item,))), self.config)
+        elif kind is FunctionItem:
+            if not _is_small(item[1]):
+                encode(make(Submit, ((item,), ())), self.config)
+        elif kind is not Release:
+            for message in as_messages([(kind, item)], 1):
+                encode(message, self.config)
 
     def tell_client(self) -> None:
         """See `context.Host`."""
         nest = self._machine.nest
-        if nest.has_reports():
-            self._client.deliver(nest.reports())
+        if nest.has_ends():
+            finished, erred = nest.ends()
+            self._client.tell_ends(finished, erred)
 
     # -- data: from others, and for others ----------------------------------------------------------------------------
 
@@ -514,7 +518,7 @@ class WorkerServer:
     def reply(self, request: int, ok: bool, frames: Frames) -> None:
         """The outcome of a `RunFunction`. From any thread."""
         with self.lock:
-            self._forward([RanFunction(request, ok, frames)])
+            self._forward([(RanFunction, RanFunction(request, ok, frames))])
 
 
 class _SideThread(threading.Thread):

@@ -24,6 +24,7 @@ from fastsched.wire.messages import (
     Want,
     WantItem,
 )
+from fastsched.wire.runs import as_items
 from fastsched.worker.jobs import Brood
 from fastsched.worker.nest import MOST_CLAIMED
 from fastsched.worker.store import Value
@@ -49,7 +50,7 @@ class NestBench(Bench):
         self.take(Submit((FunctionItem(*FUNCTION),), (item,)), brood=brood)
 
     def take(self, *messages, brood=None):
-        self.nest.take(messages, brood or self.brood)
+        self.nest.take([item for message in messages for item in as_items(message)], brood or self.brood)
         self.machine.check()
 
     def claim(self, *fids):

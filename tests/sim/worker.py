@@ -21,11 +21,13 @@ from fastsched.wire.messages import (
     RanFunction,
     Refuse,
     Register,
+    Report,
     RunFunction,
     Shutdown,
     Submit,
     Welcome,
 )
+from fastsched.wire.runs import as_items
 from fastsched.worker.channel import FOR_CLIENT
 from fastsched.worker.jobs import Action, Fetch, Resume, Send, Start
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
@@ -257,7 +259,7 @@ class WorkerNode:
         """Send messages of the client inside, after the news that came before them."""
         machine = self.machine
         packet = machine.reports()
-        machine.nest.take(messages, self.executor.brood())
+        machine.nest.take([item for message in messages for item in as_items(message)], self.executor.brood())
         packet += machine.nest.messages()
         if machine.nest.waits():
             self.arm()
@@ -274,8 +276,9 @@ class WorkerNode:
 
     def tell_client(self) -> None:
         """The client inside hears what became of children."""
-        if self.machine.nest.has_reports():
-            self.site.receive(self.machine.nest.reports())
+        if self.machine.nest.has_ends():
+            finished, erred = self.machine.nest.ends()
+            self.site.receive([Report(tuple(finished), tuple(erred), ())])
 
     def flush_client(self, desk: Desk) -> None:
         """A thread has the client inside say what it has left to say."""
