@@ -3,6 +3,7 @@
 #
 #   make demo     tasks that launch tasks, on real files, on a cluster embedded in the program
 #   make test     all tests                              make test ARGS="tests/core -x"
+#   make sim      the simulation by itself               make sim SEEDS=1000000 ARGS="--kind murder"
 #   make lint     ruff, cython-lint, mypy
 #   make debug    the core's tests on the debug build (bounds checks, internal assertions)
 #   make bench    the benchmarks                         make bench ARGS=--smoke
@@ -13,13 +14,14 @@
 
 PYTHON ?= python3
 ARGS ?=
+SEEDS ?= 10000
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 CORE := $(shell find fastsched -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi') \
 	$(shell sed -n 's|^    "\(.*/.*\)",$$|fastsched/\1.py|p' fastsched/_compiled.py) fastsched/_compiled.py
 
-.PHONY: demo test lint debug bench docs lowest wheels clean distclean
+.PHONY: demo test sim lint debug bench docs lowest wheels clean distclean
 .DELETE_ON_ERROR:
 
 demo: .venv/.built
@@ -27,6 +29,9 @@ demo: .venv/.built
 
 test: .venv/.built .venv/.extra-test
 	@ci/test.sh $(ARGS)
+
+sim: .venv/.built
+	@ci/sim.sh --seeds $(SEEDS) $(ARGS)
 
 lint: .venv/.built .venv/.extra-test .venv/.extra-lint
 	@ci/lint.sh

@@ -13,4 +13,5 @@ cp -r tests docs pyproject.toml "$site"
 cd "$site"
 "$python" -c 'from fastsched._core import build; assert build()["debug"], "this is not a debug build"'
 [ "$#" -gt 0 ] || set -- tests/core tests/sim
+export SIM_SEEDS="${SIM_SEEDS:-500}"  # the release build runs thousands
 exec "$python" -m pytest "$@"

@@ -15,6 +15,9 @@ from fastsched.scheduler.task import TaskRecord
 
 __all__ = ["check"]
 
+_NAMES = {int(state): state.name for state in State}
+_RELEASED, _WAITING, _MEMORY, _ERRED = map(int, (State.RELEASED, State.WAITING, State.MEMORY, State.ERRED))
+
 
 def check(books: Books) -> None:
     """Raise AssertionError if the books do not agree with themselves or with the core. To be called after a drain."""
@@ -27,9 +30,10 @@ def check(books: Books) -> None:
     _check_peers(books)
 
 
-def _require(condition: bool, text: str) -> None:
-    if not condition:
-        raise AssertionError(text)
+def _require(holds: object, what: str, *about: object) -> None:
+    """`what` is a format of `about`: the text is made only if it is needed."""
+    if not holds:
+        raise AssertionError(what.format(*about))
 
 
 def _check_rows(books: Books, live: list[TaskRecord]) -> None:
@@ -38,18 +42,18 @@ def _check_rows(books: Books, live: list[TaskRecord]) -> None:
     _require(core.n_effects == 0, "check() in the middle of a turn")
     _require([record.id for record in live] == core.tasks(), "records and rows of the core differ")
     for record in live:
-        _require(books.records[row_of(record.id)] is record, f"{record} is filed under another row")
+        _require(books.records[row_of(record.id)] is record, "{} is filed under another row", record)
         inputs = list(dict.fromkeys(dependency.id for dependency in record.dependencies))
         _require(
-            sorted(inputs) == sorted(core.dependencies(record.id)), f"{record} and the core differ about its inputs"
+            sorted(inputs) == sorted(core.dependencies(record.id)), "{} and the core differ about its inputs", record
         )
         state = core.state(record.id)
-        if state == State.ERRED:
-            _require(record.error is not None, f"{record} erred without an error")
-        if state in (State.MEMORY, State.ERRED):
-            _require(record.told == state, f"{record} is {State(state).name}, and whoever comes is not told")
-        elif state != State.RELEASED and books.listeners(record):
-            _require(not record.told, f"{record} is being computed, and its futures were told an outcome")
+        if state == _ERRED:
+            _require(record.error is not None, "{} erred without an error", record)
+        if state in (_MEMORY, _ERRED):
+            _require(record.told == state, "{} is {}, and whoever comes is not told", record, _NAMES[state])
+        elif state != _RELEASED and books.listeners(record):
+            _require(not record.told, "{} is being computed, and its futures were told an outcome", record)
     keyed = {record.key: record for record in live if record.keyed}
     _require(keyed == books.keys, "the table of keys is not that of the records")
     _require(len(keyed) == sum(record.keyed for record in live), "two records have the same key")
@@ -61,19 +65,24 @@ def _check_wants(books: Books, live: list[TaskRecord]) -> None:
     for client in books.clients.values():
         pairs = [(fid, books.at(row)) for fid, row in client.futures.items()]
         _require(
-            len(pairs) == len(client.futures), f"{client} has {len(pairs)} futures and counts {len(client.futures)}"
+            len(pairs) == len(client.futures),
+            "{} has {} futures and counts {}",
+            client,
+            len(pairs),
+            len(client.futures),
         )
         for fid, record in pairs:
             wants[record.id] += 1
             found = sum(pair == (client, fid) for pair in _futures_of(record))
-            _require(found == 1, f"future {fid} of {client} is {found} times among those of {record}")
+            _require(found == 1, "future {} of {} is {} times among those of {}", fid, client, found, record)
         _require(
             all(fid in client.futures for fid in client.inlined),
-            f"{client}: values are counted whose futures are released",
+            "{}: values are counted whose futures are released",
+            client,
         )
         first = sum(record.inlined for fid, record in pairs if (record.client, record.fid) == (client, fid))
-        _require(client.inlined_bytes == first + sum(client.inlined.values()), f"{client}: wrong sum of values sent")
-        _require(client.inlined_bytes <= books.config.inline_budget, f"{client}: over its budget")
+        _require(client.inlined_bytes == first + sum(client.inlined.values()), "{}: wrong sum of values sent", client)
+        _require(client.inlined_bytes <= books.config.inline_budget, "{}: over its budget", client)
     for record in live:
         for pin in () if record.extras is None else (*record.extras.pins, *record.extras.value_pins):
             wants[pin.id] += 1
@@ -81,16 +90,21 @@ def _check_wants(books: Books, live: list[TaskRecord]) -> None:
         listeners = books.listeners(record)
         _require(
             record.client is None or record.client.futures.row(record.fid) == row_of(record.id),
-            f"the first future of {record} is released",
+            "the first future of {} is released",
+            record,
         )
         _require(
             all(books.clients.get(pair[0].peer) is pair[0] for pair in listeners),
-            f"{record} has futures of a lost client",
+            "{} has futures of a lost client",
+            record,
         )
     for record in live:
         _require(
             wants[record.id] == books.core.wants(record.id),
-            f"{record}: the core counts {books.core.wants(record.id)} wants, the books {wants[record.id]}",
+            "{}: the core counts {} wants, the books {}",
+            record,
+            books.core.wants(record.id),
+            wants[record.id],
         )
 
 
@@ -107,9 +121,9 @@ def _check_values(books: Books, live: list[TaskRecord]) -> None:
         state = books.core.state(record.id)
         if record.frames is not None:
             retained += weigh(record.frames)
-            scattered = record.function is None and state in (State.WAITING, State.RELEASED, State.ERRED)
-            _require(state == State.MEMORY or scattered, f"{record} is {State(state).name} and its value is at hand")
-    _require(retained == books.retained, f"{retained} bytes are retained, {books.retained} are counted")
+            scattered = record.function is None and state in (_WAITING, _RELEASED, _ERRED)
+            _require(state == _MEMORY or scattered, "{} is {} and its value is at hand", record, _NAMES[state])
+    _require(retained == books.retained, "{} bytes are retained, {} are counted", retained, books.retained)
     _require(not books.passing, "values that were to pass are still here")
 
 
@@ -118,11 +132,11 @@ def _check_functions(books: Books, live: list[TaskRecord]) -> None:
     used = Counter(record.function.fn for record in live if record.function is not None)
     for client in books.clients.values():
         used.update(client.functions.keys())
-        _require(len(client.functions) <= books.config.functions, f"{client} has too many functions")
+        _require(len(client.functions) <= books.config.functions, "{} has too many functions", client)
     counted = {fn: function.users for fn, function in books.functions.items()}
-    _require(counted == used, f"functions are used {used}, and count as used {counted}")
+    _require(counted == used, "functions are used {}, and count as used {}", used, counted)
     for worker in books.workers.values():
-        _require(len(worker.functions) <= books.config.functions, f"{worker} has too many functions")
+        _require(len(worker.functions) <= books.config.functions, "{} has too many functions", worker)
 
 
 def _check_peers(books: Books) -> None:
@@ -133,10 +147,11 @@ def _check_peers(books: Books) -> None:
     _require({worker.handle: worker for worker in workers} == books.handles, "the handles of workers are wrong")
     _require(sorted(books.handles) == sorted(books.core.workers()), "the core has other workers")
     for worker in workers:
-        _require(books.core.limit(worker.handle) == worker.limit, f"{worker}: another limit than in the core")
+        _require(books.core.limit(worker.handle) == worker.limit, "{}: another limit than in the core", worker)
         published = [i for i in books.core.assigned_to(worker.handle) if books.core.flags(i) & SECEDED]
         _require(
             books.core.lent(worker.handle) == worker.lent + len(published),
-            f"{worker}: another number of lent slots than in the core",
+            "{}: another number of lent slots than in the core",
+            worker,
         )
     _require(not books.dirty, "messages are unsent")

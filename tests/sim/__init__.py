@@ -22,8 +22,10 @@ through the real codec. Threads, sockets, clocks and pickles are played by the m
 `users`         what users do, by their habits
 `scenarios`     what happens in a run, by kind and seed
 `planted`       machines with a bug each, to see that runs can fail
+`seeds`         one seed after the other, and what is said of one that fails
+`pool`          processes that run blocks of seeds
+`__main__`      the command line
 ==============  =====================================================================================================
 
-A failing seed is run again, alone and with its whole journal, by
-``SIM_SEED=<seed> python -m pytest tests/sim -k promises``.
+A failing seed is run again, with its whole journal, by ``python -m tests.sim <seed>``.
 """

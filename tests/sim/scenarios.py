@@ -221,7 +221,7 @@ def links(cluster: Cluster, rng: random.Random) -> Check | None:
     for _ in range(rng.randint(1, 3)):
         client = cluster.add_client()
         for _ in range(rng.randint(1, 3)):
-            script = braid(random.Random(rng.random()), rng.randint(3, 120), 0.0 if calm else 0.08)
+            script = braid(random.Random(rng.random()), 3 + int(120 * rng.random() ** 2), 0.0 if calm else 0.08)
             cluster.run_script(client, script, rng.random() * 0.02)
     if calm:
         return cluster.world.ledger.check_executions

@@ -26,7 +26,7 @@ from tests.sim.freight import Packed
 from tests.sim.language import Ask, Call, Failed, Put
 from tests.sim.ledger import Verdict
 from tests.sim.oracle import Good
-from tests.sim.world import World
+from tests.sim.world import Checks, World
 
 __all__ = ["Handle", "Site"]
 
@@ -112,6 +112,7 @@ class Site:
         self._fids = 0
         self._turn_due = False
         self._alarm = Alarm(world.clock, self._ring)
+        self._checks = Checks(world.rng)
 
     # -- operations ----------------------------------------------------------------------------------------------------
 
@@ -226,7 +227,8 @@ class Site:
             self._alarm.set(None)
             return
         actions = self.machine.drain()
-        self.machine.check()
+        if self._checks.due(len(self.handles)):
+            self.machine.check()
         packet: list[Message] = []
         for action in actions:
             match action:

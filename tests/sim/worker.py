@@ -287,7 +287,7 @@ class WorkerNode:
 
     def check(self) -> None:
         """See that the machine is sound, if it is time for that."""
-        if self._checks.due(len(self.executor.desks)):
+        if self._checks.due(self.machine.n_rows + len(self.site.handles)):
             self.machine.check()
 
     def _fetched(self, address: str, ids: tuple[int, ...], items: dict[int, Frames | None] | None) -> None:
