@@ -4,6 +4,7 @@ cimport cython
 
 from fastsched.client.handle cimport Handle
 from fastsched.client.record cimport FutureRecord
+from fastsched.client.session cimport Session
 from fastsched.wire.items cimport make
 from fastsched.wire.keys cimport function_name, task_key, unique_key
 from fastsched.wire.payload.calls cimport dumps_call
@@ -16,7 +17,7 @@ cdef FunctionTable _functions
 @cython.final
 cdef class Calls:
     cdef object _client
-    cdef object _session
+    cdef Session _session
     cdef bytes _fn
     cdef readonly tuple function
     cdef str _name
@@ -27,6 +28,9 @@ cdef class Calls:
 
     @cython.locals(record=FutureRecord, frames=tuple, dependencies=list, pins=list, needed=tuple, pinned=tuple)
     cpdef tuple task(self, str key, tuple args, dict kwargs, bint pure)
+
+    @cython.locals(future=Handle, session=Session)
+    cpdef object submit(self, str key, tuple args, dict kwargs, bint pure)
 
     @cython.locals(args=tuple, items=list, futures=list)
     cpdef tuple tasks(self, list keys, list arguments, dict kwargs, bint pure)

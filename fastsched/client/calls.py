@@ -117,6 +117,19 @@ class Calls:
         fields = (record.fid, key, self._fn, frames, needed, pinned, self._priority, self._retries, self._parent)
         return make(TaskItem, fields), Future(record, self._client)
 
+    def submit(self, key: str | None, args: tuple[Any, ...], kwargs: dict[str, Any], pure: bool) -> Future[Any]:
+        """Make one `task` and submit it.
+
+        Raises
+        ------
+        SerializationError, ClosedError, ValueError
+            As `task`.
+        """
+        item, future = self.task(key, args, kwargs, pure)
+        session = self._session
+        session.submit(session.machine.submit, future.record, item, self.function)
+        return future
+
     def tasks(
         self, keys: list[str] | None, arguments: list[tuple[Any, ...]], kwargs: dict[str, Any], pure: bool
     ) -> tuple[list[TaskItem], list[Future[Any]]]:

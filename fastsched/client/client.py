@@ -128,6 +128,8 @@ class Client(ClusterFace):
         self._session = link.session
         self.release = link.session.release  # of a record; called by `Handle`, at any moment, in any thread
         self._surroundings = surroundings
+        # Inside a task: run what this thread is about to wait for, as far as it has not begun. See `Surroundings`.
+        self.run_children = surroundings.run_children
         self._timeout = timeout
         self.status = Phase.RUNNING
 
@@ -202,10 +204,9 @@ class Client(ClusterFace):
         if not callable(func):
             raise TypeError(f"the first argument of submit must be callable, not {type(func).__name__}")
         calls = Calls(self, session, func, None, priority, retries, self._surroundings.parent())
-        item, future = calls.task(None if key is None else checked_key(key), args, kwargs, pure)
-        session.submit(session.machine.submit, future.record, item, calls.function)
+        future: Future[T] = calls.submit(None if key is None else checked_key(key), args, kwargs, pure)
         if not local:
-            self.run_children((future.record,), 0.0)
+            self.run_children((future.record,), 0.0, False, 0)
         return future
 
     def map(
@@ -272,7 +273,7 @@ class Client(ClusterFace):
             records = [future.record for future in futures[start:]]
             session.submit(session.machine.submit_many, records, items, calls.function)
             if not local:
-                self.run_children(records, 0.0)
+                self.run_children(records, 0.0, False, 0)
         return futures
 
     def scatter(
@@ -464,18 +465,6 @@ class Client(ClusterFace):
         if self._session.forked:
             self._session.ensure_open()
         return self._surroundings.wait(self._session, waiter, timeout)
-
-    def run_children(
-        self, records: Iterable[FutureRecord], timeout: float | None, until_error: bool = False, most: int = 0
-    ) -> None:
-        """Inside a task: run what this thread is about to wait for, as far as it has not begun. See `Surroundings`.
-
-        Raises
-        ------
-        CyclicWait
-            One of them is what this thread runs.
-        """
-        self._surroundings.run_children(records, timeout, until_error, most)
 
     def exception_of(self, record: FutureRecord) -> BaseException:
         """The exception of a record that ended without a value."""

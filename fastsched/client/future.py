@@ -150,7 +150,7 @@ class Future(Handle, Generic[T]):
         loop = _late.asyncio().get_running_loop()
         done = loop.create_future()
 
-        self.client.run_children((self.record,), 0.0)  # by others: this thread has a loop to run
+        self.client.run_children((self.record,), 0.0, False, 0)  # by others: this thread has a loop to run
         awaiter = _Awaiter(loop, done)
         self.record.watch(awaiter)
         try:

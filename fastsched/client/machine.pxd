@@ -3,7 +3,7 @@
 cimport cython
 
 from fastsched.client.record cimport FutureRecord
-from fastsched.wire.items cimport make, quoted
+from fastsched.wire.items cimport fields, make, quoted
 from fastsched.wire.runs cimport as_messages
 
 cdef int _BY_CANCEL
@@ -36,12 +36,17 @@ cdef class ClientMachine:
     cpdef bint has_actions(self)
     cpdef bint has_outgoing(self)
     cpdef list outgoing(self)
+
+    @cython.locals(record=FutureRecord)
     cpdef ended(self, object finished, object erred)
     cdef bint _enter(self, FutureRecord record) except -1
     cdef _intern(self, object fn, object frames)
 
     @cython.locals(record=FutureRecord)
     cdef _report(self, object finished, object erred, object lost)
+
+    @cython.locals(record=FutureRecord)
+    cdef _finish(self, object item, bint always)
     cdef _cancelled(self, FutureRecord record, str text)
     cdef _end(self, FutureRecord record, object status, object error)
     cdef _answer_fetch(self, FutureRecord record, object frames)

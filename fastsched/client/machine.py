@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from fastsched.client.record import FutureRecord, Status
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
-from fastsched.wire.items import make, quoted
+from fastsched.wire.items import fields, make, quoted
 from fastsched.wire.messages import (
     Answer,
     Call,
@@ -317,7 +317,10 @@ class ClientMachine:
 
     def ended(self, finished: Sequence[ResultItem], erred: Sequence[FailedItem]) -> None:
         """What a `Report` says, from within this process."""
-        self._report(finished, erred, ())
+        for item in finished:
+            self._finish(item, False)
+        if erred:
+            self._report((), erred, ())
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
@@ -341,15 +344,8 @@ class ClientMachine:
             record = self.records.get(fid)
             if record is not None and record.status is _FINISHED and record.frames is None:
                 record.status = _PENDING
-        for fid, type_name, nbytes, frames in finished:
-            record = self.records.get(fid)
-            if record is None or record.status in (_CANCELLED, _ERROR):
-                continue
-            record.type_name, record.nbytes, record.frames = type_name, nbytes, frames
-            record.status = _FINISHED
-            self._actions.append(make(Settled, (record,)))
-            if fid in self._fetching:
-                self._resume_fetch(record)
+        for item in finished:
+            self._finish(item, True)
         for fid, error in erred:
             record = self.records.get(fid)
             if record is None or record.status is _CANCELLED:
@@ -358,6 +354,19 @@ class ClientMachine:
             cancelled = item.kind == _BY_CANCEL
             if record.frames is None or (cancelled and item.key == record.key):  # else: a value at hand stays
                 self._end(record, _CANCELLED if cancelled else _ERROR, item)
+
+    def _finish(self, item: ResultItem, always: bool) -> None:
+        """There is a value. `always`: say so also if nobody observes the record."""
+        fid, type_name, nbytes, frames = fields(item)
+        record = self.records.get(fid)
+        if record is None or record.status is _CANCELLED or record.status is _ERROR:
+            return
+        record.type_name, record.nbytes, record.frames = type_name, nbytes, frames
+        record.status = _FINISHED
+        if always or record.observers:  # who begins to look only now sees the status
+            self._actions.append(make(Settled, (record,)))
+        if self._fetching and fid in self._fetching:
+            self._resume_fetch(record)
 
     def _cancelled(self, record: FutureRecord, text: str) -> None:
         self._end(record, _CANCELLED, make(ErrorItem, (_BY_CANCEL, None, record.key, "", 0, text)))

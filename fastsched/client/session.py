@@ -299,7 +299,8 @@ class Session:
     def ended_here(self, finished: Sequence[ResultItem], erred: Sequence[FailedItem]) -> None:
         """Under the lock: how tasks have ended that never left this process."""
         self._machine.ended(finished, erred)
-        self.flush_machine()
+        if self._machine.has_actions():
+            self.flush_machine()
 
     def flush_machine(self) -> None:
         """Under the lock: carry out what the machine wants. What is sent comes last: it may lead back to here."""

@@ -22,5 +22,14 @@ def make(kind: type[T], fields: tuple[Any, ...]) -> T:
         If `kind` is no kind of tuple.
     """
 
+def fields(item: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The fields of a named tuple as a plain one, which compiled code takes apart four times as fast.
+
+    Raises
+    ------
+    SystemError
+        If it is no kind of tuple.
+    """
+
 def quoted(text: str) -> str:
     """``repr(text)``, without the look for signals that `repr` begins with."""

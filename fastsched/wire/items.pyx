@@ -1,6 +1,6 @@
 """Items, messages and their texts, made where no signal handler can strike.
 
-Two functions: `make` and `quoted`. Calling a named tuple runs bytecode, where a signal handler may raise; in code that changes a
+Three functions: `make`, `fields` and `quoted`. Calling a named tuple runs bytecode, where a signal handler may raise; in code that changes a
 machine's state in a user's thread nothing may (see `fastsched/_compiled.py`). It also takes four times as long. `repr` is C,
 but begins with a look for signals.
 
@@ -32,6 +32,14 @@ cdef extern from *:
 
 cdef extern from *:
     """
+    static PyObject *fastsched_fields(PyObject *item) {
+        return PyTuple_GetSlice(item, 0, PY_SSIZE_T_MAX);
+    }
+    """
+    tuple fastsched_fields(object item)
+
+cdef extern from *:
+    """
     static PyObject *fastsched_quoted(PyObject *text) { return PyUnicode_Type.tp_repr(text); }
     """
     str fastsched_quoted(str text)
@@ -40,6 +48,10 @@ cdef extern from *:
 cpdef object make(type kind, tuple fields):
     assert len(fields) == len(kind.__match_args__), f"{kind.__name__} has other fields than {fields}"
     return fastsched_make(kind, fields)
+
+
+cpdef tuple fields(object item):
+    return fastsched_fields(item)
 
 
 cpdef str quoted(str text):

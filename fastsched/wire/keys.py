@@ -37,7 +37,7 @@ _NAMED_FUTURES = b"\6"
 _blank = blake2b(digest_size=HASH_BYTES)  # a copy of it comes faster than a new one
 _marshal = marshal.dumps
 
-_random: list[bytes] = []  # drawn and not used
+_random: list[str] = []  # drawn and not used, as hexadecimal digits
 os.register_at_fork(after_in_child=_random.clear)  # the parent will use them
 
 
@@ -111,11 +111,11 @@ def unique_key(name: str) -> str:
         unused = _random.pop()
     except IndexError:
         # many at once: a system call for each would be half the cost of the key
-        data = os.urandom(HASH_BYTES * RANDOM)
-        pieces = [data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)]
+        data, digits = os.urandom(HASH_BYTES * RANDOM).hex(), 2 * HASH_BYTES
+        pieces = [data[start : start + digits] for start in range(0, len(data), digits)]
         unused = pieces.pop()
         _random.extend(pieces)
-    return f"{name}-{unused.hex()}"
+    return f"{name}-{unused}"
 
 
 def data_key(type_name: str, value: Any) -> str:

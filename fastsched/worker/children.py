@@ -139,8 +139,11 @@ class Children:
     def _ended(self, child: Child) -> None:
         if child.stage == DONE and (child.lineage or child.pinned):
             keep_roots(child)
-        for source in let_inputs_go(child):
-            self.retire(source)
+        if child.lineage or child.pinned:
+            for source in let_inputs_go(child):
+                self.retire(source)
+        else:
+            child.ended = True
         if not child.fids and not child.needs:
             self.retire(child)
 
@@ -156,8 +159,10 @@ class Children:
                 self.post.add(Release, child.public)
                 child.public = 0
             child.value = child.error = None
-            todo += drop_held(child)
-            todo += drop_roots(child)
+            if child.holds:
+                todo += drop_held(child)
+            if child.roots:
+                todo += drop_roots(child)
             if child.stage == RUNNING:  # it ends first
                 continue
             begun = child.stage != WAITING and child.stage != READY

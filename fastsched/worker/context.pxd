@@ -2,6 +2,7 @@
 
 cimport cython
 
+from fastsched.worker._here cimport here, stay
 from fastsched.worker.jobs cimport Job
 
 
@@ -33,3 +34,4 @@ cpdef object host()
 
 @cython.locals(place=Place)
 cpdef Place take_place(object worker)
+cpdef leave_place()

@@ -7,7 +7,6 @@ protocol (`Host`), never as a class.
 
 from __future__ import annotations
 
-import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
@@ -17,9 +16,10 @@ from fastsched.config import Config
 from fastsched.net._pump import Pump
 from fastsched.wire.messages import FailedItem, Frames, Message, ResultItem
 from fastsched.wire.runs import Entry
+from fastsched.worker._here import here, stay
 from fastsched.worker.jobs import Job
 
-__all__ = ["ClientChannel", "CurrentTask", "Host", "Place", "current", "host", "take_place"]
+__all__ = ["ClientChannel", "CurrentTask", "Host", "Place", "current", "host", "leave_place", "take_place"]
 
 
 class ClientChannel(Protocol):
@@ -203,28 +203,25 @@ class Place:
         self.task: CurrentTask | None = None
 
 
-class _Local(threading.local):
-    """Class attributes are what a thread sees that has set nothing."""
-
-    place: Place | None = None
-
-
-_local = _Local()
-
-
 def current() -> CurrentTask | None:
     """The task that the calling thread runs, None outside a task."""
-    place = _local.place
+    place = here()
     return None if place is None else place.task
 
 
 def host() -> Host | None:
     """The worker on whose behalf the calling thread runs: in a task, and in a function of `Client.run`."""
-    place = _local.place
+    place = here()
     return None if place is None else place.host
 
 
 def take_place(worker: Host) -> Place:
-    """Say on whose behalf the calling thread runs from now on. For the executor and the threads of `Client.run`."""
-    place = _local.place = Place(worker)
+    """Say on whose behalf the calling thread runs until `leave_place`. For the executor, and threads of `Client.run`."""
+    place = Place(worker)
+    stay(place)
     return place
+
+
+def leave_place() -> None:
+    """The calling thread ends."""
+    stay(None)

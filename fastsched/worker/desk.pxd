@@ -18,6 +18,8 @@ cdef class Desk:
     cdef public Place place
     cdef public Brood brood
     cdef public bint lendable
+    cdef public bint listed
+    cdef public bint deep
     cdef public int depth
     cdef public double away
     cdef public double since

@@ -33,6 +33,8 @@ class Desk:
         The children of its tasks that have not begun.
     lendable : bool
         The task is in a `worker_client` block and runs no child. Changed by the thread; to False under the lock only.
+    listed, deep : bool
+        The backstop looks at it for a slot to lend; for a child that runs long.
     depth : int
         Children that run inside each other.
     away : float
@@ -50,9 +52,11 @@ class Desk:
     __slots__ = (
         "away",
         "brood",
+        "deep",
         "depth",
         "job",
         "lendable",
+        "listed",
         "moves",
         "place",
         "root",
@@ -72,7 +76,7 @@ class Desk:
         self.root = job
         self.place: Place
         self.brood: Brood | None = None
-        self.lendable = False
+        self.lendable = self.listed = self.deep = False
         self.depth = 0
         self.away = self.since = 0.0
         self.steps = self.seen = self.moves = 0

@@ -5,7 +5,7 @@ cimport cython
 from fastsched._wait cimport TurnLock, Waiter, is_deep, may_wait, monotonic
 from fastsched.net._pump cimport Pump
 from fastsched.page cimport Page
-from fastsched.worker.context cimport CurrentTask, Place, current, take_place
+from fastsched.worker.context cimport CurrentTask, Place, current, leave_place, take_place
 from fastsched.worker.desk cimport Desk
 from fastsched.worker.jobs cimport Brood, Child, Job
 from fastsched.worker.machine cimport WorkerMachine
@@ -27,6 +27,8 @@ cdef class Executor:
     cdef object _flush
     cdef object _leave
     cdef double _idle_seconds
+    cdef str _name
+    cdef object _config
     cdef dict _parked
     cdef dict _rejoining
     cdef dict _lenders
@@ -46,6 +48,9 @@ cdef class Executor:
     cpdef stop(self)
 
     cpdef Brood brood(self)
+
+    cdef _may_lend(self, Desk desk)
+    cdef _strike(self, Desk desk)
 
     @cython.locals(desk=Desk)
     cpdef bint open_block(self, CurrentTask task) except -1
@@ -89,8 +94,10 @@ cdef class Executor:
     @cython.locals(moves=cython.longlong)
     cdef _wait_for_slot(self, Desk desk, Job root)
 
-    @cython.locals(place=Place, job=Job, outcome=Outcome)
     cpdef _work(self, Desk desk)
+
+    @cython.locals(place=Place, page=Page, job=Job, outcome=Outcome)
+    cdef _run_jobs(self, Desk desk)
 
     @cython.locals(machine=WorkerMachine, lock=TurnLock, following=Job, starts=list, at=Py_ssize_t, plain=bint)
     cdef Job _settle(self, Desk desk, Job job, Outcome outcome)

@@ -30,7 +30,7 @@ from threading import get_ident
 
 from fastsched._wait import is_deep, may_wait, monotonic
 from fastsched.page import NO_SEAT, Page
-from fastsched.worker.context import CurrentTask, Host, current, take_place
+from fastsched.worker.context import CurrentTask, Host, current, leave_place, take_place
 from fastsched.worker.desk import Desk
 from fastsched.worker.jobs import Brood, Child, Job, Resume, Start
 from fastsched.worker.machine import WorkerMachine
@@ -94,10 +94,14 @@ class Executor:
         self._flush = flush
         self._leave = leave
         self._idle_seconds = idle_seconds
+        self._name = host.name
+        self._config = host.config
         self._parked: dict[int, Desk] = {}  # by the thread's identity, in the order of parking
         self._rejoining: dict[Job, Desk] = {}
-        self._deep: dict[int, Desk] = {}  # those that run children
-        self._lenders: dict[int, Desk] = {}  # those with a lendable slot that is not lent
+        # Whom the backstop looks at; it also takes those out for which there is no more reason (a thread would do that
+        # for each child): those that run children, and those with a lendable slot that is not lent.
+        self._deep: dict[Desk, None] = {}
+        self._lenders: dict[Desk, None] = {}
         self._numbers = itertools.count(1)
         self._moves = 0  # grows with each task that ends and each slot that is lent: who waits has a reason to go on
         self._stopped = False
@@ -176,10 +180,15 @@ class Executor:
         if desk.lendable or task.root.seceded:
             return False
         desk.steps += 1
-        desk.lendable = True
-        self._lenders[id(desk)] = desk
-        self._pump.arm()
+        self._may_lend(desk)
         return True
+
+    def _may_lend(self, desk: Desk) -> None:
+        desk.lendable = True
+        if not desk.listed:
+            desk.listed = True
+            self._lenders[desk] = None
+        self._pump.arm()
 
     def close_block(self, task: CurrentTask) -> None:
         """See `Host`."""
@@ -187,7 +196,6 @@ class Executor:
         lock = self._lock
         lock.acquire()
         desk.lendable = False
-        self._lenders.pop(id(desk), None)
         lent = task.root.seceded
         lock.release()
         if lent:
@@ -248,10 +256,10 @@ class Executor:
                 self.secede(task)
             return
         desk.lendable = False  # a child needs the slot
-        self._lenders.pop(id(desk), None)
         desk.depth += 1
-        if desk.depth == 1:
-            self._deep[id(desk)] = desk
+        if not desk.deep:
+            desk.deep = True
+            self._deep[desk] = None
             self._pump.arm()
         try:
             while child is not None:
@@ -260,15 +268,13 @@ class Executor:
         finally:
             desk.place.task = task
             desk.depth -= 1
-            if not desk.depth:
-                del self._deep[id(desk)]
-            desk.lendable = lendable
             desk.steps += 1
             if not lendable:
                 self._as_before(task, had)
-            elif not task.root.seceded:
-                self._lenders[id(desk)] = desk
-                self._pump.arm()
+            elif task.root.seceded:
+                desk.lendable = True
+            else:
+                self._may_lend(desk)
 
     def _as_before(self, task: CurrentTask, had: bool) -> None:
         """Outside a block a task has its slot after its children if, and only if, it `had` it before."""
@@ -287,7 +293,7 @@ class Executor:
         desk.place.task = CurrentTask(child, host, desk, desk.root, task)
         desk.steps += 1
         away, desk.away = desk.away, 0.0
-        outcome = run_job(child, host.name, host.config)
+        outcome = run_job(child, self._name, self._config)
         self._moves += 1
         micros = outcome.micros
         child.function.note(max(micros - 1e6 * desk.away, 0.0))
@@ -390,9 +396,10 @@ class Executor:
 
     def tick(self) -> None:
         """The backstop: slots of threads that make no step are lent, their children handed over."""
-        lenders = list(self._lenders.values())
-        for desk in lenders:
-            if desk.lendable and desk.steps == desk.seen:
+        for desk in list(self._lenders):
+            if not desk.lendable or desk.root.seceded:
+                self._strike(desk)
+            elif desk.steps == desk.seen:
                 self._lend(desk)
             desk.seen = desk.steps
         nest = self._machine.nest
@@ -405,7 +412,11 @@ class Executor:
     def _look_at_long_ones(self) -> bool:
         """Children that run for long can be found by their keys. False: there is nobody to look at again."""
         again = False
-        for desk in list(self._deep.values()):
+        for desk in list(self._deep):
+            if not desk.depth:
+                del self._deep[desk]
+                desk.deep = False
+                continue
             if desk.steps != desk.still_at:
                 desk.still_at = desk.steps
                 desk.still = 0
@@ -422,10 +433,16 @@ class Executor:
     def _lend(self, desk: Desk) -> None:
         """In the I/O thread: the thread of this desk does nothing with its slot."""
         with self._lock:
-            if not desk.lendable or self._lenders.pop(id(desk), None) is None:
+            if not desk.lendable or desk.root.seceded:
                 return
             starts = self._secede(desk)
+        self._strike(desk)
         self.begin(starts)
+
+    def _strike(self, desk: Desk) -> None:
+        """In the I/O thread, between two steps of Python: there is nothing to lend."""
+        del self._lenders[desk]
+        desk.listed = False
 
     def _secede(self, desk: Desk) -> list[Start | Resume]:
         """Under the lock: give the slot away; who can start because of that."""
@@ -441,7 +458,6 @@ class Executor:
             return
         desk: Desk = task.thread
         with self._lock:
-            self._lenders.pop(id(desk), None)
             if task.root.seceded:
                 return
             starts = self._secede(desk)
@@ -471,6 +487,8 @@ class Executor:
             self._wait_for_slot(desk, task.root)
         desk.seat = self._page.take()
         self._page.write(desk.seat, task.root.id)
+        if desk.lendable:  # by hand, inside a block
+            self._may_lend(desk)
 
     def _wait_for_slot(self, desk: Desk, root: Job) -> None:
         """Whoever gives us the slot sends the news. But who holds it may wait for this thread: for a lock, say."""
@@ -489,15 +507,23 @@ class Executor:
     # -- the threads --------------------------------------------------------------------------------------------------
 
     def _work(self, desk: Desk) -> None:
+        """A thread, from its beginning to its end."""
+        desk.place = take_place(self._host)
+        try:
+            self._run_jobs(desk)
+        finally:
+            leave_place()
+
+    def _run_jobs(self, desk: Desk) -> None:
         """Run jobs until there is nothing to do for too long."""
-        host, page = self._host, self._page
-        place = desk.place = take_place(host)
+        host, page, place = self._host, self._page, desk.place
         job = desk.take_job()
         while job is not None:
             if desk.seat == NO_SEAT:
                 desk.seat = page.take()
             page.write(desk.seat, job.id)
             desk.root = job
+            desk.lendable = False  # a block that the last one has not closed
             desk.away = 0.0
             place.task = CurrentTask(job, host, desk, job, None)
             outcome = run_job(job, host.name, host.config)

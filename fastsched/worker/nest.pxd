@@ -2,7 +2,7 @@
 
 cimport cython
 
-from fastsched.wire.items cimport make
+from fastsched.wire.items cimport fields, make
 from fastsched.worker.children cimport Children
 from fastsched.worker.jobs cimport Brood, Child, Function, Job
 from fastsched.worker.lineage cimport first_to_run, let_inputs_go

@@ -28,7 +28,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 from fastsched.config import Config
-from fastsched.wire.items import make
+from fastsched.wire.items import fields, make
 from fastsched.wire.messages import (
     Adopt,
     Cancel,
@@ -143,7 +143,7 @@ class Nest:
             known.popitem(last=False)
 
     def _submit(self, item: TaskItem, brood: Brood | None) -> None:
-        fid, key, fn, args, dependencies, pins, _, retries, parent = item
+        fid, key, fn, args, dependencies, pins, _, retries, parent = fields(item)
         child = self._children.keys.get(key)
         only_named = child is not None and child.item is None and child.stage != DONE and child.nbytes < 0
         if child is not None and not only_named:
@@ -368,6 +368,8 @@ class Nest:
             del self._asked[id]
 
     def _answered(self, child: Child) -> list[tuple[int, int]]:
+        if not child.asked:
+            return child.asked
         asked, child.asked = child.asked, []
         for id, _ in asked:
             self._asked.pop(id, None)
@@ -444,7 +446,8 @@ class Nest:
             child.brood.progress += 1
         child.values = ()
         if child.stage == RUNNING:
-            child.holds = self._children.held(pins)
+            if pins:
+                child.holds = self._children.held(pins)
             child.type_name = value.type_name
             self._children.settle(child, value)
         return asked

@@ -5,7 +5,7 @@ cimport cython
 from fastsched._wait cimport TurnLock, monotonic
 from fastsched.net._pump cimport Pump
 from fastsched.page cimport Page
-from fastsched.wire.items cimport make
+from fastsched.wire.items cimport fields, make
 from fastsched.wire.runs cimport as_messages
 from fastsched.worker.channel cimport WorkerClientChannel
 from fastsched.worker.context cimport CurrentTask
@@ -55,6 +55,8 @@ cdef class WorkerServer:
     @cython.locals(machine=WorkerMachine, packet=list, rest=list)
     cpdef _forward(self, list items)
 
+
+    @cython.locals(key=str, args=tuple)
     cdef _ensure_it_can_leave(self, object kind, object item)
 
     @cython.locals(nest=Nest)
@@ -66,4 +68,4 @@ cdef class WorkerServer:
     cpdef run_children(self, CurrentTask task, object fids, bint until_error, Py_ssize_t most)
 
 
-cdef bint _is_small(object frames) except -1
+cdef bint _is_small(tuple frames) except -1

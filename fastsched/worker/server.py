@@ -30,7 +30,7 @@ from fastsched.net.listener import Listener, listen
 from fastsched.net.stream import Connection, Stream
 from fastsched.page import Page
 from fastsched.wire.codec import encode
-from fastsched.wire.items import make
+from fastsched.wire.items import fields, make
 from fastsched.wire.messages import (
     ALLOWED,
     Adopt,
@@ -63,7 +63,7 @@ from fastsched.wire.messages import (
 )
 from fastsched.wire.runs import Entry, as_messages
 from fastsched.worker.channel import FOR_CLIENT, WorkerClientChannel
-from fastsched.worker.context import CurrentTask, take_place
+from fastsched.worker.context import CurrentTask, leave_place, take_place
 from fastsched.worker.executor import Executor
 from fastsched.worker.jobs import Action, Fetch, Resume, Send, Start
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
@@ -397,7 +397,8 @@ class WorkerServer:
     def _ensure_it_can_leave(self, kind: type, item: Any) -> None:
         """Raise SerializationError if it is over a limit of the wire: at the call, though it may stay here at first."""
         if kind is TaskItem:
-            if not _is_small(item[3]) or len(item[1]) > SMALL_BYTES:
+            _, key, _, args, _, _, _, _, _ = fields(item)
+            if not _is_small(args) or len(key) > SMALL_BYTES:
                 encode(make(Submit, ((), (item,))), self.config)
         elif kind is FunctionItem:
             if not _is_small(item[1]):
@@ -533,8 +534,11 @@ class _SideThread(threading.Thread):
     def run(self) -> None:
         """Call it and reply."""
         take_place(self._server)
-        ok, frames = run_function(self._frames, self._server.name, self._server.config)
-        self._server.reply(self._request, ok, frames)
+        try:
+            ok, frames = run_function(self._frames, self._server.name, self._server.config)
+            self._server.reply(self._request, ok, frames)
+        finally:
+            leave_place()
 
 
 def _is_small(frames: Frames) -> bool:

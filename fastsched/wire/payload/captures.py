@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from operator import attrgetter
 from types import BuiltinFunctionType, CellType, CodeType, EllipsisType, FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from fastsched.wire.payload.futures import SCALARS
 
@@ -29,12 +29,11 @@ _CONSTANT = SCALARS | {EllipsisType, range, re.Pattern, ModuleType, BuiltinFunct
 _MISSING = object()  # what is not there now may be there next time
 
 
-class Watch(NamedTuple):
-    """The names of one place, and what stood there."""
+View: TypeAlias = Callable[[Any], Mapping[str, Any]]
 
-    owner: weakref.ref[Any]  # a function, class or module
-    view: Callable[[Any], Mapping[str, Any]]  # from the owner to the place
-    expected: tuple[tuple[str, Any], ...]  # a value, or a weak reference to it
+Watch: TypeAlias = tuple["weakref.ref[Any]", View, tuple[tuple[str, Any], ...]]
+"""The names of one place, and what stood there: its owner (a function, class or module), the way from the owner to the
+place, and each name with a value or a weak reference to it. A plain tuple: it is taken apart at each submission."""
 
 
 def captured(fn: Any) -> list[Watch] | None:
@@ -123,7 +122,7 @@ class _Captures:
         names = tuple(names)
         values = [place.get(name, _MISSING) for name in names]
         if names:
-            self.watches.append(Watch(weakref.ref(owner), view, tuple(zip(names, map(_weakly, values), strict=True))))
+            self.watches.append((weakref.ref(owner), view, tuple(zip(names, map(_weakly, values), strict=True))))
         return values
 
 
