@@ -3,6 +3,8 @@
 from fastsched.wire.payload.futures cimport flat, is_future, plain, scalar, scalars_and_futures
 from fastsched.wire.tokens cimport plain_token
 
+cdef list _random
+
 cpdef str task_key(str name, bytes fn_id, tuple args, dict kwargs)
 cpdef str unique_key(str name)
 cpdef str function_name(object fn)

@@ -129,8 +129,10 @@ def data_key(type_name: str, value: Any) -> str:
 
 def function_name(fn: Callable[..., Any]) -> str:
     """What to call a function in a key, after dask's ``funcname``: that of the function inside a partial, "lambda"."""
-    if type(fn) is FunctionType and fn.__name__ != "<lambda>":
-        return fn.__name__[:NAME]
+    if type(fn) is FunctionType:
+        known = fn.__name__
+        if known != "<lambda>":
+            return known if len(known) <= NAME else known[:NAME]
     while isinstance(fn, functools.partial):
         fn = fn.func
     if isinstance(fn, operator.methodcaller):

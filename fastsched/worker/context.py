@@ -216,7 +216,7 @@ def host() -> Host | None:
 
 
 def take_place(worker: Host) -> Place:
-    """Say on whose behalf the calling thread runs until `leave_place`. For the executor, and threads of `Client.run`."""
+    """Say on whose behalf the calling thread runs until `leave_place`. For the executor, and for `Client.run`."""
     place = Place(worker)
     stay(place)
     return place

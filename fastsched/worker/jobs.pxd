@@ -4,6 +4,12 @@ cimport cython
 from libc.stdint cimport int64_t
 
 
+cdef double COARSE_MICROS
+cdef double FINE_MICROS
+cdef double MOST_MICROS
+cdef double NEVER_RUN
+
+
 @cython.final
 cdef class Function:
     cdef readonly bytes fn

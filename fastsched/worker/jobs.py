@@ -35,6 +35,7 @@ COARSE_MICROS = 2000.0
 FINE_MICROS = 500.0
 """It stays again once they take less."""
 
+NEVER_RUN = inf
 MOST_MICROS = 2 * COARSE_MICROS
 """A longer call counts as this long: one cold call of a fine function is forgotten after a dozen others."""
 
@@ -59,14 +60,14 @@ class Function:
         self.fn = fn
         self.frames = frames
         self.call: Any = None
-        self.micros = inf
+        self.micros = NEVER_RUN
         self.coarse = False
 
     def note(self, micros: float) -> None:
         """It ran this long. Threads may note at the same time: one of the two may be lost."""
         known = self.micros
         micros = min(micros, MOST_MICROS)
-        self.micros = micros if known == inf else known + (micros - known) / 8
+        self.micros = micros if known == NEVER_RUN else known + (micros - known) / 8
         if self.coarse:
             self.coarse = self.micros >= FINE_MICROS
         else:

@@ -55,7 +55,6 @@ cdef class WorkerServer:
     @cython.locals(machine=WorkerMachine, packet=list, rest=list)
     cpdef _forward(self, list items)
 
-
     @cython.locals(key=str, args=tuple)
     cdef _ensure_it_can_leave(self, object kind, object item)
 

@@ -26,6 +26,8 @@ from fastsched.wire.payload.futures import SCALARS
 __all__ = ["Watch", "captured", "unchanged"]
 
 _CONSTANT = SCALARS | {EllipsisType, range, re.Pattern, ModuleType, BuiltinFunctionType}
+_WEAK = weakref.ReferenceType
+_vars = vars
 _MISSING = object()  # what is not there now may be there next time
 
 
@@ -54,9 +56,9 @@ def unchanged(watches: list[Watch]) -> bool:
         owner = reference()
         if owner is None:
             return False
-        place = view(owner)
+        place = owner.__dict__ if view is _vars else view(owner)
         for name, was in expected:
-            if type(was) is weakref.ReferenceType:
+            if type(was) is _WEAK:
                 was = was()
                 if was is None:
                     return False
