@@ -4,7 +4,7 @@ cimport cython
 
 from fastsched.wire.items cimport make
 from fastsched.worker.jobs cimport Brood, Child
-from fastsched.worker.lineage cimport can_leave, drop_held, drop_roots, keep_roots, let_inputs_go, made_from, need_less
+from fastsched.worker.lineage cimport can_leave, drop_held, drop_roots, held_keys, keep_roots, let_inputs_go, made_from, need_less
 from fastsched.worker.post cimport Post
 from fastsched.worker.store cimport Value
 

@@ -23,7 +23,16 @@ from fastsched.wire.messages import (
     TaskItem,
 )
 from fastsched.worker.jobs import Brood, Child, ChildStage
-from fastsched.worker.lineage import can_leave, drop_held, drop_roots, keep_roots, let_inputs_go, made_from, need_less
+from fastsched.worker.lineage import (
+    can_leave,
+    drop_held,
+    drop_roots,
+    held_keys,
+    keep_roots,
+    let_inputs_go,
+    made_from,
+    need_less,
+)
 from fastsched.worker.post import Post
 from fastsched.worker.store import Value
 
@@ -318,7 +327,7 @@ class Children:
             assert child.value is not None
             stage, type_name, nbytes = _FINISHED, child.type_name, child.value.nbytes
             frames = child.value.frames if nbytes <= self._inline_bytes else None
-            value_pins = tuple([held.key for held in child.holds])
+            value_pins = held_keys(child)
         elif child.stage == FAILED:
             assert child.error is not None
             stage, errors = _FAILED, (child.error,)

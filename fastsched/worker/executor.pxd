@@ -75,6 +75,8 @@ cdef class Executor:
     cpdef bint run_stuck(self, CurrentTask task) except -1
     cdef _report(self, Job job, Outcome outcome)
     cdef bint _has_slot(self, Desk desk) except -1
+    cdef _sit(self, Desk desk)
+    cdef _stand_up(self, Desk desk)
     cdef list _secede(self, Desk desk)
     cpdef hand_over(self, object fids)
 

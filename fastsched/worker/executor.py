@@ -384,9 +384,19 @@ class Executor:
             return True
         if not self._machine.has_room() or not self._machine.rejoin(root):
             return False
-        desk.seat = self._page.take()
-        self._page.write(desk.seat, root.id)
+        self._sit(desk)
         return True
+
+    def _sit(self, desk: Desk) -> None:
+        """The thread has a slot: it stands on the page."""
+        if desk.seat == NO_SEAT:
+            desk.seat = self._page.take()
+        self._page.write(desk.seat, desk.root.id)
+
+    def _stand_up(self, desk: Desk) -> None:
+        """It has none."""
+        self._page.give(desk.seat)
+        desk.seat = NO_SEAT
 
     def hand_over(self, fids: Iterable[int]) -> None:
         """See `Host`."""
@@ -448,8 +458,7 @@ class Executor:
         """Under the lock: give the slot away; who can start because of that."""
         self._moves += 1
         if self._machine.secede(desk.root):
-            self._page.give(desk.seat)
-            desk.seat = NO_SEAT
+            self._stand_up(desk)
         return self._machine.starts()
 
     def secede(self, task: CurrentTask) -> None:
@@ -485,8 +494,7 @@ class Executor:
             self._pump.arm()
         else:
             self._wait_for_slot(desk, task.root)
-        desk.seat = self._page.take()
-        self._page.write(desk.seat, task.root.id)
+        self._sit(desk)
         if desk.lendable:  # by hand, inside a block
             self._may_lend(desk)
 
@@ -519,10 +527,8 @@ class Executor:
         host, page, place = self._host, self._page, desk.place
         job = desk.take_job()
         while job is not None:
-            if desk.seat == NO_SEAT:
-                desk.seat = page.take()
-            page.write(desk.seat, job.id)
             desk.root = job
+            self._sit(desk)
             desk.lendable = False  # a block that the last one has not closed
             desk.away = 0.0
             place.task = CurrentTask(job, host, desk, job, None)
@@ -555,8 +561,7 @@ class Executor:
                     del starts[at]
                     break
             else:
-                self._page.give(desk.seat)
-                desk.seat = NO_SEAT
+                self._stand_up(desk)
                 if plain:
                     self._parked[get_ident()] = desk  # in here, so that the next job finds it
         finally:

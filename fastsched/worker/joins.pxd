@@ -4,6 +4,7 @@ cimport cython
 
 from fastsched.wire.items cimport make
 from fastsched.worker.jobs cimport Child
+from fastsched.worker.lineage cimport held_keys
 from fastsched.worker.nest cimport Nest
 from fastsched.worker.news cimport News
 from fastsched.worker.rows cimport Rows

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from fastsched.wire.items import make
 from fastsched.wire.messages import Adopt, ErredItem, ErrorItem, FinishedItem
 from fastsched.worker.jobs import Child, ChildStage
+from fastsched.worker.lineage import held_keys
 from fastsched.worker.nest import Nest
 from fastsched.worker.news import News
 from fastsched.worker.rows import Rows
@@ -58,7 +59,7 @@ class Joins:
     def takes(self, child: Child, id: int, attempt: int) -> bool:
         """Whether a child with the key of an order is run here, or was: then nothing else has to run."""
         if child.stage == _DONE and child.started and child.value is not None:  # not as it was reported to us
-            self._answer(child, child.value, [(id, attempt)], 0, tuple([held.key for held in child.holds]))
+            self._answer(child, child.value, [(id, attempt)], 0, held_keys(child))
             return True
         if child.stage == _RUNNING:
             self._nest.ask(child, id, attempt)
@@ -76,8 +77,7 @@ class Joins:
             if error is not None:
                 self._news.erred.append(make(ErredItem, (id, attempt, error)))
             elif child.value is not None:
-                pins = tuple([held.key for held in child.holds])
-                self._answer(child, child.value, [(id, attempt)], 0, pins)
+                self._answer(child, child.value, [(id, attempt)], 0, held_keys(child))
         nest.settled(message)
 
     def finished(self, child: Child, value: Value, micros: int, pins: tuple[str, ...]) -> bool:

@@ -19,6 +19,7 @@ cpdef list let_inputs_go(Child child)
 
 @cython.locals(unwanted=list)
 cpdef list drop_held(Child child)
+cpdef tuple held_keys(Child child)
 
 
 @cython.locals(source=Child, root=Child, roots=dict)

@@ -14,6 +14,7 @@ __all__ = [
     "drop_held",
     "drop_roots",
     "first_to_run",
+    "held_keys",
     "keep_roots",
     "let_inputs_go",
     "made_from",
@@ -37,6 +38,11 @@ def let_inputs_go(child: Child) -> list[Child]:
             source.dependents.remove(child)
     child.unmet = 0
     return unwanted
+
+
+def held_keys(child: Child) -> tuple[str, ...]:
+    """The keys of the futures inside its value."""
+    return tuple([held.key for held in child.holds]) if child.holds else ()
 
 
 def drop_held(child: Child) -> list[Child]:
