@@ -102,7 +102,10 @@ class Config(_Numbers):
     switch_interval: float = 0.0002  # seconds; the worker's I/O thread must get the GIL soon
     start_seconds: float = 30.0  # a worker process that has not registered by then counts as dead at start
     start_failures: int = 3  # worker processes that die at start, in a row, before supervision gives up
-    lost_seconds: float = 0.1  # how long an ended connection waits for the supervisor to say how the process died
+    idle_failures: int = 10  # and of those that die with nothing to do, one after the other in the same place
+    restart_seconds: float = 0.1  # before the replacement of the second of them in a row; doubled for each further one
+    memory_pause: float = 0.8  # of a worker's memory limit: while it executes something and uses more, it gets no tasks
+    lost_seconds: float = 1.0  # how long an ended connection waits for the supervisor to say how the process died
     close_seconds: float = 2.0  # from asking a worker to stop to killing it
 
     @classmethod

@@ -15,7 +15,6 @@ import os
 import shutil
 import sys
 import threading
-from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -28,14 +27,13 @@ from fastsched.net.data import DataPeers
 from fastsched.net.inproc import channel_pair
 from fastsched.net.loop import LoopThread
 from fastsched.scheduler.server import SchedulerServer
-from fastsched.spawn.supervisor import Died, Helper, HelperDied, working_directory
+from fastsched.spawn.crew import Crew
+from fastsched.spawn.supervisor import Died, Event, Helper, working_directory
 from fastsched.wire.messages import Register, Role
 
 __all__ = ["EmbeddedLink", "Embedding"]
 
 logger = logging.getLogger("fastsched.local")
-
-WAVE = 4  # worker processes that start at the same time, per core
 
 
 class Embedding:
@@ -49,8 +47,8 @@ class Embedding:
         Limits and policies.
     helper : Helper
         Where worker processes come from; belongs to this object from now on.
-    n_workers, nthreads : int
-        Worker processes, and tasks that each runs at once.
+    n_workers, nthreads, memory_limit : int
+        Worker processes, tasks that each runs at once, and bytes that each may use (0: as many as it likes).
 
     Attributes
     ----------
@@ -58,10 +56,14 @@ class Embedding:
         Where the scheduler listens for its workers.
     """
 
-    def __init__(self, name: str, config: Config, helper: Helper, n_workers: int, nthreads: int) -> None:
+    def __init__(
+        self, name: str, config: Config, helper: Helper, n_workers: int, nthreads: int, memory_limit: int
+    ) -> None:
         self._name = name
         self._config = config
         self._nthreads = nthreads
+        self._memory_limit = memory_limit
+        self._settled = threading.Event()  # the first workers have come, or will not
         self._keys = fresh_keys()
         self._directory = private_directory()
         try:
@@ -80,10 +82,26 @@ class Embedding:
 
     async def _start(self, helper: Helper, n_workers: int) -> None:
         loop = self._io.loop
-        self._scheduler = SchedulerServer(self._config, loop, self._name)
-        await self._scheduler.start(self._address, self._keys)
-        self._supervisor = _Supervisor(helper, self._config, self._settings, loop, self._scheduler)
-        self._supervisor.start(n_workers)
+        self._scheduler = scheduler = SchedulerServer(self._config, loop, self._name)
+        await scheduler.start(self._address, self._keys)
+        self._crew = crew = Crew(helper, self._config, loop, self._settings, "worker-{}".format, scheduler, False)
+        scheduler.on_worker, scheduler.on_worker_lost = self._joined, crew.lost
+        crew.on_event = self._happened
+        crew.start(n_workers)
+        self._look()
+
+    def _joined(self, name: str) -> None:
+        self._crew.joined(name)
+        self._look()
+
+    def _happened(self, event: Event) -> None:
+        if isinstance(event, Died) and not event.executing:  # else its tasks' errors will tell
+            logger.warning("worker process %s (pid %d) ended: %s", event.name, event.pid, event.how)
+        self._look()
+
+    def _look(self) -> None:
+        if self._crew.complete:
+            self._settled.set()
 
     def link(self, name: str) -> EmbeddedLink:
         """A link for a client of this process."""
@@ -99,7 +117,7 @@ class Embedding:
         ours.on_closed = lambda _, reason: session.closed(f"the cluster {self._name!r} is closed")
         theirs.on_turn = scheduler.turns.turn
         scheduler.attach(theirs, Register(name, __version__, os.getpid(), 0, "", 0, ""))
-        return EmbeddedLink(session, self.address, self._supervisor.settled)
+        return EmbeddedLink(session, self.address, self._settled)
 
     def check(self) -> None:
         """Recompute every invariant of the scheduler; AssertionError says which does not hold."""
@@ -115,8 +133,12 @@ class Embedding:
             steps.callback(shutil.rmtree, self._directory, ignore_errors=True)
             steps.callback(self._io.stop, timeout)
             steps.callback(self._run_in_time, self._scheduler.close, timeout)
-            steps.callback(self._supervisor.helper.close, timeout)
-            steps.callback(self._run_in_time, self._supervisor.stop, timeout)
+            steps.callback(self._crew.helper.close, timeout)
+            steps.callback(self._run_in_time, self._dismiss, timeout)
+
+    async def _dismiss(self) -> None:
+        self._crew.stop()
+        self._look()
 
     def _run_in_time(self, step: Callable[[], Coroutine[Any, Any, None]], timeout: float) -> None:
         try:
@@ -133,9 +155,10 @@ class Embedding:
             "worker_key": self._keys[Role.WORKER].hex(),
             "client_key": self._keys[Role.CLIENT].hex(),
             "nthreads": self._nthreads,
-            "memory_limit": 0,
+            "memory_limit": self._memory_limit,
             "stops_as_planned": False,
             "directory": self._directory,
+            "page": os.path.join(self._directory, f"{name}.page"),
             "sys_path": [entry or cwd for entry in sys.path],
             "cwd": cwd,
             "environ": dict(os.environ),
@@ -158,105 +181,3 @@ class EmbeddedLink:
     def close(self, timeout: float | None) -> None:
         """End the session; the cluster stays."""
         self.session.close(timeout)
-
-
-class _Supervisor:
-    """Keeps as many worker processes alive as were asked for. Everything but `settled` belongs to the I/O thread.
-
-    Workers start in waves, not all at once: a machine that is busy starting processes starts none of them in time.
-    One that dies is replaced at once. One that dies before it has registered counts as a failed start; after
-    ``Config.start_failures`` of them in a row it gives up, and the scheduler ends what waits with NoWorkers if no
-    worker is left.
-    """
-
-    def __init__(
-        self,
-        helper: Helper,
-        config: Config,
-        settings: Callable[[str], dict[str, Any]],
-        loop: AbstractEventLoop,
-        scheduler: SchedulerServer,
-    ) -> None:
-        self.helper = helper
-        self.settled = threading.Event()  # the first workers have come, or will not
-        self._config = config
-        self._settings = settings
-        self._loop = loop
-        self._scheduler = scheduler
-        self._wave = WAVE * (os.cpu_count() or 1)
-        self._due = 0  # workers to be started as soon as there is room in the wave
-        self._starting: set[str] = set()
-        self._alive: set[str] = set()
-        self._expected = 0  # of the first workers, those that have not come yet
-        self._failures = 0
-        self._number = 0
-        self._stopped = False
-
-    def start(self, count: int) -> None:
-        """Ask for the first workers, and listen to the helper."""
-        self._scheduler.on_worker = self._on_worker
-        self._loop.add_reader(self.helper.fileno(), self._on_events)
-        self._due = self._expected = count
-        self._fill_wave()
-        self._look()
-
-    async def stop(self) -> None:
-        """Replace nobody any more."""
-        self._stopped = True
-        self._loop.remove_reader(self.helper.fileno())
-        self.settled.set()
-
-    def _fill_wave(self) -> None:
-        while self._due and len(self._starting) < self._wave and not self._stopped:
-            self._due -= 1
-            name = f"worker-{self._number}"
-            self._number += 1
-            self._starting.add(name)
-            self._scheduler.expect(name)
-            self.helper.spawn(name, self._settings(name))
-
-    def _look(self) -> None:
-        if self._expected <= 0:
-            self.settled.set()
-
-    def _on_worker(self, name: str) -> None:
-        """The scheduler says that a worker has registered."""
-        if name in self._starting:
-            self._starting.discard(name)
-            self._alive.add(name)
-            self._failures = 0
-            self._expected -= 1
-            self._fill_wave()
-            self._look()
-
-    def _on_events(self) -> None:
-        for event in self.helper.read_events():
-            if isinstance(event, Died):
-                self._died(event)
-            elif isinstance(event, HelperDied):
-                self._loop.remove_reader(self.helper.fileno())
-                self._give_up(f"the fork helper of the cluster died ({event.how}): no worker can be started any more")
-
-    def _died(self, event: Died) -> None:
-        started = event.name in self._alive
-        self._alive.discard(event.name)
-        self._starting.discard(event.name)
-        self._scheduler.worker_died(event.name, event.how)
-        if self._stopped or not self.helper.alive:
-            return
-        if not started:
-            self._failures += 1
-            logger.warning("worker process %s ended at its start: %s", event.name, event.how)
-            if self._failures >= self._config.start_failures:
-                self._give_up(
-                    f"{self._failures} worker processes in a row ended at their start, the last with {event.how}"
-                )
-                return
-        self._due += 1
-        self._fill_wave()
-
-    def _give_up(self, text: str) -> None:
-        if not self._stopped:
-            self._stopped = True
-            self.settled.set()
-            self._scheduler.give_up(text)

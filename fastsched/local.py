@@ -18,6 +18,7 @@ from fastsched.closing import closes_elsewhere
 from fastsched.config import Config
 from fastsched.errors import ClosedError
 from fastsched.phase import Phase
+from fastsched.resources import cores, limit_of
 from fastsched.spawn.supervisor import Helper
 from fastsched.timing import Timeout, seconds
 
@@ -41,6 +42,11 @@ class LocalCluster:
         Tasks that each runs at once. By default the cores divided by the workers.
     processes : bool
         Only True: workers are processes.
+    memory_limit : str, float or int, optional
+        Of each worker process. While it executes something and uses more than 80 % of it, it gets no tasks; above the
+        limit it is killed and replaced, and the tasks that executed are told why. ``"auto"``, the default: the share of
+        this machine's memory that its threads are of the cores. Else bytes (``4_000_000_000`` or ``"4GB"``), a fraction
+        up to 1 of this machine's memory, 0 or None for no limit. Follows dask. Enforced on Linux only.
     name : str, optional
         What the scheduler calls itself.
     config : Config, optional
@@ -68,6 +74,7 @@ class LocalCluster:
         n_workers: int | None = None,
         threads_per_worker: int | None = None,
         processes: bool = True,
+        memory_limit: str | float | None = "auto",
         name: str | None = None,
         config: Config | None = None,
         dashboard_address: str | None = None,
@@ -80,13 +87,14 @@ class LocalCluster:
         if dashboard_address is not None:
             raise NotImplementedError("dashboard_address=: there is no dashboard yet")
         count, self._nthreads = _shape(n_workers, threads_per_worker)
+        limit = limit_of(memory_limit, self._nthreads, cores())
         self.config = config or Config.from_environment()
         self.name = name or f"local-{os.getpid()}"
         self.status = Phase.STARTING
         self._owner = os.getpid()
         helper = Helper.start()
         try:
-            self._embedding = _late.embedding()(self.name, self.config, helper, count, self._nthreads)
+            self._embedding = _late.embedding()(self.name, self.config, helper, count, self._nthreads, limit)
         except BaseException:
             helper.close()
             raise
@@ -160,18 +168,18 @@ def _shape(n_workers: int | None, threads: int | None) -> tuple[int, int]:
             raise ValueError(f"{name} must be at most {MOST}, not {value}")
         if value is not None and value < (1 if name == "threads_per_worker" else 0):
             raise ValueError(f"{name} must be at least {1 if name == 'threads_per_worker' else 0}, not {value}")
-    cores = _cores()
+    here = cores()
     if n_workers is None and threads is None:
-        return _processes_and_threads(cores)
+        return _processes_and_threads(here)
     if n_workers is None:
         assert threads is not None
-        return max(1, cores // threads), threads
+        return max(1, here // threads), threads
     if threads is None:
-        return n_workers, max(1, cores // n_workers) if n_workers else 1
+        return n_workers, max(1, here // n_workers) if n_workers else 1
     return n_workers, threads
 
 
-def _processes_and_threads(cores: int) -> tuple[int, int]:
+def _processes_and_threads(count: int) -> tuple[int, int]:
     """``dask.distributed``'s breakdown of cores.
 
     Examples
@@ -179,14 +187,7 @@ def _processes_and_threads(cores: int) -> tuple[int, int]:
     >>> _processes_and_threads(4), _processes_and_threads(32)
     ((4, 1), (8, 4))
     """
-    if cores <= 4:
-        return cores, 1
-    processes = min(n for n in range(1, cores + 1) if cores % n == 0 and n >= math.sqrt(cores))
-    return processes, cores // processes
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    if count <= 4:
+        return count, 1
+    processes = min(n for n in range(1, count + 1) if count % n == 0 and n >= math.sqrt(count))
+    return processes, count // processes

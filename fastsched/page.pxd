@@ -2,6 +2,10 @@
 
 cimport cython
 
+cdef int _ASLEEP
+cdef int _JOINED
+cdef int _SIGUSR1
+
 
 @cython.final
 cdef class Page:
@@ -10,6 +14,8 @@ cdef class Page:
     cdef long long[:] _ids
     cdef list _free
 
+    cpdef join(self)
     cpdef Py_ssize_t take(self) except? -1
     cpdef give(self, Py_ssize_t seat)
     cpdef write(self, Py_ssize_t seat, long long task)
+    cdef _wake(self)

@@ -5,35 +5,26 @@ One concern: from a text to a number with a unit. Called by the commands; import
 
 from __future__ import annotations
 
-import re
-
 import click
 
+from fastsched.resources import limit_of
 from fastsched.timing import seconds
 
-__all__ = ["BYTES", "DURATION", "LOG_LEVEL"]
-
-_DECIMAL = {
-    prefix + suffix: 1000**power for power, prefix in enumerate(("", "k", "m", "g", "t")) for suffix in ("", "b")
-}
-_BINARY = {f"{prefix}ib": 1024**power for power, prefix in enumerate(("k", "m", "g", "t"), start=1)}
-_UNITS = _DECIMAL | _BINARY
-_SIZE = re.compile(r"\s*(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[a-zA-Z]*)\s*")
+__all__ = ["DURATION", "LOG_LEVEL", "MEMORY"]
 
 
-class Bytes(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.2
-    """A number of bytes, with a decimal (kB, MB, GB) or binary unit (KiB, MiB, GiB) or none."""
+class Memory(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.2
+    """A memory limit, as `fastsched.resources.limit_of` reads it."""
 
-    name = "bytes"
+    name = "memory"
 
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """See `click.ParamType.convert`."""
-        if isinstance(value, int):
-            return value
-        match = _SIZE.fullmatch(value)
-        if match is None or match["unit"].lower() not in _UNITS:
-            self.fail(f"{value!r} is no number of bytes such as 4GiB, 500MB or 1000000", param, ctx)
-        return int(float(match["number"]) * _UNITS[match["unit"].lower()])
+        try:
+            limit_of(value, 1, 1)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return value
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -52,6 +43,6 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return span
 
 
-BYTES = Bytes()
 DURATION = Duration()
+MEMORY = Memory()
 LOG_LEVEL = click.Choice(["debug", "info", "warning", "error"])

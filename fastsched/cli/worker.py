@@ -1,31 +1,37 @@
 """``fastsched-worker``: worker processes that join a scheduler.
 
-One concern: from options and an access file to a `Crew` of workers. They are forked by a helper (`fastsched.spawn`),
-in process groups of their own: Ctrl-C reaches this process alone, and it stops them.
+One concern: from options and an access file to a crew of workers, and what a person hears of them. They are forked by a
+helper (`fastsched.spawn`), in process groups of their own: Ctrl-C reaches this process alone, and it stops them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import platform
+import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from fastsched._version import __version__
-from fastsched.cli.crew import Crew
-from fastsched.cli.options import BYTES, DURATION, LOG_LEVEL
+from fastsched.cli.options import DURATION, LOG_LEVEL, MEMORY
+from fastsched.cli.overseer import RemoteOverseer
 from fastsched.cli.process import run_until_told
 from fastsched.config import Config
 from fastsched.errors import AddressError
-from fastsched.net.access import AccessFile, locate, looks_like_address
+from fastsched.net.access import AccessFile, locate, looks_like_address, private_directory
 from fastsched.net.address import Address, Scheme
-from fastsched.spawn.supervisor import Helper
+from fastsched.resources import can_measure, cores, limit_of
+from fastsched.spawn.crew import Crew
+from fastsched.spawn.supervisor import Died, Event, Helper, HelperDied, Spawned
 
 __all__ = ["main"]
+
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1  # between looks for an access file that is not there yet
 
@@ -41,9 +47,10 @@ LOOK_SECONDS = 0.1  # between looks for an access file that is not there yet
 @click.option("--name", help="What to call the worker; several are numbered.  [default: host and pid]")
 @click.option(
     "--memory-limit",
-    type=BYTES,
-    default="0",
-    help="Of each worker, such as 4GiB; not enforced yet.",
+    type=MEMORY,
+    default="auto",
+    help="Of each worker: bytes such as 4GiB, a fraction of this machine's memory, 0 for none, or auto for the share "
+    "of it that its threads are of the cores. A worker above it is killed and replaced (on Linux).",
 )
 @click.option("--listen", help="Where to serve results to others: an address or name of this machine.")
 @click.option("--insecure", is_flag=True, help="Talk to other machines although nothing on the way is encrypted yet.")
@@ -55,7 +62,7 @@ def main(
     nworkers: int,
     nthreads: int | None,
     name: str | None,
-    memory_limit: int,
+    memory_limit: str,
     listen: str | None,
     insecure: bool,
     wait: float,
@@ -65,9 +72,11 @@ def main(
 
     A worker process that dies is replaced. One that is told to stop (SIGTERM, SIGINT) hands its tasks back and is not.
     """
+    here = cores()
+    threads = nthreads or max(1, here // nworkers)
     settings = {
-        "nthreads": nthreads or max(1, _cores() // nworkers),
-        "memory_limit": memory_limit,
+        "nthreads": threads,
+        "memory_limit": limit_of(memory_limit, threads, here),
         "listen": listen or "",
         "insecure": insecure,
     }
@@ -77,14 +86,77 @@ def main(
 
 async def _work(access_file: str, wait: float, settings: dict[str, Any], name: str, nworkers: int) -> int:
     config = Config.from_environment()
+    if settings["memory_limit"] and not can_measure():
+        log.warning("memory limits are not enforced on this system, which has no /proc")
     helper = Helper.start()  # it imports what workers need while we look for the scheduler
+    pages = private_directory()
+    overseer = RemoteOverseer(name, config, lambda: locate(access_file))
     try:
         access = await _find(access_file, wait)
         for address in (access.address, Address(Scheme.TCP, settings["listen"] or "localhost", 0, "")):
             _refuse_strangers(address, settings["insecure"])
-        return await Crew(helper, config, settings | _surroundings(access, config), name, nworkers).work()
+        await overseer.start()
+        settings |= _surroundings(access, config)
+        return await _keep(helper, config, settings, Names(name, nworkers, pages), overseer)
     finally:
         helper.close(config.close_seconds)
+        await overseer.close()
+        shutil.rmtree(pages, ignore_errors=True)
+
+
+class Names(NamedTuple):
+    """What workers are called, and where their pages are."""
+
+    base: str
+    workers: int
+    pages: str
+
+    def name(self, number: int) -> str:
+        """Of one worker."""
+        return self.base if self.workers == 1 and number == 0 else f"{self.base}-{number}"
+
+    def page(self, name: str) -> str:
+        """The path of its page; a name may hold anything."""
+        return str(Path(self.pages, f"{hash(name):x}.page"))
+
+
+async def _keep(
+    helper: Helper, config: Config, settings: dict[str, Any], names: Names, overseer: RemoteOverseer
+) -> int:
+    """Keep the workers at their number. Returns when none is left that should live.
+
+    Returns
+    -------
+    int
+        0 if all of them ended well (the scheduler is gone, or told them to), 1 if it is no use to start more.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[int] = loop.create_future()
+
+    def settings_of(name: str) -> dict[str, Any]:
+        return settings | {"name": name, "page": names.page(name)}
+
+    crew = Crew(helper, config, loop, settings_of, names.name, overseer, True)
+
+    def happened(event: Event) -> None:
+        _tell(event)
+        if (crew.empty or isinstance(event, HelperDied)) and not done.done():
+            done.set_result(1 if crew.given_up else 0)
+
+    overseer.on_joined, overseer.on_lost, crew.on_event = crew.joined, crew.lost, happened
+    crew.start(names.workers)
+    try:
+        return await done
+    finally:
+        crew.stop()
+
+
+def _tell(event: Event) -> None:
+    """What a person hears."""
+    if isinstance(event, Spawned):
+        click.echo(f"worker {event.name} runs (pid {event.pid})")
+    elif isinstance(event, Died) and (event.code != 0 or event.executing):
+        log.warning("worker %s (pid %d) died: %s", event.name, event.pid, event.how)
 
 
 async def _find(access_file: str, wait: float) -> AccessFile:
@@ -123,13 +195,6 @@ def _surroundings(access: AccessFile, config: Config) -> dict[str, Any]:
         "environ": dict(os.environ),
         "config": config.as_dict(),
     }
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -152,7 +152,14 @@ class SchedulerMachine:
         except (ProtocolError, OverflowError) as error:  # OverflowError: an int beyond the core's
             self._put_out(peer, f"{type(message).__name__}: {error}")
 
-    def lost(self, peer: int, now: float, cause: str | None = None, executing: Sequence[int] | None = None) -> None:
+    def lost(
+        self,
+        peer: int,
+        now: float,
+        cause: str | None = None,
+        executing: Sequence[int] | None = None,
+        stderr: str = "",
+    ) -> None:
         """The connection of a peer ended.
 
         Parameters
@@ -165,6 +172,8 @@ class SchedulerMachine:
             How a worker ended ("SIGKILL", "exit 3").
         executing : sequence of int, optional
             The task ids that a worker executed, to be blamed; empty: it stopped as planned; None: not known.
+        stderr : str
+            The last lines that a worker wrote there.
         """
         self._now = now
         books = self.books
@@ -178,7 +187,7 @@ class SchedulerMachine:
         worker = books.workers.get(peer)
         if worker is not None:
             books.core.set_open(worker.handle, False)
-            self._blame(worker, cause or "its connection ended", executing)
+            self._blame(worker, cause or "its connection ended", executing, stderr)
             self._effects.apply()  # what was decided about the worker in this turn: the core forgets it with the worker
             self._remove(worker)
 
@@ -348,7 +357,7 @@ class SchedulerMachine:
         self._actions.append(make(PutOut, (peer, reason)))
         self.lost(peer, self._now, "it was put out", ())
 
-    def _blame(self, worker: WorkerRecord, cause: str, executing: Sequence[int] | None) -> None:
+    def _blame(self, worker: WorkerRecord, cause: str, executing: Sequence[int] | None, stderr: str) -> None:
         """Count a failure for the tasks under which a worker died; end those that had too many."""
         books, core = self.books, self.books.core
         if executing is None:
@@ -368,6 +377,8 @@ class SchedulerMachine:
                     f"the last time on {worker.name} ({cause}); "
                     f"allowed are {self._config.allowed_failures} failures"
                 )
+                if stderr:
+                    text += f". The last lines that {worker.name} wrote to stderr:\n{stderr}"
                 books.fail(record, _WORKER_LOST, text, worker.name)
 
     def _end_if_hopeless(self) -> None:

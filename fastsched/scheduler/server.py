@@ -12,10 +12,12 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from fastsched._version import __version__
 from fastsched.config import Config
+from fastsched.errors import ProtocolError
 from fastsched.net._pump import Pump
 from fastsched.net.address import Address
 from fastsched.net.channel import Channel
@@ -23,14 +25,24 @@ from fastsched.net.listener import Listener, listen
 from fastsched.net.stream import Connection, Stream
 from fastsched.page import read_page
 from fastsched.scheduler.machine import SchedulerMachine
+from fastsched.scheduler.oversight import Oversight
 from fastsched.scheduler.turns import Peer, Troubles, Turns
-from fastsched.wire.messages import ALLOWED, Refuse, Register, Role, Shutdown
+from fastsched.wire.messages import ALLOWED, Oversee, Refuse, Register, Role, Shutdown
 
 __all__ = ["SchedulerServer"]
 
 log = logging.getLogger(__name__)
 
 PAGE_BYTES = 1 << 20  # a page of running tasks is never larger
+FORKED_SECONDS = 0.1  # how long the connection of a dead process is read; one that it has forked may hold it open
+
+
+class _Death(NamedTuple):
+    """What is known of a worker's end."""
+
+    how: str | None
+    executing: Sequence[int] | None
+    stderr: str
 
 
 class SchedulerServer:
@@ -61,8 +73,9 @@ class SchedulerServer:
         Where it listens, with the port that was found.
     closed : asyncio.Event
         Set at the end of `close`, also if a client asked for it.
-    on_worker : callable
-        Told the name of each worker that has been let in.
+    on_worker, on_worker_lost : callable
+        Told the name of each worker that has been let in; and of each that is gone, though its process may live, and
+        why.
     """
 
     def __init__(
@@ -80,6 +93,7 @@ class SchedulerServer:
         self.address: Address | None = None
         self.closed = asyncio.Event()
         self.on_worker: Callable[[str], object] = _ignore
+        self.on_worker_lost: Callable[[str, str], object] = _ignore
         self._config = config
         self._loop = loop
         self._clock = clock
@@ -88,7 +102,8 @@ class SchedulerServer:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._supervised: set[str] = set()  # workers whose death somebody will explain
-        self._deaths: dict[str, str] = {}  # how workers died whose connection has not ended yet
+        self._deaths: dict[str, _Death] = {}  # how workers died whose connection has not ended yet
+        self._oversight = Oversight(self, name, __version__)
         self._closing = False
         self._close_task: asyncio.Task[None] | None = None  # if nobody else closes
         self.pump.join(self.turns)
@@ -150,17 +165,42 @@ class SchedulerServer:
         """A worker of this name was started; `worker_died` will tell how it ends."""
         self._supervised.add(name)
 
-    def worker_died(self, name: str, how: str) -> None:
-        """The supervisor's news ("SIGKILL", "exit 3"), before or after the connection ended."""
+    def unexpect(self, name: str) -> None:
+        """Nobody will tell any more how this worker ends."""
+        self._supervised.discard(name)
+
+    def worker_died(self, name: str, how: str, executing: Sequence[int] | None = None, stderr: str = "") -> None:
+        """The supervisor's news, before or after the connection ended.
+
+        Parameters
+        ----------
+        name : str
+            Of the worker.
+        how : str
+            ``"SIGKILL"``, ``"exit 3"``.
+        executing : sequence of int or None
+            The tasks on its page; None: that is not known.
+        stderr : str
+            Its last lines there.
+        """
         self._supervised.discard(name)
         peer = next((peer for peer in self.turns.peers.values() if peer.worker == name), None)
         if peer is None:
             return
+        death = _Death(how, executing, stderr)
         if peer.channel not in self.turns.channels:  # its connection has ended: this is what was waited for
-            self._lost(peer, how)
+            self._lost(peer, death)
         else:  # there may be unread news; but a process that it forked can hold the connection open for ever
-            self._deaths[name] = how
-            peer.timer = self._loop.call_later(self._config.lost_seconds, self._cut, peer)
+            self._deaths[name] = death
+            peer.timer = self._loop.call_later(FORKED_SECONDS, self._cut, peer)
+
+    def pressed(self, name: str, pressed: bool) -> None:
+        """A worker uses so much memory that it should get no tasks, or may get some again."""
+        peer = next((peer for peer in self.turns.peers.values() if peer.worker == name), None)
+        if peer is not None:
+            with self.turns.lock:
+                self.machine.congested(peer.number, pressed, self._clock())
+            self.turns.turn_over()
 
     def give_up(self, text: str) -> None:
         """Supervision will start no more workers: what waits for one ends, with this text."""
@@ -204,6 +244,9 @@ class SchedulerServer:
             peer.timer.cancel()
             peer.timer = None
         first = peer.early[0]
+        if isinstance(first, Oversee) or self._oversight.knows(peer.number):
+            self._hear_supervisor(peer)
+            return
         if not isinstance(first, Register):
             self._put_out(peer, f"the first message must be Register, not {type(first).__name__}")
             return
@@ -217,7 +260,23 @@ class SchedulerServer:
             self.turns.take(peer.channel, rest)
         if peer.worker:
             self.on_worker(peer.worker)
+            self._oversight.joined(peer.worker)
         self.turns.turn_over()
+
+    def _hear_supervisor(self, peer: Peer) -> None:
+        """It never registers: its messages are not for the machine."""
+        number, oversight = peer.number, self._oversight
+        with self.turns.lock:
+            messages, peer.early = peer.early, []
+        try:
+            for message in messages:
+                if isinstance(message, Oversee):
+                    oversight.begin(number, message, peer.channel.send)
+                else:
+                    oversight.receive(number, message)
+        except ProtocolError as error:
+            oversight.end(number)
+            self._put_out(peer, str(error))
 
     def _too_late(self, peer: Peer) -> None:
         peer.timer = None
@@ -254,19 +313,22 @@ class SchedulerServer:
             peer.timer = self._loop.call_later(self._config.lost_seconds, self._lost, peer, None)
             self.turns.turn_over()
         else:
-            how = self._deaths.pop(peer.worker, None)
-            self._lost(peer, how or (None if reason is None else str(reason)))
+            known = self._deaths.pop(peer.worker, None)
+            self._lost(peer, known or _Death(None if reason is None else str(reason), None, ""))
 
     def _cut(self, peer: Peer) -> None:
         """The process is dead and its connection still open."""
         peer.channel.close(flush=False)
 
-    def _lost(self, peer: Peer, how: str | None) -> None:
+    def _lost(self, peer: Peer, death: _Death | None) -> None:
         """A peer is gone for good."""
-        executing = _running_tasks(peer.page) if peer.page else None
+        how, executing, stderr = death or _Death(None, None, "")
+        if executing is None and peer.page:
+            executing = _running_tasks(peer.page)
         with self.turns.lock:
             self._forget(peer)
-            self.machine.lost(peer.number, self._clock(), how, executing)
+            self.machine.lost(peer.number, self._clock(), how, executing, stderr)
+        self._disown(peer, "its connection ended")
         self.turns.turn_over()
 
     def _forget(self, peer: Peer) -> None:
@@ -299,6 +361,14 @@ class SchedulerServer:
             self._forget(peer)
             peer.channel.send(Refuse(reason))
             peer.channel.close()
+        self._disown(peer, f"it was put out: {reason}")
+
+    def _disown(self, peer: Peer, why: str) -> None:
+        """A peer is gone. If it is a worker, its supervisor shall see to it that its process goes too."""
+        self._oversight.end(peer.number)
+        if peer.worker in self._supervised:
+            self.on_worker_lost(peer.worker, why)
+            self._oversight.lost(peer.worker, why)
 
     # -- the end of a turn --------------------------------------------------------------------------------------------
 
@@ -334,7 +404,7 @@ class SchedulerServer:
         self.turns.turn_over()
 
 
-def _ignore(name: str) -> None:
+def _ignore(name: str, why: str = "") -> None:
     """Nobody has asked to hear of workers."""
 
 

@@ -4,6 +4,9 @@ One concern: being the parent of worker processes. Started by `fastsched.spawn.s
 of its channel. Imports the light part of the standard library; the worker's module is named by the caller and
 imported at the start.
 
+It hands on what they write to standard error (`stderr`) and measures their memory (`watch`), and so it can say how and
+why each of them ended.
+
 It outlives its client by two seconds at the most: at the end of the channel, or of the client's process (a fork of
 the client may hold the channel open), it ends all workers' process groups, first kindly, and leaves. It has no
 thread, so that forking is safe, and keys reach it by the channel only.
@@ -11,6 +14,8 @@ thread, so that forking is safe, and keys reach it by the channel only.
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import gc
 import importlib
 import os
@@ -22,8 +27,11 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
+from fastsched.page import Peephole
 from fastsched.spawn._fate import die_with_parent
 from fastsched.spawn.protocol import Op, Unpacker, how_it_ended, pack
+from fastsched.spawn.stderr import Terminal, Voice
+from fastsched.spawn.watch import MemoryWatch
 
 __all__ = ["Job", "main"]
 
@@ -32,7 +40,7 @@ GRACE_SECONDS = 1.0
 
 _PARENT_POLL_SECONDS = 0.5  # where there is no pidfd
 _READ_BYTES = 1 << 16
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1)
 
 Entry = Callable[[dict[str, Any]], Any]
 
@@ -77,8 +85,20 @@ def main(channel_fd: int, parent: int, entry_name: str) -> NoReturn:
     sys.exit(entry(job.settings))
 
 
+class _Child:
+    """A live worker."""
+
+    __slots__ = ("name", "over", "peephole", "voice")
+
+    def __init__(self, name: str, page: str, voice: Voice | None) -> None:
+        self.name = name
+        self.peephole = Peephole(page) if page else None
+        self.voice = voice  # None: it has our own standard error
+        self.over = ""  # why we have killed it
+
+
 class _Forker:
-    """The helper's loop over three descriptors: the channel, signals, and the client's process."""
+    """The helper's loop over its descriptors: the channel, signals, the client's process, and what workers say."""
 
     def __init__(self, channel: socket.socket, parent: int) -> None:
         self._channel = channel
@@ -87,7 +107,10 @@ class _Forker:
         self._unsent = bytearray()
         self._parent = parent
         self._parent_fd = _pidfd(parent)
-        self._names: dict[int, str] = {}  # pid -> name of live workers
+        self._children: dict[int, _Child] = {}  # by pid
+        self._voices: dict[int, Voice] = {}  # by descriptor; also of the dead, while somebody can write to it
+        self._terminal = Terminal()
+        self._watch = MemoryWatch()
         self._directories: set[str] = set()  # that the client made for its workers' sockets and pages
         self._orphaned = False  # the client is gone, and cannot remove them
         self._deadline: float | None = None  # of the kind part of the end; set: we are ending
@@ -99,24 +122,29 @@ class _Forker:
         self._terminated = False
         signal.signal(signal.SIGTERM, self._on_sigterm)
         signal.signal(signal.SIGCHLD, _note)
+        signal.signal(signal.SIGUSR1, _note)
 
     def serve(self) -> Job | None:
         """Serve until the client is gone (None), or until this is a forked child (its job)."""
         self._send(pack(Op.READY))
-        while self._deadline is None or self._names:
+        while self._deadline is None or self._children:
             ready = self._wait()
             job = self._serve_channel() if self._channel.fileno() in ready else None
             if job is not None:
                 return job
             if self._alarm.fileno() in ready:
-                self._drain_alarm()
+                if signal.SIGUSR1 in self._drain_alarm():
+                    self._watch.woken(time.monotonic())
                 self._reap()
+            self._hear(ready)
+            self._measure()
             if os.getppid() != self._parent:
                 self._orphaned = True
             if self._terminated or self._orphaned:
                 self._end(GRACE_SECONDS)
             self._kill_when_due()
         self._flush()
+        self._terminal.finish()
         if self._orphaned:
             for directory in self._directories:
                 _remove_directory(directory)
@@ -130,11 +158,17 @@ class _Forker:
             if self._parent_fd is not None:
                 poll.register(self._parent_fd, select.POLLIN)
         poll.register(self._alarm.fileno(), select.POLLIN)
+        if self._terminal.unsent:
+            poll.register(self._terminal.fileno(), select.POLLOUT)
+        if not self._terminal.full:
+            for fd in self._voices:
+                poll.register(fd, select.POLLIN)
+        timeouts = [] if (measure := self._watch.timeout(time.monotonic())) is None else [measure]
         if self._deadline is not None:
-            timeout = None if self._killed else max(self._deadline - time.monotonic(), 0) * 1000
-        else:
-            timeout = _PARENT_POLL_SECONDS * 1000 if self._parent_fd is None else None
-        return {fd for fd, _ in poll.poll(timeout)}
+            timeouts += [] if self._killed else [max(self._deadline - time.monotonic(), 0)]
+        elif self._parent_fd is None:
+            timeouts.append(_PARENT_POLL_SECONDS)
+        return {fd for fd, _ in poll.poll(1000 * min(timeouts) if timeouts else None)}
 
     # -- the channel ------------------------------------------------------------------------------------------------
 
@@ -177,46 +211,63 @@ class _Forker:
 
     def _fork(self, name: str, settings: dict[str, Any]) -> Job | None:
         gc.freeze()
+        child = _Child(name, settings.get("page", ""), _voice())
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # our handlers must not run in the child
         try:
             pid = os.fork()
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            self._send(pack(Op.DIED, name, 0, f"it could not be forked: {error.strerror}", error.errno))
+            if child.voice is not None:
+                child.voice.is_theirs()
+                child.voice.close()
+            how = f"it could not be forked: {error.strerror}"
+            self._send(pack(Op.DIED, name, 0, how, error.errno, False, None, ""))
             return None
         if pid == 0:
-            self._become_child()
+            self._become_child(child)
             return Job(name, settings)
         _own_group(pid)
-        self._names[pid] = name
+        self._children[pid] = child
         self._directories.add(settings.get("directory", ""))
+        if child.voice is not None:
+            child.voice.is_theirs()
+            self._voices[child.voice.fileno()] = child.voice
+        limit = settings.get("memory_limit", 0)
+        if limit and child.peephole is not None:
+            pause = int(limit * settings["config"]["memory_pause"])
+            self._watch.add(pid, limit, pause, child.peephole, time.monotonic())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self._send(pack(Op.SPAWNED, name, pid))
         return None
 
-    def _become_child(self) -> None:
+    def _become_child(self, child: _Child) -> None:
         """Let go of everything that is the helper's."""
         _own_group(0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1):
             signal.signal(signum, signal.SIG_DFL)
         self._channel.close()
         self._alarm.close()
         self._alarm_in.close()
         if self._parent_fd is not None:
             os.close(self._parent_fd)
+        for voice in self._voices.values():
+            voice.close()
+        self._terminal.close()
+        if child.voice is not None:
+            child.voice.become_ours()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         gc.enable()
 
     def _signal(self, name: str, signum: int) -> None:
-        for pid, known in self._names.items():
-            if known == name:
+        for pid, child in self._children.items():
+            if child.name == name:
                 os.kill(pid, signum)
 
     def _reap(self) -> None:
         """Report all workers that have died, and end what is left in their process groups."""
-        while self._names:
+        while self._children:
             if hasattr(os, "waitid"):
                 # Leave the corpse for the moment: its pid, and so its group's name, stays taken until we have used it.
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -226,10 +277,44 @@ class _Forker:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            name = self._names.pop(pid, None)
-            if name is not None:
-                code = os.waitstatus_to_exitcode(status)
-                self._send(pack(Op.DIED, name, pid, how_it_ended(code), code))
+            child = self._children.pop(pid, None)
+            if child is not None:
+                self._report(pid, child, os.waitstatus_to_exitcode(status))
+
+    def _report(self, pid: int, child: _Child, code: int) -> None:
+        """Say how it ended, what it was doing, and its last words."""
+        self._watch.remove(pid)
+        words = ""
+        if child.voice is not None:
+            words = child.voice.last_words(self._terminal)
+            self._forget_if_ended(child.voice)
+        joined, executing = False, None
+        if child.peephole is not None:
+            joined, executing = child.peephole.joined(), child.peephole.running()
+        self._send(pack(Op.DIED, child.name, pid, child.over or how_it_ended(code), code, joined, executing, words))
+
+    def _hear(self, ready: set[int]) -> None:
+        """Hand on what workers have said."""
+        if self._terminal.fileno() in ready:
+            self._terminal.flush()
+        for fd in ready & self._voices.keys():
+            voice = self._voices[fd]
+            voice.hear(self._terminal)
+            self._forget_if_ended(voice)
+
+    def _forget_if_ended(self, voice: Voice) -> None:
+        if voice.ended:
+            self._voices.pop(voice.fileno(), None)
+
+    def _measure(self) -> None:
+        """Look at the memory of the workers, if that is due; end those above their limit."""
+        for pid, pressed, over in self._watch.look(time.monotonic()):
+            child = self._children[pid]
+            if over:
+                child.over = over
+                _kill_group(pid, signal.SIGKILL)
+            else:
+                self._send(pack(Op.PRESSED, child.name, pressed))
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -237,30 +322,32 @@ class _Forker:
         if self._deadline is not None:
             return
         self._deadline = time.monotonic() + grace
-        for pid in self._names:
+        for pid in self._children:
             _kill_group(pid, signal.SIGTERM)
 
     def _kill_when_due(self) -> None:
         if self._deadline is not None and not self._killed and time.monotonic() >= self._deadline:
             self._killed = True
-            for pid in self._names:
+            for pid in self._children:
                 _kill_group(pid, signal.SIGKILL)
 
     def _on_sigterm(self, signum: int, frame: object) -> None:
         self._terminated = True
 
-    def _drain_alarm(self) -> None:
-        try:
-            while self._alarm.recv(_READ_BYTES):
-                pass
-        except (BlockingIOError, InterruptedError):
-            return
+    def _drain_alarm(self) -> set[int]:
+        """The numbers of the signals that have come."""
+        found: set[int] = set()
+        with contextlib.suppress(BlockingIOError, InterruptedError):
+            while numbers := self._alarm.recv(_READ_BYTES):
+                found.update(numbers)
+        return found
 
 
 def _become_worker(job: Job) -> None:
     """Take over the client's surroundings: where modules are found, the working directory, the environment."""
     settings = job.settings
     _name_process(f"fastsched {job.name}")
+    faulthandler.enable(2, all_threads=False)  # a crash says where, and that is among the last words
     environ: dict[str, str] | None = settings.get("environ")
     if environ is not None:
         for gone in os.environ.keys() - environ.keys():
@@ -279,6 +366,14 @@ def _become_worker(job: Job) -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:  # Python's own `random` does this by itself after a fork
         numpy_random.seed()
+
+
+def _voice() -> Voice | None:
+    """A pipe for the standard error of a new worker; None: there are no descriptors for it, it shall have ours."""
+    try:
+        return Voice()
+    except OSError:
+        return None
 
 
 def _note(signum: int, frame: object) -> None:

@@ -31,7 +31,8 @@ class Op(IntEnum):
     # helper -> client
     READY = 10  # the worker's modules are imported
     SPAWNED = 11  # name, pid
-    DIED = 12  # name, pid (0: the fork failed), how, code
+    DIED = 12  # name, pid (0: the fork failed), how, code, joined, executing, stderr
+    PRESSED = 13  # name, whether it uses so much memory that it should get no tasks
 
 
 def pack(op: Op, *fields: Any) -> bytes:

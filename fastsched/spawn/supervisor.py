@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from fastsched.spawn.protocol import CHANNEL_FD, Op, Unpacker, how_it_ended, pack
 
-__all__ = ["WORKER_ENTRY", "Died", "Event", "Helper", "HelperDied", "Spawned", "working_directory"]
+__all__ = ["WORKER_ENTRY", "Died", "Event", "Helper", "HelperDied", "Pressed", "Spawned", "working_directory"]
 
 WORKER_ENTRY = "fastsched.entry:main"
 """Where a worker begins: ``module:function``, called with the settings of `Helper.spawn`."""
@@ -49,6 +49,16 @@ class Died(NamedTuple):
     pid: int
     how: str
     code: int
+    joined: bool = False  # its scheduler had let it in
+    executing: list[int] | None = None  # the task ids on its page; None: it had none
+    stderr: str = ""  # its last lines there
+
+
+class Pressed(NamedTuple):
+    """A worker uses so much memory that it should get no tasks, or does so no more."""
+
+    name: str
+    pressed: bool
 
 
 class HelperDied(NamedTuple):
@@ -59,7 +69,7 @@ class HelperDied(NamedTuple):
     code: int
 
 
-Event = Spawned | Died | HelperDied
+Event = Spawned | Died | Pressed | HelperDied
 
 
 class Helper:
@@ -168,6 +178,8 @@ class Helper:
             spawned = Spawned(*fields)
             self._pids[spawned.name] = spawned.pid
             events.append(spawned)
+        elif op == Op.PRESSED:
+            events.append(Pressed(*fields))
         else:
             died = Died(*fields)
             self._pids.pop(died.name, None)

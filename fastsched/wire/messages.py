@@ -29,63 +29,14 @@ from fastsched.wire.buffer import Buffer
 from fastsched.wire.enums import ErrorKind, Role, Stage, Verb
 
 __all__ = [
-    "ALLOWED",
-    "CODES",
-    "MESSAGES",
-    "Adopt",
-    "Answer",
-    "Buffer",
-    "Call",
-    "Cancel",
-    "Claim",
-    "Data",
-    "Done",
-    "Drop",
-    "ErredItem",
-    "ErrorItem",
-    "ErrorKind",
-    "FailedItem",
-    "FinishedItem",
-    "Frames",
-    "Free",
-    "FunctionItem",
-    "GetData",
-    "Grant",
-    "InputItem",
-    "Keep",
-    "LocalItem",
-    "Locate",
-    "Located",
-    "LocatedItem",
-    "Message",
-    "MissingItem",
-    "Publish",
-    "Pulse",
-    "Put",
-    "PutItem",
-    "RanFunction",
-    "Refuse",
-    "Register",
-    "Release",
-    "Report",
-    "ResultItem",
-    "Retract",
-    "Role",
-    "Run",
-    "RunFunction",
-    "RunItem",
-    "Scatter",
-    "ScatterItem",
-    "Shutdown",
-    "Stage",
-    "Submit",
-    "Surplus",
-    "TaskItem",
-    "Verb",
-    "Want",
-    "WantItem",
-    "Welcome",
-]
+    "ALLOWED", "CODES", "MESSAGES", "Adopt", "Answer", "Buffer", "Call", "Cancel", "Claim", "Data", "Despair",
+    "Dismiss", "Done", "Drop", "ErredItem", "ErrorItem", "ErrorKind", "Expect", "FailedItem", "FinishedItem",
+    "Frames", "Free", "FunctionItem", "GetData", "Grant", "InputItem", "Keep", "LocalItem", "Locate", "Located",
+    "LocatedItem", "Message", "MissingItem", "Obituary", "Oversee", "Pressure", "Publish", "Pulse", "Put", "PutItem",
+    "RanFunction", "Refuse", "Register", "Release", "Report", "ResultItem", "Retract", "Role", "Run", "RunFunction",
+    "RunItem", "Scatter", "ScatterItem", "Shutdown", "Stage", "Submit", "Surplus", "TaskItem", "Verb", "Want",
+    "WantItem", "Welcome",
+]  # fmt: skip
 
 
 # What an annotation says beyond the type: a condition on the value {0}, which `shapes` compiles into the check of
@@ -459,6 +410,52 @@ class Surplus(NamedTuple):
     tasks: Natural
 
 
+# -- who starts workers -> scheduler, and back ------------------------------------------------------------------------
+
+
+class Oversee(NamedTuple):
+    """The first message of a process that starts workers, has proved to be a worker, and will run no task itself."""
+
+    name: str
+    version: str
+
+
+class Expect(NamedTuple):
+    """Workers of these names are started. `Welcome` tells which of them have been let in."""
+
+    names: tuple[str, ...]
+
+
+class Obituary(NamedTuple):
+    """How one of them has ended."""
+
+    name: str
+    how: str  # "SIGKILL", "exit 3", "out of memory: ..."
+    known: bool  # whether what it was doing is known
+    executing: Ids
+    stderr: str  # its last lines there
+
+
+class Pressure(NamedTuple):
+    """One of them uses so much memory that it should get no tasks, or does so no more."""
+
+    name: str
+    pressed: bool
+
+
+class Despair(NamedTuple):
+    """No more workers will be started, for this reason."""
+
+    text: str
+
+
+class Dismiss(NamedTuple):
+    """From the scheduler: this worker is gone for it. Its process shall end, if it lives."""
+
+    name: str
+    reason: str
+
+
 # -- both ways --------------------------------------------------------------------------------------------------------
 
 
@@ -516,6 +513,7 @@ Message: TypeAlias = (
     | Report | Located | Answer
     | Run | Free | Retract | Drop | Put | RunFunction | Shutdown | Adopt | Grant
     | Done | RanFunction | Publish | Surplus | Claim
+    | Oversee | Expect | Obituary | Pressure | Despair | Dismiss
     | Register | Welcome | Refuse | Pulse
     | GetData | Data
 )  # fmt: skip
@@ -546,6 +544,12 @@ MESSAGES: dict[int, type] = {
     62: Publish,
     63: Surplus,
     64: Claim,
+    70: Oversee,
+    71: Expect,
+    72: Obituary,
+    73: Pressure,
+    74: Despair,
+    75: Dismiss,
     80: Register,
     81: Welcome,
     82: Refuse,
@@ -559,13 +563,14 @@ CODES: dict[type, int] = {kind: code for code, kind in MESSAGES.items()}
 
 _CLIENT = (Submit, Want, Release, Cancel, Scatter, Locate, Call, Keep)
 _WORKER = (Done, RanFunction, Publish, Surplus, Claim)
+_SUPERVISOR = (Oversee, Expect, Obituary, Pressure, Despair)
 _BOTH = (Register, Pulse)
 _TO_EACH = (Report, Located, Answer, Welcome, Refuse, Pulse)
 _TO_WORKERS = (Run, Free, Retract, Drop, Put, RunFunction, Shutdown, Adopt, Grant)
 
 ALLOWED: dict[Role, frozenset[type]] = {
     Role.CLIENT: frozenset((*_CLIENT, *_BOTH, GetData)),
-    Role.WORKER: frozenset((*_CLIENT, *_WORKER, *_BOTH, GetData, Data)),
-    Role.SCHEDULER: frozenset((*_TO_EACH, *_TO_WORKERS)),
+    Role.WORKER: frozenset((*_CLIENT, *_WORKER, *_SUPERVISOR, *_BOTH, GetData, Data)),
+    Role.SCHEDULER: frozenset((*_TO_EACH, *_TO_WORKERS, Dismiss)),
 }
 """What each role may send. Data listeners of workers further allow only `GetData`."""

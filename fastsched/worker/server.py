@@ -123,7 +123,7 @@ class WorkerServer:
         self.lock = TurnLock()
         self.pump = Pump(loop)
         self._machine = WorkerMachine(settings.config, settings.nthreads, settings.name, seed=os.getpid())
-        self._page = Page(_own_path(settings, "page"), settings.nthreads)
+        self._page = Page(settings.page, settings.nthreads)
         self._executor = Executor(self._machine, self._page, self, self.flush, self._leave)
         self._flushed = 0.0  # when a message last left
         self._client = WorkerClientChannel(self._forward)
@@ -286,6 +286,7 @@ class WorkerServer:
                     self.stop(reason)
                 case Welcome(name):
                     self.name = name
+                    self._page.join()
                     with self.lock:
                         self._machine.name = name
                 case Refuse(text):

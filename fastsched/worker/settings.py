@@ -21,7 +21,8 @@ class Settings(NamedTuple):
     client_key: bytes
     nthreads: int
     memory_limit: int  # bytes, 0: none
-    directory: str  # for the socket and the page, 0700; "" if the worker serves over TCP
+    directory: str  # for the socket, 0700; "" if the worker serves over TCP
+    page: str  # the file of its page of running tasks; "": nobody reads it
     listen: str  # the host at which it serves its data if there is no directory; "": on the way to the scheduler
     insecure: bool  # serve its data also where other machines can get to, in the clear
     stops_as_planned: bool  # SIGTERM and SIGINT are somebody's plan; else they count as a death of what it executes
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
             settings["nthreads"],
             settings.get("memory_limit", 0),
             settings.get("directory", ""),
+            settings.get("page", ""),
             settings.get("listen", ""),
             settings.get("insecure", False),
             settings.get("stops_as_planned", True),

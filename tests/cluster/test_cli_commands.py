@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fastsched import Client, __version__
+from fastsched import Client, NoWorkers, WorkerLost, __version__
 from fastsched.errors import AddressError
 from fastsched.net.access import AccessFile
 from tests.cluster.commands import Command
+from tests.cluster.functions import crash_loudly
 from tests.servers.spawned import SECONDS, wait_for_end
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="waits for strangers' ends by pidfd")
@@ -66,15 +67,36 @@ def test_a_worker_that_is_killed_is_replaced(scheduler, run, tmp_path):
         assert f"worker ant (pid {pid}) died: SIGKILL" in worker.said()
 
 
-def test_workers_that_cannot_start_are_given_up(scheduler, run, tmp_path):
+def test_a_worker_with_a_wrong_key_is_told_so(scheduler, run, tmp_path):
     access = AccessFile.read(tmp_path / "fastsched.json")
     access._replace(worker_key=bytes(32)).write(tmp_path / "wrong.json")
-    worker = run("worker", "wrong.json", "--name", "ant")
+    assert "does not accept this key for the role of a worker" in failure(run("worker", "wrong.json"), 1)
+
+
+def test_workers_that_cannot_start_are_given_up_and_the_waiting_are_told(scheduler, run, tmp_path):
+    with Client(str(tmp_path / "fastsched.json")) as client:
+        waiting = client.submit(abs, -1)
+        worker = run("worker", "fastsched.json", "--name", "ant", "--listen", "192.0.2.1", "--insecure")
+        with pytest.raises(NoWorkers, match=r"3 worker processes in a row ended at their start, .* exit 1: worker"):
+            waiting.result(timeout=SECONDS)
     assert worker.ends() == 1
-    assert "worker ant cannot start: " in worker.said()
-    assert "does not accept this key for the role of a worker" in worker.said()
-    assert "3 workers in a row died at their start: it is no use to start more" in worker.said()
+    assert "worker ant-2 cannot start: cannot listen at tcp://192.0.2.1" in worker.said()
+    assert "no more workers are started" in worker.said()
     assert "Traceback" not in worker.said()
+
+
+def test_a_lost_worker_is_explained_and_only_what_it_executed_is_blamed(run, tmp_path):
+    run("scheduler", FASTSCHED_ALLOWED_FAILURES="0").line()
+    run("worker", "fastsched.json", "--nthreads", "1", "--name", "ant")
+    with Client(str(tmp_path / "fastsched.json")) as client:
+        client.wait_for_workers(1)
+        deadly = [client.submit(crash_loudly, key=f"deadly-{i}", pure=False) for i in range(3)]
+        harmless = client.map(abs, range(-50, 0))
+        for i, future in enumerate(deadly):
+            with pytest.raises(WorkerLost, match=f"deadly-{i} was executing .* on ant.* .SIGABRT.") as caught:
+                future.result(timeout=SECONDS)
+            assert "what a pity" in str(caught.value)
+        assert client.gather(harmless) == list(range(50, 0, -1))
 
 
 # -- ends -----------------------------------------------------------------------------------------------------------
@@ -189,7 +211,7 @@ def test_a_scheduler_refuses_wrong_options(run, arguments, text):
     [
         ([], "Missing argument 'ACCESS_FILE'"),
         (["f", "--nworkers", "0"], "0 is not in the range x>=1"),
-        (["f", "--memory-limit", "much"], "'much' is no number of bytes such as 4GiB"),
+        (["f", "--memory-limit", "much"], "'much' is no memory limit such as 'auto', 4GiB"),
         (["f", "--wait", "x"], "'x' is no duration"),
     ],
 )

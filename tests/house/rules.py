@@ -55,6 +55,7 @@ FLOORS = (
     ("config.py", Floor.GROUND),
     ("timing.py", Floor.GROUND),
     ("page.*", Floor.GROUND),
+    ("resources.py", Floor.GROUND),
     ("phase.py", Floor.GROUND),
 )
 

@@ -41,7 +41,7 @@ def test_an_exit_is_reported_with_its_code(nursery, code):
 def test_a_death_by_signal_is_reported_by_its_name(nursery, signum):
     worker = nursery.spawn("w0")
     os.kill(worker.facts["pid"], signum)
-    assert nursery.next_event(Died) == Died("w0", worker.facts["pid"], signum.name, -signum)
+    assert nursery.next_event(Died)[:4] == ("w0", worker.facts["pid"], signum.name, -signum)
 
 
 def test_an_exception_in_a_worker_is_exit_1_with_a_traceback(capfd, tmp_path):
@@ -201,7 +201,8 @@ def test_a_client_without_standard_output_has_workers_that_cannot_write_into_soc
         for fd, copy in enumerate(saved):
             os.dup2(copy, fd)
             os.close(copy)
-    assert fds == {"0": os.devnull, "1": os.devnull, "2": os.devnull}
+    assert fds.pop("2").startswith("pipe:")
+    assert fds == {"0": os.devnull, "1": os.devnull}
 
 
 @pytest.mark.parametrize("ready", [False, True])

@@ -145,6 +145,7 @@ def settings_of(directory: Path, name: str, config: Config, nthreads: int = 1) -
         "nthreads": nthreads,
         "memory_limit": 0,
         "directory": str(directory),
+        "page": str(directory / f"{name}.page"),
         "config": config.as_dict(),
     }
 
