@@ -64,6 +64,7 @@ MODULES = (
     "worker/nest",
     "worker/news",
     "worker/post",
+    "worker/relays",
     "worker/rows",
     "worker/runner",
     "worker/server",

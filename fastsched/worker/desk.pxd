@@ -14,6 +14,7 @@ cdef class Desk:
     cdef readonly Waiter waiter
     cdef public Job job
     cdef public Py_ssize_t seat
+    cdef public object relay
     cdef public Job root
     cdef public Place place
     cdef public Brood brood

@@ -6,6 +6,8 @@ worker's lock. May import the records of jobs, the page's constants and the cont
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastsched._wait import Waiter
 from fastsched.page import NO_SEAT
 from fastsched.worker.context import Place
@@ -25,6 +27,8 @@ class Desk:
         What to run next.
     seat : int
         Of the page; `NO_SEAT` while nothing of this thread holds a slot.
+    relay
+        What to do for another thread (see `relays`), else None.
     root : Job
         What it runs, or has run last, by order of the scheduler.
     place : Place
@@ -59,6 +63,7 @@ class Desk:
         "listed",
         "moves",
         "place",
+        "relay",
         "root",
         "seat",
         "seen",
@@ -73,6 +78,7 @@ class Desk:
         self.job: Job | None = job
         self.seat = NO_SEAT
         self.waiter = Waiter()
+        self.relay: Any = None
         self.root = job
         self.place: Place
         self.brood: Brood | None = None

@@ -10,6 +10,7 @@ from fastsched.worker.desk cimport Desk
 from fastsched.worker.jobs cimport Brood, Child, Job
 from fastsched.worker.machine cimport WorkerMachine
 from fastsched.worker.nest cimport Nest
+from fastsched.worker.relays cimport Relays
 from fastsched.worker.runner cimport Outcome, run_job
 from fastsched.worker.store cimport Value
 
@@ -33,6 +34,7 @@ cdef class Executor:
     cdef dict _rejoining
     cdef dict _lenders
     cdef dict _deep
+    cdef Relays _relays
     cdef object _numbers
     cdef long long _moves
     cdef bint _stopped
@@ -41,15 +43,16 @@ cdef class Executor:
     cpdef begin(self, list starts)
 
     @cython.locals(desk=Desk)
-    cdef Desk _next_parked(self)
+    cpdef Desk next_parked(self)
     cdef list _begin_in_new_thread(self, Job job)
+    cpdef new_thread(self, Desk desk)
 
     @cython.locals(desk=Desk)
     cpdef stop(self)
 
     cpdef Brood brood(self)
 
-    cdef _may_lend(self, Desk desk)
+    cpdef may_lend(self, Desk desk)
     cdef _strike(self, Desk desk)
 
     @cython.locals(desk=Desk)
@@ -104,5 +107,5 @@ cdef class Executor:
     @cython.locals(machine=WorkerMachine, lock=TurnLock, following=Job, starts=list, at=Py_ssize_t, plain=bint)
     cdef Job _settle(self, Desk desk, Job job, Outcome outcome)
 
-    @cython.locals(waiter=Waiter, parked=dict, surplus=bint)
+    @cython.locals(waiter=Waiter, parked=dict, seconds=double)
     cdef Job _park(self, Desk desk)

@@ -2,9 +2,8 @@
 
 One concern: give every started job a thread, and every waiting thread its job. A thread that has finished a job
 reports it to the machine and takes the next one in the same critical section, without a hand-off. Held by `server`;
-may import the machine, the runner, the page, the context
-and the desk. Knows no socket: what is to be sent is the server's
-affair (`flush`, `leave`, `arm`).
+may import the machine, the runner, the page, the context, the desk and relays. Knows no socket: what is to be sent is
+the server's affair (`flush`, `leave`, `arm`).
 
 Which thread does what
 ----------------------
@@ -12,12 +11,11 @@ A thread *runs* a job, or is *parked* (in `_parked`, the last one in is the firs
 in `rejoin` for its slot. One that is parked reads the scheduler's orders meanwhile, if nobody else does (`net._pump`):
 so a task that comes to an idle worker finds the thread that runs it without a hand-off. A job that starts takes the
 parked thread that has just read of it, else the last parked, else a new one. A thread whose task seceded keeps running
-that task, so there may be many more threads than slots; when they park, those above the number of slots end after a
-while.
+that task, so there may be many more threads than slots; when they park, those above that number end after a while.
 
 A thread whose task waits for children that have not begun runs them itself, one inside the other if need be, in the
 slot of the task (`run_children`). While it is in a `worker_client` block and runs none, the slot is *lendable*: the
-backstop lends it if the thread has made no step since it came by last.
+backstop lends it if the thread has made no step since it came by last. Too deep, it has another one go on (`relays`).
 """
 
 from __future__ import annotations
@@ -34,6 +32,7 @@ from fastsched.worker.context import CurrentTask, Host, current, leave_place, ta
 from fastsched.worker.desk import Desk
 from fastsched.worker.jobs import Brood, Child, Job, Resume, Start
 from fastsched.worker.machine import WorkerMachine
+from fastsched.worker.relays import Relays
 from fastsched.worker.runner import Outcome, could_not_start, run_job
 from fastsched.worker.store import Value
 
@@ -102,6 +101,7 @@ class Executor:
         # for each child): those that run children, and those with a lendable slot that is not lent.
         self._deep: dict[Desk, None] = {}
         self._lenders: dict[Desk, None] = {}
+        self._relays = Relays(machine.nest, host, self._parked, self)
         self._numbers = itertools.count(1)
         self._moves = 0  # grows with each task that ends and each slot that is lent: who waits has a reason to go on
         self._stopped = False
@@ -122,7 +122,7 @@ class Executor:
                 if type(action) is Resume:
                     self._rejoining.pop(job).waiter.open()
                     continue
-                desk = self._next_parked()
+                desk = self.next_parked()
                 if desk is None:
                     more += self._begin_in_new_thread(job)
                 else:
@@ -130,7 +130,7 @@ class Executor:
                     desk.waiter.open()
             starts = more
 
-    def _next_parked(self) -> Desk | None:
+    def next_parked(self) -> Desk | None:
         """Whom to give a job: the calling thread, if it is parked (it has just read of the job), else the warmest."""
         if not self._parked:
             return None
@@ -145,8 +145,7 @@ class Executor:
     def _begin_in_new_thread(self, job: Job) -> list[Start | Resume]:
         """What else can start because this could not."""
         try:
-            name = f"fastsched-task-{next(self._numbers)}"
-            threading.Thread(target=self._work, args=(Desk(job),), name=name, daemon=True).start()
+            self.new_thread(Desk(job))
         except (RuntimeError, MemoryError) as error:
             with self._lock:
                 self._machine.failed(job, could_not_start(job, self._host.name, error))
@@ -155,10 +154,15 @@ class Executor:
             return starts
         return []
 
+    def new_thread(self, desk: Desk) -> None:
+        """Begin a thread, or raise RuntimeError or MemoryError."""
+        name = f"fastsched-task-{next(self._numbers)}"
+        threading.Thread(target=self._work, args=(desk,), name=name, daemon=True).start()
+
     def stop(self) -> None:
         """End the parked threads; the others end when their tasks do."""
         self._stopped = True
-        while (desk := self._next_parked()) is not None:
+        while (desk := self.next_parked()) is not None:
             desk.job = None
             desk.waiter.open()
 
@@ -180,10 +184,11 @@ class Executor:
         if desk.lendable or task.root.seceded:
             return False
         desk.steps += 1
-        self._may_lend(desk)
+        self.may_lend(desk)
         return True
 
-    def _may_lend(self, desk: Desk) -> None:
+    def may_lend(self, desk: Desk) -> None:
+        """The slot of this thread's task is lent when the backstop finds it idle."""
         desk.lendable = True
         if not desk.listed:
             desk.listed = True
@@ -234,7 +239,7 @@ class Executor:
         if not nest.waits():
             return
         if desk.depth >= MOST_DEPTH or is_deep() or _get_running_loop() is not None:
-            self.hand_over(fids)
+            self._relays.pass_on(task, list(fids), until_error, most)
             return
         lock.acquire()
         try:
@@ -274,7 +279,7 @@ class Executor:
             elif task.root.seceded:
                 desk.lendable = True
             else:
-                self._may_lend(desk)
+                self.may_lend(desk)
 
     def _as_before(self, task: CurrentTask, had: bool) -> None:
         """Outside a block a task has its slot after its children if, and only if, it `had` it before."""
@@ -496,7 +501,7 @@ class Executor:
             self._wait_for_slot(desk, task.root)
         self._sit(desk)
         if desk.lendable:  # by hand, inside a block
-            self._may_lend(desk)
+            self.may_lend(desk)
 
     def _wait_for_slot(self, desk: Desk, root: Job) -> None:
         """Whoever gives us the slot sends the news. But who holds it may wait for this thread: for a lock, say."""
@@ -525,7 +530,7 @@ class Executor:
     def _run_jobs(self, desk: Desk) -> None:
         """Run jobs until there is nothing to do for too long."""
         host, page, place = self._host, self._page, desk.place
-        job = desk.take_job()
+        job = desk.take_job() or self._park(desk)  # a relay finds the waiter open
         while job is not None:
             desk.root = job
             self._sit(desk)
@@ -580,15 +585,15 @@ class Executor:
     def _park(self, desk: Desk) -> Job | None:
         """Wait among the parked for a job. None: the thread shall end."""
         parked, waiter = self._parked, desk.waiter
-        while not self._stopped:
-            surplus = len(parked) > self._host.nthreads
-            if self._pump.wait(waiter, self._idle_seconds if surplus else -1.0, True):
-                waiter.close()
-                return desk.take_job()
-            if len(parked) > self._host.nthreads:
-                break
-        if parked.pop(get_ident(), None) is None:  # somebody was faster and is about to wake us
-            self._pump.wait(waiter, -1.0, True)
+        while True:
+            seconds = self._idle_seconds if len(parked) > self._host.nthreads else -1.0
+            if self._stopped or not self._pump.wait(waiter, seconds, True):
+                if not self._stopped and len(parked) <= self._host.nthreads:
+                    continue
+                if parked.pop(get_ident(), None) is not None:
+                    return None
+                self._pump.wait(waiter, -1.0, True)  # somebody was faster and is about to wake us
             waiter.close()
-            return desk.take_job()
-        return None
+            if desk.relay is None:
+                return desk.take_job()
+            self._relays.carry_on(desk)

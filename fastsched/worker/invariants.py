@@ -76,7 +76,7 @@ def check_slots(rows: Rows, joined: int, lent: int, overdrawn: int) -> None:
 
 
 def check_orders(rows: Rows, orders: dict[str, Job]) -> None:
-    """Of the machine: its queued and running jobs, by key."""
+    """Of the machine: its jobs, by key: those that are queued, that run, and whose value is here."""
     for key, job in orders.items():
         _expect(job.key == key and rows.jobs.get(job.row) is job and job.wanted, "{!r}: is an order", job)
 

@@ -109,7 +109,7 @@ cdef class WorkerMachine:
     @cython.locals(core=SchedulerCore, kind=int)
     cdef _settle(self)
 
-    @cython.locals(rows=Rows, job=Job)
+    @cython.locals(rows=Rows, job=Job, entry=Entry)
     cdef _follow(self, int kind, object row, int64_t run)
     cdef _start(self, Job job, int64_t run)
     cpdef list starts(self)

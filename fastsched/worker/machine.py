@@ -112,8 +112,8 @@ class WorkerMachine:
         self._news = News(config.batch_items)
         self._most_functions = config.functions
         self._inline_bytes = config.inline_bytes
-        self._orders: dict[str, Job] = {}  # queued and running jobs by key
-        self.nest = Nest(config, self._functions, self._orders)
+        self._orders: dict[str, Job] = {}  # by key: jobs that are queued, that run, and whose value is here
+        self.nest = Nest(config, self._functions, self._orders, self._rows.store)
         self._joins = Joins(self._rows, self.nest, self._news, config.inline_bytes)
 
     # -- orders -----------------------------------------------------------------------------------------------------
@@ -375,7 +375,8 @@ class WorkerMachine:
         else:
             self._rows.let_go(job)
         job.seceded = False
-        self._no_order(job)
+        if pins:  # whoever takes it from here has to keep the futures inside, and does not know them
+            self._no_order(job)
         self._settle()
 
     def _announce(self, job: Job, value: Value, micros: int, pins: tuple[str, ...]) -> None:
@@ -464,7 +465,10 @@ class WorkerMachine:
             self._start(rows.jobs[row], run)
         elif kind == _FREE:
             rows.store.pop(row)
-            rows.unmap(rows.entry(row))
+            entry = rows.entry(row)
+            rows.unmap(entry)
+            if self._orders.get(entry.key) is entry:
+                del self._orders[entry.key]
         elif kind == _FORGET:
             rows.forget(row)
         elif kind == _FETCH:

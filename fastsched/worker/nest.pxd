@@ -7,7 +7,7 @@ from fastsched.worker.children cimport Children
 from fastsched.worker.jobs cimport Brood, Child, Function, Job
 from fastsched.worker.lineage cimport first_to_run, let_inputs_go
 from fastsched.worker.post cimport Post
-from fastsched.worker.store cimport Value
+from fastsched.worker.store cimport Store, Value
 
 cdef int WAITING
 cdef int READY
@@ -21,6 +21,7 @@ cdef int GONE
 cdef class Nest:
     cdef dict _functions
     cdef dict _orders
+    cdef Store _store
     cdef Py_ssize_t _most_functions
     cdef bint _local
     cdef object _known
@@ -33,8 +34,11 @@ cdef class Nest:
     cpdef take(self, object items, Brood brood)
     cdef _learn(self, object item)
 
-    @cython.locals(child=Child, here=bint, only_named=bint)
+    @cython.locals(child=Child, here=bint, only_named=bint, order=Job)
     cdef _submit(self, object item, Brood brood)
+
+    @cython.locals(value=Value)
+    cdef bint _take_from(self, Job order, Child child) except -1
 
     @cython.locals(source=Child, here=bint)
     cdef bint _tie(self, Child child, object dependencies, object pins) except -1

@@ -57,7 +57,7 @@ from fastsched.worker.children import FIRST_PUBLIC, Children
 from fastsched.worker.jobs import Brood, Child, ChildStage, Function, Job
 from fastsched.worker.lineage import first_to_run, let_inputs_go
 from fastsched.worker.post import Post
-from fastsched.worker.store import Value
+from fastsched.worker.store import Store, Value
 
 __all__ = ["Nest"]
 
@@ -92,12 +92,16 @@ class Nest:
     functions : dict of Function
         The machine's, by id: what was learnt of a function is learnt for both.
     orders : dict of Job
-        The machine's queued and running jobs, by key: a child with such a key is that task.
+        The machine's jobs, by key: those that are queued, that run, and whose value is here. A child with such a key is
+        that task.
+    store : Store
+        Where those values are, by row.
     """
 
-    def __init__(self, config: Config, functions: dict[bytes, Function], orders: dict[str, Job]) -> None:
+    def __init__(self, config: Config, functions: dict[bytes, Function], orders: dict[str, Job], store: Store) -> None:
         self._functions = functions
         self._orders = orders
+        self._store = store
         self._most_functions = config.functions
         self._local = config.local_tasks > 0
         self._known: OrderedDict[bytes, Function] = OrderedDict()  # what the client believes to have sent
@@ -160,7 +164,10 @@ class Nest:
             brood.progress += 1  # a thread that launches more and more does not stand still
         child.fids.append(fid)
         self._children.fids[fid] = self._children.keys[key] = child
-        here = brood is not None and self._local and not child.function.coarse and key not in self._orders
+        order = self._orders.get(key)
+        if order is not None and not dependencies and not pins and self._take_from(order, child):
+            return
+        here = brood is not None and self._local and not child.function.coarse and order is None
         if only_named:  # the scheduler knows whether there is such a task; if not, this is how to make it
             here = False
         if dependencies or pins:
@@ -173,6 +180,16 @@ class Nest:
             child.stage = WAITING
         else:
             self._children.make_ready(child)
+
+    def _take_from(self, order: Job, child: Child) -> bool:
+        """An order of the scheduler for this very call was carried out here: its value will do."""
+        value: Value | None = self._store.get(order.row)
+        if value is None:
+            return False
+        child.started = True
+        child.type_name = value.type_name
+        self._children.settle(child, value)
+        return True
 
     def _tie(self, child: Child, dependencies: Sequence[int], pins: Sequence[int]) -> bool:
         """Find the inputs and pins of a new child. False: something about them is not here."""
@@ -520,7 +537,7 @@ class Nest:
 
     def hand_over(self, fids: Iterable[int]) -> None:
         """These must not wait for their parent's thread."""
-        for child in self.children(fids):
+        for child in reversed(self.children(fids)):  # the first first: others may find the way by what that needs
             self._children.hand_over(child)
 
     def share_keys(self, keys: Iterable[str]) -> None:

@@ -287,6 +287,19 @@ def test_depth_1000_on_one_slot(single: Client) -> None:
     assert single.submit(depth_by_get_client, 1000).result(SECONDS) == 1000
 
 
+def handed_over(client: Client) -> int:
+    """By all workers, since their start."""
+    return sum(client.run(lambda: get_worker().statistics["handed_over"]).values())
+
+
+def test_children_that_are_too_deep_for_a_thread_go_on_in_another_one(single: Client) -> None:
+    before, times = handed_over(single), 30
+    for _ in range(times):
+        assert single.submit(depth_by_get_client, 100, pure=False).result(SECONDS) == 100
+    # a thread that the system lets wait for a tick hands over, too; by its depth each would hand over four times
+    assert handed_over(single) - before < 2 * times
+
+
 @pytest.mark.parametrize("local", [0, 1])
 def test_depth_200_wherever_the_children_run(local: int) -> None:
     for client in cluster_of(1, 1, local):

@@ -36,6 +36,7 @@ FLOORS = (
     ("worker/desk.*", Floor.SHELL),
     ("worker/executor.*", Floor.SHELL),
     ("worker/process.py", Floor.SHELL),
+    ("worker/relays.*", Floor.SHELL),
     ("worker/readers.py", Floor.SHELL),
     ("worker/runner.*", Floor.SHELL),
     ("worker/context.*", Floor.SHELL),
