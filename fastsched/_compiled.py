@@ -55,6 +55,7 @@ MODULES = (
     "worker/children",
     "worker/context",
     "worker/desk",
+    "worker/drops",
     "worker/executor",
     "worker/fetches",
     "worker/jobs",

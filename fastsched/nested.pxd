@@ -10,8 +10,11 @@ from fastsched.worker.context cimport CurrentTask
 
 
 cdef class _InTask:
-    @cython.locals(task=CurrentTask, had=bint, pause=double)
+    @cython.locals(task=CurrentTask, had=bint, over=bint)
     cpdef bint wait(self, Session session, Waiter waiter, object timeout) except -1
+
+    @cython.locals(pause=double)
+    cdef bint _wait(self, CurrentTask task, Session session, Waiter waiter, object timeout) except -1
 
     @cython.locals(task=CurrentTask, record=FutureRecord, fids=list, keys=tuple)
     cpdef run_children(self, object records, object timeout, bint until_error, Py_ssize_t most)

@@ -17,7 +17,7 @@ from fastsched.client.client import Client
 from fastsched.client.linked import LinkedClient
 from fastsched.client.record import FutureRecord, Reply
 from fastsched.client.session import Session
-from fastsched.errors import CyclicWait, NotInTaskError
+from fastsched.errors import CancelledError, CyclicWait, NotInTaskError
 from fastsched.timing import Timeout
 from fastsched.wire.messages import Frames
 from fastsched.worker import context
@@ -121,6 +121,8 @@ class worker_client:  # noqa: N801  dask's name
 
     def __enter__(self) -> Client:
         task = self._task = _task("worker_client()")
+        if task.job.dropped:
+            raise _dropped(task)
         client = _client_of(task.host)
         if not self._inline:
             self._was_inline, task.inline = task.inline, False
@@ -217,24 +219,34 @@ class _InTask:
 
     def parent(self) -> int:
         task = context.current()
-        return 0 if task is None else task.id
+        if task is None:
+            return 0
+        if task.job.dropped:
+            raise _dropped(task)
+        return task.root.id
 
     def wait(self, session: Session, waiter: Waiter, timeout: float | None) -> bool:
         task = context.current()
         if task is None or not may_wait():  # it will be refused to wait
             return session.wait(waiter, timeout)
-        had = task.host.begin_wait(task)
-        try:
-            if timeout is not None:
-                return session.wait(waiter, timeout)
-            pause = FIRST_LOOK_SECONDS
-            while not session.wait(waiter, pause):
-                if task.host.run_stuck(task) and not session.wait(waiter, ANSWER_SECONDS):
-                    task.host.run_stuck(task)
-                pause = min(2.0 * pause, LAST_LOOK_SECONDS)
-            return True
+        had = task.host.begin_wait(task, waiter)
+        try:  # begun first, looked at second: who drops the task says so first, and opens the waiter second
+            over = not task.job.dropped and self._wait(task, session, waiter, timeout)
         finally:
             task.host.end_wait(task, had)
+        if task.job.dropped:
+            raise _dropped(task)
+        return over
+
+    def _wait(self, task: context.CurrentTask, session: Session, waiter: Waiter, timeout: float | None) -> bool:
+        if timeout is not None:
+            return session.wait(waiter, timeout)
+        pause = FIRST_LOOK_SECONDS
+        while not session.wait(waiter, pause):
+            if task.host.run_stuck(task) and not session.wait(waiter, ANSWER_SECONDS):
+                task.host.run_stuck(task)
+            pause = min(2.0 * pause, LAST_LOOK_SECONDS)
+        return True
 
     def run_children(
         self, records: Iterable[FutureRecord], timeout: float | None, until_error: bool, most: int
@@ -242,6 +254,8 @@ class _InTask:
         task = context.current()
         if task is None or not may_wait():
             return
+        if task.job.dropped:
+            raise _dropped(task)
         fids = [record.fid for record in records]
         keys = task.keys()
         for record in records:
@@ -337,6 +351,11 @@ def _resolve() -> Client:
     if here is None:
         raise NotInTaskError("a future is unpickled in a thread of the worker that runs no task")
     return _client_of(here)
+
+
+def _dropped(task: context.CurrentTask) -> CancelledError:
+    """What a task hears that runs in vain."""
+    return CancelledError(f"nobody wants task {task.key!r} any more: it was cancelled, or its futures are gone")
 
 
 def _task(caller: str) -> context.CurrentTask:

@@ -102,9 +102,12 @@ class Future(Handle, Generic[T]):
         if self.record.status is Status.FINISHED:
             return None
         error = self.client.exception_of(self.record)
-        if isinstance(error, CancelledError):
-            raise error
-        return error
+        try:
+            if isinstance(error, CancelledError):
+                raise error
+            return error
+        finally:
+            del error  # else it would hold this frame, and the frame it
 
     def traceback(self, timeout: Timeout = None) -> TracebackType | None:
         """Wait for the end and return the traceback of what the task raised, None if it has a value.

@@ -31,6 +31,7 @@ cdef class Children:
     cdef public list finished
     cdef public list erred
     cdef readonly Py_ssize_t handed_over
+    cdef public bint shaken
 
     # -- what becomes of one
     @cython.locals(dependent=Child)

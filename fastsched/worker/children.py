@@ -76,6 +76,8 @@ class Children:
         For the client.
     handed_over : int
         How many were.
+    shaken : bool
+        What runs may be wanted by nobody any more: `drops` has to look.
     """
 
     __slots__ = (
@@ -90,6 +92,7 @@ class Children:
         "late",
         "post",
         "publics",
+        "shaken",
         "unadopted",
     )
 
@@ -106,6 +109,7 @@ class Children:
         self.finished: list[ResultItem] = []
         self.erred: list[FailedItem] = []
         self.handed_over = 0
+        self.shaken = False
 
     # -- what becomes of one -------------------------------------------------------------------------------------------
 
@@ -173,6 +177,7 @@ class Children:
             if child.roots:
                 todo += drop_roots(child)
             if child.stage == RUNNING:  # it ends first
+                self.shaken = True
                 continue
             begun = child.stage != WAITING and child.stage != READY
             if child.stage == READY:

@@ -11,7 +11,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from fastsched._wait import TurnLock
+from fastsched._wait import TurnLock, Waiter
 from fastsched.config import Config
 from fastsched.net._pump import Pump
 from fastsched.wire.messages import FailedItem, Frames, Message, ResultItem
@@ -63,8 +63,11 @@ class Host(Protocol):
     def close_block(self, task: CurrentTask) -> None:
         """Not any more: wait for it if it was."""
 
-    def begin_wait(self, task: CurrentTask) -> bool:
-        """The thread will wait: its slot is lent, and what it would have run goes to others. True: it had a slot."""
+    def begin_wait(self, task: CurrentTask, waiter: Waiter) -> bool:
+        """The thread will wait here: its slot is lent, and what it would have run goes to others. True: it had a slot.
+
+        The waiter is opened, too, if nobody wants the task any more (`Job.dropped`).
+        """
 
     def end_wait(self, task: CurrentTask, had: bool) -> None:
         """It waits no longer. `had`: it needs a slot again."""
@@ -103,7 +106,7 @@ class Host(Protocol):
         """Lend the task's slot to others; the thread goes on."""
 
     def rejoin(self, task: CurrentTask) -> None:
-        """Wait until the task holds a slot again."""
+        """Wait until the task holds a slot again, if anybody still wants it."""
 
     def channel_for_client(self) -> ClientChannel:
         """The one channel for the client inside this worker."""

@@ -18,6 +18,7 @@ cdef class Desk:
     cdef public Job root
     cdef public Place place
     cdef public Brood brood
+    cdef public Waiter blocked
     cdef public bint lendable
     cdef public bint listed
     cdef public bint deep

@@ -35,6 +35,8 @@ class Desk:
         Where it is written which task the thread runs: that job, or a child inside it. There once the thread has begun.
     brood : Brood or None
         The children of its tasks that have not begun.
+    blocked : Waiter or None
+        What its task waits for at the moment.
     lendable : bool
         The task is in a `worker_client` block and runs no child. Changed by the thread; to False under the lock only.
     listed, deep : bool
@@ -55,6 +57,7 @@ class Desk:
 
     __slots__ = (
         "away",
+        "blocked",
         "brood",
         "deep",
         "depth",
@@ -82,6 +85,7 @@ class Desk:
         self.root = job
         self.place: Place
         self.brood: Brood | None = None
+        self.blocked: Waiter | None = None
         self.lendable = self.listed = self.deep = False
         self.depth = 0
         self.away = self.since = 0.0

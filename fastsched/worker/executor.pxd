@@ -7,11 +7,12 @@ from fastsched.net._pump cimport Pump
 from fastsched.page cimport Page
 from fastsched.worker.context cimport CurrentTask, Place, current, leave_place, take_place
 from fastsched.worker.desk cimport Desk
+from fastsched.worker.drops cimport end_unwanted
 from fastsched.worker.jobs cimport Brood, Child, Job
 from fastsched.worker.machine cimport WorkerMachine
 from fastsched.worker.nest cimport Nest
 from fastsched.worker.relays cimport Relays
-from fastsched.worker.runner cimport Outcome, run_job
+from fastsched.worker.runner cimport Outcome, dropped_before, run_job
 from fastsched.worker.store cimport Value
 
 cdef Py_ssize_t NO_SEAT
@@ -32,6 +33,7 @@ cdef class Executor:
     cdef object _config
     cdef dict _parked
     cdef dict _rejoining
+    cdef dict _desks
     cdef dict _lenders
     cdef dict _deep
     cdef Relays _relays
@@ -62,7 +64,7 @@ cdef class Executor:
     cpdef close_block(self, CurrentTask task)
 
     @cython.locals(desk=Desk, lock=TurnLock)
-    cpdef bint begin_wait(self, CurrentTask task) except -1
+    cpdef bint begin_wait(self, CurrentTask task, Waiter waiter) except -1
 
     @cython.locals(desk=Desk)
     cpdef end_wait(self, CurrentTask task, bint had)
@@ -80,6 +82,7 @@ cdef class Executor:
     cdef bint _has_slot(self, Desk desk) except -1
     cdef _sit(self, Desk desk)
     cdef _stand_up(self, Desk desk)
+    cpdef end_unwanted(self)
     cdef list _secede(self, Desk desk)
     cpdef hand_over(self, object fids)
 

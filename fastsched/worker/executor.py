@@ -26,14 +26,15 @@ from asyncio import _get_running_loop
 from collections.abc import Callable, Iterable
 from threading import get_ident
 
-from fastsched._wait import is_deep, may_wait, monotonic
+from fastsched._wait import Waiter, is_deep, may_wait, monotonic
 from fastsched.page import NO_SEAT, Page
 from fastsched.worker.context import CurrentTask, Host, current, leave_place, take_place
 from fastsched.worker.desk import Desk
+from fastsched.worker.drops import end_unwanted
 from fastsched.worker.jobs import Brood, Child, Job, Resume, Start
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.relays import Relays
-from fastsched.worker.runner import Outcome, could_not_start, run_job
+from fastsched.worker.runner import Outcome, could_not_start, dropped_before, run_job
 from fastsched.worker.store import Value
 
 __all__ = ["Executor"]
@@ -97,6 +98,7 @@ class Executor:
         self._config = host.config
         self._parked: dict[int, Desk] = {}  # by the thread's identity, in the order of parking
         self._rejoining: dict[Job, Desk] = {}
+        self._desks: dict[int, Desk] = {}  # of all threads
         # Whom the backstop looks at; it also takes those out for which there is no more reason (a thread would do that
         # for each child): those that run children, and those with a lendable slot that is not lent.
         self._deep: dict[Desk, None] = {}
@@ -206,9 +208,10 @@ class Executor:
         if lent:
             self.rejoin(task)
 
-    def begin_wait(self, task: CurrentTask) -> bool:
+    def begin_wait(self, task: CurrentTask, waiter: Waiter) -> bool:
         """See `Host`."""
         desk: Desk = task.thread
+        desk.blocked = waiter
         desk.since = monotonic()
         desk.steps += 1
         desk.moves = self._moves
@@ -227,6 +230,7 @@ class Executor:
     def end_wait(self, task: CurrentTask, had: bool) -> None:
         """See `Host`."""
         desk: Desk = task.thread
+        desk.blocked = None
         desk.away += monotonic() - desk.since
         desk.steps += 1
         if had and not desk.lendable:
@@ -316,7 +320,7 @@ class Executor:
                 failed = True
                 self._machine.child_failed(child, end)
             host.tell_client()
-            if not (last or (failed and until_error)) and stack and self._has_slot(desk):
+            if not (last or task.job.dropped or (failed and until_error)) and stack and self._has_slot(desk):
                 following = nest.claim(stack)
         finally:
             lock.release()
@@ -459,6 +463,10 @@ class Executor:
         del self._lenders[desk]
         desk.listed = False
 
+    def end_unwanted(self) -> None:
+        """Under the lock: the threads hear of what they run in vain."""
+        end_unwanted(list(self._desks.values()), self._machine.nest.everybody())
+
     def _secede(self, desk: Desk) -> list[Start | Resume]:
         """Under the lock: give the slot away; who can start because of that."""
         self._moves += 1
@@ -479,14 +487,14 @@ class Executor:
         self._pump.arm()
 
     def rejoin(self, task: CurrentTask) -> None:
-        """Wait for a slot.
+        """Wait for a slot; a task that nobody wants any more ends without.
 
         Raises
         ------
         RuntimeError
             This is a finalizer that interrupts the worker itself.
         """
-        if not task.root.seceded:
+        if not task.root.seceded or task.job.dropped:
             return
         if not may_wait():
             raise RuntimeError("a finalizer cannot wait for a slot here: it interrupts the worker itself")
@@ -522,9 +530,11 @@ class Executor:
     def _work(self, desk: Desk) -> None:
         """A thread, from its beginning to its end."""
         desk.place = take_place(self._host)
+        self._desks[get_ident()] = desk
         try:
             self._run_jobs(desk)
         finally:
+            del self._desks[get_ident()]
             leave_place()
 
     def _run_jobs(self, desk: Desk) -> None:
@@ -537,7 +547,7 @@ class Executor:
             desk.lendable = False  # a block that the last one has not closed
             desk.away = 0.0
             place.task = CurrentTask(job, host, desk, job, None)
-            outcome = run_job(job, host.name, host.config)
+            outcome = run_job(job, host.name, host.config) if job.wanted else dropped_before(job, host.name)
             place.task = None
             page.write(desk.seat, 0)
             job.function.note(max(outcome.micros - 1e6 * desk.away, 0.0))
@@ -547,7 +557,6 @@ class Executor:
             del outcome  # and the value in it
             if job is None:
                 job = self._park(desk)
-
     def _settle(self, desk: Desk, job: Job, outcome: Outcome) -> Job | None:
         """Report the job and take the next one. None: there is none, and the thread is among the parked."""
         machine, lock = self._machine, self._lock

@@ -40,6 +40,7 @@ cdef class Job(Entry):
     cdef public bint wanted
     cdef public bint seceded
     cdef public bint started
+    cdef public bint dropped
 
     cpdef int lends(self) except -2
     cpdef release(self)
@@ -55,6 +56,7 @@ cdef class Brood:
     cdef readonly dict ready
     cdef public long long progress
     cdef public long long seen
+    cdef public bint over
 
 
 @cython.final
@@ -77,4 +79,5 @@ cdef class Child(Job):
     cdef public str type_name
     cdef public object nbytes
     cdef public Brood brood
+    cdef public bint foreign
     cdef public list asked

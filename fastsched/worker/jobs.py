@@ -117,11 +117,14 @@ class Job(Entry):
         Its slot is lent.
     started : bool
         A thread runs it, or is about to.
+    dropped : bool
+        Nobody wants what it does any more: its thread hears of that at the next call of ours. See `drops`.
     """
 
     __slots__ = (
         "args",
         "attempt",
+        "dropped",
         "function",
         "inputs",
         "order",
@@ -144,6 +147,7 @@ class Job(Entry):
         self.wanted = True
         self.seceded = False
         self.started = False
+        self.dropped = False
 
     def lends(self) -> int:
         """What it adds to the number of lent slots while it runs.
@@ -194,14 +198,17 @@ class Brood:
         Grows with each child that begins or ends in this thread.
     seen : int
         `progress` as the backstop has last seen it.
+    over : bool
+        Nobody wants what its thread runs: these have ended, and there will be no more.
     """
 
-    __slots__ = ("progress", "ready", "seen")
+    __slots__ = ("over", "progress", "ready", "seen")
 
     def __init__(self) -> None:
         self.ready: dict[Child, None] = {}
         self.progress = 0
         self.seen = 0
+        self.over = False
 
 
 class Child(Job):
@@ -246,6 +253,8 @@ class Child(Job):
         Of a value that is elsewhere; -1: there is none yet.
     brood : Brood or None
         Where it waits to begin.
+    foreign : bool
+        A future of it was made elsewhere, too: in another thread, or by its name.
     asked : list of (int, int)
         Orders of the scheduler that this run answers: task id and attempt.
     """
@@ -257,6 +266,7 @@ class Child(Job):
         "ended",
         "error",
         "fids",
+        "foreign",
         "holds",
         "item",
         "lineage",
@@ -288,7 +298,7 @@ class Child(Job):
         self.pinned: tuple[Child, ...] = ()
         self.dependents: list[Child] = []
         self.unmet = self.needs = self.retries = 0
-        self.ended = False
+        self.ended = self.foreign = self.dropped = False
         self.holds: tuple[Child, ...] = ()
         self.roots: tuple[Child, ...] = ()
         self.value: Value | None = None

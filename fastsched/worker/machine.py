@@ -298,7 +298,9 @@ class WorkerMachine:
         if job.wanted:
             job.wanted = False
             self._news.lent -= job.started
-        if not job.started:
+        if job.started:
+            self.nest.shake()
+        else:
             if rows.core.needed(job.row):
                 rows.core.err(job.row)  # those that came because of it go with it
             rows.let_go(job)

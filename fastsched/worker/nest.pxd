@@ -44,10 +44,10 @@ cdef class Nest:
     cdef bint _tie(self, Child child, object dependencies, object pins) except -1
 
     @cython.locals(value=Value)
-    cdef _attach(self, Child child, object fid)
+    cdef _attach(self, Child child, object fid, Brood brood)
 
     @cython.locals(child=Child)
-    cdef _want(self, object item)
+    cdef _want(self, object item, Brood brood)
 
     @cython.locals(child=Child)
     cdef _release(self, object fid)
@@ -81,6 +81,9 @@ cdef class Nest:
     cpdef granted(self, object message)
     cpdef Function function(self, object fn)
     cpdef Child by_key(self, object key)
+    cpdef Children everybody(self)
+    cpdef shake(self)
+    cpdef bint is_shaken(self)
 
     @cython.locals(child=Child, source=Child)
     cpdef Child claim(self, list stack)

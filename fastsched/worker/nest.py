@@ -125,7 +125,7 @@ class Nest:
             elif kind is FunctionItem:
                 self._learn(item)
             elif kind is WantItem:
-                self._want(item)
+                self._want(item, brood)
             elif kind is Cancel:
                 self._cancel(item)
             elif kind is Keep:
@@ -151,7 +151,7 @@ class Nest:
         child = self._children.keys.get(key)
         only_named = child is not None and child.item is None and child.stage != DONE and child.nbytes < 0
         if child is not None and not only_named:
-            self._attach(child, fid)
+            self._attach(child, fid, brood)
             return
         child = Child(key)
         child.item = item
@@ -218,8 +218,9 @@ class Nest:
                 break
         return here
 
-    def _attach(self, child: Child, fid: int) -> None:
-        """One more future of a child."""
+    def _attach(self, child: Child, fid: int, brood: Brood | None) -> None:
+        """One more future of a child, made in the thread of this brood."""
+        child.foreign = child.foreign or child.brood is not brood
         child.fids.append(fid)
         self._children.fids[fid] = child
         if child.stage == DONE:
@@ -231,11 +232,11 @@ class Nest:
         elif child.stage == AWAY and child.nbytes >= 0:
             self._children.finished.append(make(ResultItem, (fid, child.type_name, child.nbytes, None)))
 
-    def _want(self, item: WantItem) -> None:
+    def _want(self, item: WantItem, brood: Brood | None) -> None:
         fid, key = item
         child = self._children.keys.get(key)
         if child is not None:
-            self._attach(child, fid)
+            self._attach(child, fid, brood)
             return
         child = Child(key)
         child.stage = AWAY
@@ -262,9 +263,13 @@ class Nest:
                 continue
             if self._children.keys.get(child.key) is child:
                 del self._children.keys[child.key]  # the key is free for a new task
+            if child.asked and not child.public:  # others wait for this run, too: they know it by its key
+                self._children.name(child)
+                self._post.add(WantItem, make(WantItem, (child.public, child.key)))
             if child.public:
                 passed.append(child.public)
             if child.stage not in (FAILED, GONE):
+                self._children.shaken = self._children.shaken or child.stage == RUNNING
                 text = message.reason or f"{child.key} was cancelled"
                 self._children.fail(child, make(ErrorItem, (_BY_CANCEL, None, child.key, "", 0, text)))
         if passed:
@@ -324,6 +329,7 @@ class Nest:
                 if fid < FIRST_PUBLIC:
                     erred.append(failure)
             elif child.stage == AWAY or (error[0] == _BY_CANCEL and child.stage != FAILED):
+                self._children.shaken = self._children.shaken or child.stage == RUNNING
                 self._children.fail(child, make(ErrorItem, tuple(error)))
         for fid in message.lost:
             child = publics.get(fid)
@@ -376,6 +382,7 @@ class Nest:
         """The outcome of a child that runs is that of this attempt, too."""
         child.asked.append((id, attempt))
         self._asked[id] = child
+        self._children.shaken = True
 
     def unask(self, id: int, attempt: int) -> None:
         """Not any more."""
@@ -383,6 +390,7 @@ class Nest:
         if child is not None and (id, attempt) in child.asked:
             child.asked.remove((id, attempt))
             del self._asked[id]
+            self._children.shaken = True
 
     def _answered(self, child: Child) -> list[tuple[int, int]]:
         if not child.asked:
@@ -412,6 +420,18 @@ class Nest:
     def by_key(self, key: str) -> Child | None:
         """The child of this key: the scheduler wants it run here."""
         return self._children.keys.get(key)
+
+    def everybody(self) -> Children:
+        """All children, for `drops`."""
+        return self._children
+
+    def shake(self) -> None:
+        """What runs may be wanted by nobody any more: `drops` has to look."""
+        self._children.shaken = True
+
+    def is_shaken(self) -> bool:
+        """Whether it has."""
+        return self._children.shaken
 
     # -- what threads do ----------------------------------------------------------------------------------------------
 

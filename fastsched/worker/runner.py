@@ -23,7 +23,7 @@ from fastsched.wire.payload.pickling import frames_and_futures, loads, type_name
 from fastsched.worker.jobs import Function, Job
 from fastsched.worker.store import Value
 
-__all__ = ["Outcome", "could_not_start", "run_function", "run_job"]
+__all__ = ["Outcome", "could_not_start", "dropped_before", "run_function", "run_job"]
 
 FRAME_OVERHEAD, MESSAGE_OVERHEAD = 5, 100
 """Bytes that the wire adds to a frame inside a message, and to a message, at the most."""
@@ -143,6 +143,12 @@ def _unusable(job: Job, worker: str, what: str, error: BaseException) -> Outcome
     reason = "".join(traceback.format_exception_only(error)).strip()  # not str(error): that is the user's code too
     text = f"{what} {job.key!r} on worker {worker!r}: {reason}"
     return Outcome(ErrorItem(ErrorKind.SERIALIZATION, None, job.key, worker, job.attempt, text))
+
+
+def dropped_before(job: Job, worker: str) -> Outcome:
+    """It was dropped between its start and the first step of its thread."""
+    text = f"nobody wants task {job.key!r} any more"
+    return Outcome(ErrorItem(ErrorKind.CANCELLED, None, job.key, worker, job.attempt, text))
 
 
 def could_not_start(job: Job, worker: str, error: BaseException) -> ErrorItem:

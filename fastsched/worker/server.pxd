@@ -2,7 +2,7 @@
 
 cimport cython
 
-from fastsched._wait cimport TurnLock, monotonic
+from fastsched._wait cimport TurnLock, Waiter, monotonic
 from fastsched.net._pump cimport Pump
 from fastsched.page cimport Page
 from fastsched.wire.items cimport fields, make
@@ -62,7 +62,7 @@ cdef class WorkerServer:
     cpdef tell_client(self)
     cpdef bint open_block(self, CurrentTask task) except -1
     cpdef close_block(self, CurrentTask task)
-    cpdef bint begin_wait(self, CurrentTask task) except -1
+    cpdef bint begin_wait(self, CurrentTask task, Waiter waiter) except -1
     cpdef end_wait(self, CurrentTask task, bint had)
     cpdef run_children(self, CurrentTask task, object fids, bint until_error, Py_ssize_t most)
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fastsched._version import __version__
-from fastsched._wait import TurnLock, monotonic
+from fastsched._wait import TurnLock, Waiter, monotonic
 from fastsched.errors import SerializationError
 from fastsched.net._pump import Pump
 from fastsched.net.address import Address, Scheme, unix_address
@@ -245,6 +245,8 @@ class WorkerServer:
                 for_client = machine.nest.translated(for_client)
                 if for_client:
                     self._client.deliver(for_client)
+            if machine.nest.is_shaken():
+                self._executor.end_unwanted()
             self.tell_client()
         finally:
             lock.release()
@@ -384,6 +386,8 @@ class WorkerServer:
             self._ensure_it_can_leave(kind, item)
         packet: list[Message] = machine.reports()
         machine.nest.take(items, self._executor.brood())
+        if machine.nest.is_shaken():
+            self._executor.end_unwanted()
         if machine.nest.has_messages():
             packet += machine.nest.messages()
         if machine.nest.waits():
@@ -441,9 +445,9 @@ class WorkerServer:
         """See `context.Host`."""
         self._executor.close_block(task)
 
-    def begin_wait(self, task: CurrentTask) -> bool:
+    def begin_wait(self, task: CurrentTask, waiter: Waiter) -> bool:
         """See `context.Host`."""
-        return self._executor.begin_wait(task)
+        return self._executor.begin_wait(task, waiter)
 
     def end_wait(self, task: CurrentTask, had: bool) -> None:
         """See `context.Host`."""

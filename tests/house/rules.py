@@ -34,6 +34,7 @@ FLOORS = (
     ("*/server.*", Floor.SHELL),
     ("scheduler/turns.*", Floor.SHELL),
     ("worker/desk.*", Floor.SHELL),
+    ("worker/drops.*", Floor.SHELL),
     ("worker/executor.*", Floor.SHELL),
     ("worker/process.py", Floor.SHELL),
     ("worker/relays.*", Floor.SHELL),

@@ -1,0 +1,36 @@
+# The types of drops.py.
+
+cimport cython
+
+from fastsched.wire.items cimport make
+from fastsched.worker.children cimport Children
+from fastsched.worker.context cimport CurrentTask
+from fastsched.worker.desk cimport Desk
+from fastsched.worker.jobs cimport Brood, Child, Job
+from fastsched.worker.lineage cimport can_leave
+
+cdef int RUNNING
+cdef int AWAY
+
+
+@cython.locals(desk=Desk, task=CurrentTask, brood=Brood, chain=list, over=set)
+cpdef end_unwanted(object desks, Children children)
+cdef list _chain(CurrentTask task)
+
+
+@cython.locals(job=Job, wanted=bint, any_wanted=bint)
+cdef bint _mark(list chain, Brood brood) except -1
+cdef bint _is_wanted(Child child, bint wanted, Brood brood) except -1
+
+
+@cython.locals(dependent=Child, todo=list, seen=set)
+cdef bint _others_want(Child child, Brood brood) except -1
+
+
+@cython.locals(job=Job, child=Child)
+cdef _let_go(list chain, Brood brood, Children children)
+
+
+@cython.locals(child=Child, theirs=list, text=str)
+cdef _end_children(set broods, Children children)
+cdef _release(Child child, Children children)
