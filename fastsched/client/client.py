@@ -509,7 +509,8 @@ class Client(ClusterFace):
         Parameters
         ----------
         futures : Future or container of futures
-            What to cancel. A queued task never runs; a running one goes on, but its result is thrown away.
+            What to cancel. A queued task never runs. A running one goes on until it submits or waits, which raises
+            CancelledError; what it has launched goes with it. Its result is thrown away.
         reason, msg : str, optional
             Becomes part of the `CancelledError`.
         asynchronous, force

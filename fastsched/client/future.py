@@ -131,7 +131,7 @@ class Future(Handle, Generic[T]):
     def cancel(self, reason: str | None = None, msg: str | None = None) -> None:
         """Cancel the task, for everybody who waits for it.
 
-        A task that is queued never runs; one that is running goes on, but its result is thrown away.
+        A task that is queued never runs; one that is running goes on until it submits or waits. See `Client.cancel`.
         """
         self.client.cancel([self], reason=reason, msg=msg)
 

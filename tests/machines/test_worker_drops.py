@@ -1,7 +1,7 @@
 """What ends in a worker when the scheduler drops a task that runs there."""
 
 from fastsched._wait import Waiter
-from fastsched.wire.messages import Cancel, Done, Drop, Keep, Release, Report, Submit, Want
+from fastsched.wire.messages import Cancel, Done, Drop, Keep, Release, Submit, Want
 from fastsched.worker.context import CurrentTask, Place
 from fastsched.worker.desk import Desk
 from fastsched.worker.drops import end_unwanted
@@ -41,8 +41,8 @@ class Threads(NestBench):
 
     def cancelled(self):
         """Futures that the client hears are cancelled."""
-        reports = [message for message in self.nest.reports() if isinstance(message, Report)]
-        return sorted(fid for report in reports for fid, error in report.erred)
+        _, erred = self.nest.ends()
+        return sorted(fid for fid, _ in erred)
 
     def released(self, told=None):
         return [fid for message in told or self.told() if isinstance(message, Release) for fid in message.fids]
@@ -86,7 +86,7 @@ def test_what_has_a_value_keeps_it():
     bench = Threads()
     bench.submit(1, "a")
     bench.end(bench.claim(1))
-    bench.nest.reports()
+    bench.nest.ends()
     bench.drop()
     assert bench.cancelled() == []
 
