@@ -557,6 +557,7 @@ class Executor:
             del outcome  # and the value in it
             if job is None:
                 job = self._park(desk)
+
     def _settle(self, desk: Desk, job: Job, outcome: Outcome) -> Job | None:
         """Report the job and take the next one. None: there is none, and the thread is among the parked."""
         machine, lock = self._machine, self._lock
