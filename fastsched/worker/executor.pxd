@@ -7,7 +7,6 @@ from fastsched.net._pump cimport Pump
 from fastsched.page cimport Page
 from fastsched.worker.context cimport CurrentTask, Place, current, leave_place, take_place
 from fastsched.worker.desk cimport Desk
-from fastsched.worker.drops cimport end_unwanted
 from fastsched.worker.jobs cimport Brood, Child, Job
 from fastsched.worker.machine cimport WorkerMachine
 from fastsched.worker.nest cimport Nest
@@ -33,7 +32,7 @@ cdef class Executor:
     cdef object _config
     cdef dict _parked
     cdef dict _rejoining
-    cdef dict _desks
+    cdef readonly dict desks
     cdef dict _lenders
     cdef dict _deep
     cdef Relays _relays
@@ -82,7 +81,6 @@ cdef class Executor:
     cdef bint _has_slot(self, Desk desk) except -1
     cdef _sit(self, Desk desk)
     cdef _stand_up(self, Desk desk)
-    cpdef end_unwanted(self)
     cdef list _secede(self, Desk desk)
     cpdef hand_over(self, object fids)
 

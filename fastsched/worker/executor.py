@@ -30,7 +30,6 @@ from fastsched._wait import Waiter, is_deep, may_wait, monotonic
 from fastsched.page import NO_SEAT, Page
 from fastsched.worker.context import CurrentTask, Host, current, leave_place, take_place
 from fastsched.worker.desk import Desk
-from fastsched.worker.drops import end_unwanted
 from fastsched.worker.jobs import Brood, Child, Job, Resume, Start
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.relays import Relays
@@ -98,7 +97,7 @@ class Executor:
         self._config = host.config
         self._parked: dict[int, Desk] = {}  # by the thread's identity, in the order of parking
         self._rejoining: dict[Job, Desk] = {}
-        self._desks: dict[int, Desk] = {}  # of all threads
+        self.desks: dict[int, Desk] = {}  # of all threads
         # Whom the backstop looks at; it also takes those out for which there is no more reason (a thread would do that
         # for each child): those that run children, and those with a lendable slot that is not lent.
         self._deep: dict[Desk, None] = {}
@@ -463,10 +462,6 @@ class Executor:
         del self._lenders[desk]
         desk.listed = False
 
-    def end_unwanted(self) -> None:
-        """Under the lock: the threads hear of what they run in vain."""
-        end_unwanted(list(self._desks.values()), self._machine.nest.everybody())
-
     def _secede(self, desk: Desk) -> list[Start | Resume]:
         """Under the lock: give the slot away; who can start because of that."""
         self._moves += 1
@@ -530,11 +525,11 @@ class Executor:
     def _work(self, desk: Desk) -> None:
         """A thread, from its beginning to its end."""
         desk.place = take_place(self._host)
-        self._desks[get_ident()] = desk
+        self.desks[get_ident()] = desk
         try:
             self._run_jobs(desk)
         finally:
-            del self._desks[get_ident()]
+            del self.desks[get_ident()]
             leave_place()
 
     def _run_jobs(self, desk: Desk) -> None:

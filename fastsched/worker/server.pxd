@@ -9,6 +9,7 @@ from fastsched.wire.items cimport fields, make
 from fastsched.wire.runs cimport as_messages
 from fastsched.worker.channel cimport WorkerClientChannel
 from fastsched.worker.context cimport CurrentTask
+from fastsched.worker.drops cimport end_unwanted
 from fastsched.worker.executor cimport Executor
 from fastsched.worker.machine cimport WorkerMachine
 from fastsched.worker.nest cimport Nest
@@ -57,6 +58,8 @@ cdef class WorkerServer:
 
     @cython.locals(key=str, args=tuple)
     cdef _ensure_it_can_leave(self, object kind, object item)
+
+    cdef _end_unwanted(self)
 
     @cython.locals(nest=Nest)
     cpdef tell_client(self)

@@ -64,6 +64,7 @@ from fastsched.wire.messages import (
 from fastsched.wire.runs import Entry, as_messages
 from fastsched.worker.channel import FOR_CLIENT, WorkerClientChannel
 from fastsched.worker.context import CurrentTask, leave_place, take_place
+from fastsched.worker.drops import end_unwanted
 from fastsched.worker.executor import Executor
 from fastsched.worker.jobs import Action, Fetch, Resume, Send, Start
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
@@ -246,7 +247,7 @@ class WorkerServer:
                 if for_client:
                     self._client.deliver(for_client)
             if machine.nest.is_shaken():
-                self._executor.end_unwanted()
+                self._end_unwanted()
             self.tell_client()
         finally:
             lock.release()
@@ -387,7 +388,7 @@ class WorkerServer:
         packet: list[Message] = machine.reports()
         machine.nest.take(items, self._executor.brood())
         if machine.nest.is_shaken():
-            self._executor.end_unwanted()
+            self._end_unwanted()
         if machine.nest.has_messages():
             packet += machine.nest.messages()
         if machine.nest.waits():
@@ -411,6 +412,10 @@ class WorkerServer:
         elif kind is not Release:
             for message in as_messages([(kind, item)], 1):
                 encode(message, self.config)
+
+    def _end_unwanted(self) -> None:
+        """Under the lock: threads hear of what they run in vain."""
+        end_unwanted(list(self._executor.desks.values()), self._machine.nest.everybody())
 
     def tell_client(self) -> None:
         """See `context.Host`."""
