@@ -215,12 +215,8 @@ class Executor:
         desk.steps += 1
         desk.moves = self._moves
         if desk.brood is not None and desk.brood.ready:
-            lock = self._lock
-            lock.acquire()
-            try:
+            with self._lock:
                 self._machine.nest.give_up(desk.brood)
-            finally:
-                lock.release()
         if task.root.seceded:
             return False
         self.secede(task)

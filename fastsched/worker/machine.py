@@ -299,7 +299,7 @@ class WorkerMachine:
             job.wanted = False
             self._news.lent -= job.started
         if job.started:
-            self.nest.shake()
+            self.nest.everybody().shaken = True
         else:
             if rows.core.needed(job.row):
                 rows.core.err(job.row)  # those that came because of it go with it

@@ -82,8 +82,6 @@ cdef class Nest:
     cpdef Function function(self, object fn)
     cpdef Child by_key(self, object key)
     cpdef Children everybody(self)
-    cpdef shake(self)
-    cpdef bint is_shaken(self)
 
     @cython.locals(child=Child, source=Child)
     cpdef Child claim(self, list stack)

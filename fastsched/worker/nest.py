@@ -422,16 +422,8 @@ class Nest:
         return self._children.keys.get(key)
 
     def everybody(self) -> Children:
-        """All children, for `drops`."""
+        """All children."""
         return self._children
-
-    def shake(self) -> None:
-        """What runs may be wanted by nobody any more: `drops` has to look."""
-        self._children.shaken = True
-
-    def is_shaken(self) -> bool:
-        """Whether it has."""
-        return self._children.shaken
 
     # -- what threads do ----------------------------------------------------------------------------------------------
 
@@ -588,11 +580,6 @@ class Nest:
         finished, children.finished = children.finished, []
         erred, children.erred = children.erred, []
         return finished, erred
-
-    @property
-    def handed_over(self) -> int:
-        """So many children were left to others."""
-        return self._children.handed_over
 
     @property
     def n_children(self) -> int:

@@ -246,7 +246,7 @@ class WorkerServer:
                 for_client = machine.nest.translated(for_client)
                 if for_client:
                     self._client.deliver(for_client)
-            if machine.nest.is_shaken():
+            if machine.nest.everybody().shaken:
                 self._end_unwanted()
             self.tell_client()
         finally:
@@ -387,7 +387,7 @@ class WorkerServer:
             self._ensure_it_can_leave(kind, item)
         packet: list[Message] = machine.reports()
         machine.nest.take(items, self._executor.brood())
-        if machine.nest.is_shaken():
+        if machine.nest.everybody().shaken:
             self._end_unwanted()
         if machine.nest.has_messages():
             packet += machine.nest.messages()
@@ -470,7 +470,7 @@ class WorkerServer:
             "executed_seconds": 1e-6 * machine.executed_micros,
             "inline": machine.inline,
             "inline_seconds": 1e-6 * machine.inline_micros,
-            "handed_over": machine.nest.handed_over,
+            "handed_over": machine.nest.everybody().handed_over,
             "overdrawn": machine.overdrawn,
         }
 

@@ -32,7 +32,7 @@ class Threads(NestBench):
         self.look()
 
     def look(self):
-        assert self.nest.is_shaken()
+        assert self.nest.everybody().shaken
         without_frames(end_unwanted, [self.desk], self.nest.everybody())
         self.machine.check()
 
