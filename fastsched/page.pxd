@@ -18,4 +18,4 @@ cdef class Page:
     cpdef Py_ssize_t take(self) except? -1
     cpdef give(self, Py_ssize_t seat)
     cpdef write(self, Py_ssize_t seat, long long task)
-    cdef _wake(self)
+    cpdef stir(self)

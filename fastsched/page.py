@@ -3,8 +3,8 @@
 One concern: a memory-mapped file of int64 *seats*, one per thread that executes user code; a seat holds the id of the
 task that executes there at the moment, 0 if none. The worker stores to it at each start and end (one store of eight
 bytes, no system call), so after a SIGKILL the file still says which tasks are to blame. Before the seats stand two
-words: whether the worker's parent has gone to sleep and wants to be told of the next task, and whether the worker has
-been let in by its scheduler.
+words: whether the worker's parent has gone to sleep and wants to be told when something happens, and whether the worker
+has been let in by its scheduler.
 
 The worker writes (`Page`), the scheduler's server reads (`read_page`), and so does the fork helper, which looks now and
 then (`Peephole`). Imports nothing of fastsched.
@@ -77,13 +77,14 @@ class Page:
         """This task executes in this seat from now on; 0: none does."""
         if seat != NO_SEAT:
             self._ids[seat] = task
-            if task and self._ids[_ASLEEP]:
-                self._wake()
+            if task:
+                self.stir()
 
-    def _wake(self) -> None:
-        """The parent wants to know that there is something to look at."""
-        self._ids[_ASLEEP] = 0
-        os.kill(os.getppid(), _SIGUSR1)
+    def stir(self) -> None:
+        """Something happens here that may need memory: the parent wants to know, if it has gone to sleep."""
+        if self._ids[_ASLEEP]:
+            self._ids[_ASLEEP] = 0
+            os.kill(os.getppid(), _SIGUSR1)
 
     def running(self) -> list[int]:
         """The ids on the page."""
@@ -125,7 +126,7 @@ class Peephole:
         return [] if words is None else [task for task in words[HEADER:] if task]
 
     def doze(self) -> None:
-        """Have the worker send SIGUSR1 when it starts a task. Look once more: it may be starting one right now."""
+        """Have the worker send SIGUSR1 when it is told something. Look once more: that may be right now."""
         words = self._opened()
         if words is not None:
             words[ASLEEP] = 1

@@ -32,6 +32,7 @@ cdef class Stream:
     cdef bint _writer_armed
     cdef int _state
     cdef readonly bint paused
+    cdef readonly bint broken
     cdef bint _given_up  # nothing more is read, and the loop's thread will end it
     cdef object _deadline
 

@@ -88,6 +88,8 @@ class Stream:
         Of the connection.
     paused : bool
         Between `pause_reading` and `resume_reading`.
+    broken : bool
+        Something could not be sent: the connection has ended, or our end of it was closed behind our back.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class Stream:
         self._writer_armed = False
         self._state = _OPEN
         self.paused = False
+        self.broken = False
         self._given_up = False
         self._deadline: asyncio.TimerHandle | None = None
         self._loop.call_soon(self._start, connection.rest)
@@ -164,6 +167,7 @@ class Stream:
                 try:
                     rest = _write(self._fd, _joined(pieces))
                 except OSError as error:
+                    self.broken = True
                     self._soon(self._finish, error)
                     return
             if rest:

@@ -372,11 +372,10 @@ class SchedulerMachine:
             record = books.record(task_id)
             record.failures += 1
             if record.failures > self._config.allowed_failures:
-                text = (
-                    f"{record.key} was executing when {record.failures} workers died, "
-                    f"the last time on {worker.name} ({cause}); "
-                    f"allowed are {self._config.allowed_failures} failures"
-                )
+                count, allowed = record.failures, self._config.allowed_failures
+                died = "a worker died," if count == 1 else f"{count} workers died, the last time"
+                limit = f"allowed are {allowed} failures" if allowed else "no failure is allowed"
+                text = f"{record.key} was executing when {died} on {worker.name} ({cause}); {limit}"
                 if stderr:
                     text += f". The last lines that {worker.name} wrote to stderr:\n{stderr}"
                 books.fail(record, _WORKER_LOST, text, worker.name)

@@ -27,6 +27,7 @@ _READ_BYTES = 1 << 16
 _DRAIN_READS = 64  # after a death: more than a pipe holds, and not for ever if somebody else still writes
 _ATOMIC_BYTES = 512  # PIPE_BUF at least: whoever polls as writable takes so much without a wait
 _FLUSH_MILLISECONDS = 200
+_NOISE = "Extension modules: "  # the last line of a report of `faulthandler`: some fifty names
 
 
 class Terminal:
@@ -138,7 +139,7 @@ class Voice:
                 break
         lines = [line.rstrip()[:_LINE_CHARS] for line in self._kept.decode(errors="replace").splitlines()]
         self._kept.clear()
-        return "\n".join([line for line in lines if line][-LINES:])
+        return "\n".join([line for line in lines if line and not line.startswith(_NOISE)][-LINES:])
 
     def close(self) -> None:
         """Hear nothing any more."""

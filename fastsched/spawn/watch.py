@@ -2,8 +2,7 @@
 
 One concern: who uses how much, and when to look again. Called by `helper`, which measures because a worker may hold its
 interpreter in C code for as long as it likes. A look costs two small reads and happens ten times a second while the
-worker executes tasks. While it executes nothing, it tells us when that changes (see `page`), and a look every two
-seconds is enough, for the values that others put there.
+worker executes tasks. One that executes nothing is soon left alone: it tells us when something happens (see `page`).
 
 Imports the page and resources.
 """
@@ -18,7 +17,6 @@ from fastsched.resources import shown, used_bytes
 __all__ = ["Finding", "MemoryWatch"]
 
 BUSY_SECONDS = 0.1
-IDLE_SECONDS = 2.0
 QUIET_LOOKS = 5
 """Looks at a worker that executes nothing, before it is left alone."""
 
@@ -63,7 +61,7 @@ class MemoryWatch:
             self._due = None
 
     def woken(self, now: float) -> None:
-        """Some worker has started a task."""
+        """Some worker was told something."""
         for watched in self._watched.values():
             if not watched.peephole.asleep():
                 watched.quiet = 0
@@ -98,7 +96,7 @@ class MemoryWatch:
             watched.paused = paused
         # one look more after it was asked to wake us: it may have started a task at that moment
         awake = any(watched.quiet <= QUIET_LOOKS for watched in self._watched.values())
-        self._due = now + (BUSY_SECONDS if awake else IDLE_SECONDS) if self._watched else None
+        self._due = now + BUSY_SECONDS if awake else None
         return findings
 
     def _be_due(self, when: float) -> None:

@@ -102,7 +102,7 @@ cdef class Executor:
 
     cpdef _work(self, Desk desk)
 
-    @cython.locals(place=Place, page=Page, job=Job, outcome=Outcome)
+    @cython.locals(place=Place, job=Job, outcome=Outcome)
     cdef _run_jobs(self, Desk desk)
 
     @cython.locals(machine=WorkerMachine, lock=TurnLock, following=Job, starts=list, at=Py_ssize_t, plain=bint)

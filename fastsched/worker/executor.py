@@ -81,7 +81,7 @@ class Executor:
         machine: WorkerMachine,
         page: Page,
         host: Host,
-        flush: Callable[[], None],
+        flush: Callable[[], bool],
         leave: Callable[[], None],
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
@@ -530,7 +530,7 @@ class Executor:
 
     def _run_jobs(self, desk: Desk) -> None:
         """Run jobs until there is nothing to do for too long."""
-        host, page, place = self._host, self._page, desk.place
+        host, place = self._host, desk.place
         job = desk.take_job() or self._park(desk)  # a relay finds the waiter open
         while job is not None:
             desk.root = job
@@ -540,7 +540,6 @@ class Executor:
             place.task = CurrentTask(job, host, desk, job, None)
             outcome = run_job(job, host.name, host.config) if job.wanted else dropped_before(job, host.name)
             place.task = None
-            page.write(desk.seat, 0)
             job.function.note(max(outcome.micros - 1e6 * desk.away, 0.0))
             if outcome.pins:
                 host.flush_client()
@@ -566,15 +565,16 @@ class Executor:
                     following = action.job
                     del starts[at]
                     break
-            else:
-                self._stand_up(desk)
-                if plain:
-                    self._parked[get_ident()] = desk  # in here, so that the next job finds it
+            if plain and following is None:
+                self._parked[get_ident()] = desk  # in here, so that the next job finds it
         finally:
             lock.release()
         if starts:
             self.begin(starts)
-        if following is None or following.function.micros > FINE_MICROS:
+        if following is None:
+            if self._flush() is not False:  # what cannot be reported was not done, and is to blame for what follows
+                self._stand_up(desk)
+        elif following.function.micros > FINE_MICROS:
             self._flush()
         else:
             self._leave()

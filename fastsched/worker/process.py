@@ -49,21 +49,31 @@ def main(settings: dict[str, Any]) -> None:
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     code = 0
+    ended_by: list[int] = []
     try:
-        loop.run_until_complete(_live(told, loop))
+        loop.run_until_complete(_live(told, loop, ended_by))
     except (FastschedError, OSError) as error:
         log.error("worker %s cannot start: %s", told.name, error)
         code = 1
     loop.close()
     serve(False)  # what ends with the process may wait
     _end_soon(code)
+    for number in ended_by:  # nobody's plan: whoever waits for this process shall see what it was
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
     sys.exit(code)
 
 
-async def _live(settings: Settings, loop: AbstractEventLoop) -> None:
+async def _live(settings: Settings, loop: AbstractEventLoop, ended_by: list[int]) -> None:
     server = WorkerServer(settings, loop)
+
+    def stop(number: signal.Signals) -> None:
+        if not settings.stops_as_planned:
+            ended_by[:] = [number]
+        server.stop(number.name, settings.stops_as_planned)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop, signal.Signals(number).name, settings.stops_as_planned)
+        loop.add_signal_handler(number, stop, number)
     start, end = loop.create_task(server.start()), loop.create_task(server.closed.wait())
     await asyncio.wait((start, end), return_when=asyncio.FIRST_COMPLETED)
     if end.done():  # told to stop before the scheduler has answered; breaking a handshake off would be noted there

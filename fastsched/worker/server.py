@@ -11,6 +11,7 @@ in the order in which they were drained. The client inside this worker shares it
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import threading
@@ -220,7 +221,8 @@ class WorkerServer:
         self.closed.set()
 
     def _scheduler_gone(self, channel: Channel, reason: Exception | None) -> None:
-        self.stop("the scheduler is gone" if reason is None else f"the scheduler is gone: {reason}")
+        ours = isinstance(reason, OSError) and reason.errno == errno.EBADF  # a task has closed all descriptors
+        self.stop("the scheduler is gone" if reason is None else f"the scheduler is gone: {reason}", not ours)
 
     # -- what the scheduler says --------------------------------------------------------------------------------------
 
@@ -228,6 +230,7 @@ class WorkerServer:
         """Orders, and answers for the client inside. In the thread that reads; `round_ended` follows."""
         if self._ending:
             return
+        self._page.stir()
         now = monotonic()
         machine, lock = self._machine, self.lock
         for_client: list[Message] = []
@@ -300,8 +303,8 @@ class WorkerServer:
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
-    def flush(self) -> None:
-        """Do and send all that the machine has. From any thread."""
+    def flush(self) -> bool:
+        """Do and send all that the machine has. From any thread. False: it could not be sent, and never will be."""
         lock = self.lock
         self._flushed = monotonic()
         lock.acquire()
@@ -314,6 +317,7 @@ class WorkerServer:
             lock.release()
         if rest:
             self._carry_out(rest)
+        return self._scheduler is None or not self._scheduler.broken
 
     def _send(self, scheduler: Stream, packet: list[Message]) -> None:
         """Under the lock: send these in one go, or one by one if one of them is over a limit of the wire."""

@@ -62,7 +62,7 @@ def test_what_a_worker_says_is_handed_on_as_it_is(pipe, terminal, voice):
 
 def test_last_words_are_the_last_lines_and_were_handed_on_before(pipe, terminal, voice):
     lines = [f"line {number}" for number in range(100)]
-    say(voice, "\n\n".join(lines).encode() + b"\nbad \xff\n")
+    say(voice, "\n\n".join(lines).encode() + b"\nExtension modules: a, b (total: 2)\nbad \xff\n")
     words = voice.last_words(terminal).split("\n")
     assert words == [*lines[-LINES + 1 :], "bad \N{REPLACEMENT CHARACTER}"]
     assert pipe.read().startswith(b"line 0\n\nline 1\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastsched.spawn import watch
-from fastsched.spawn.watch import BUSY_SECONDS, IDLE_SECONDS, QUIET_LOOKS, Finding, MemoryWatch
+from fastsched.spawn.watch import BUSY_SECONDS, QUIET_LOOKS, Finding, MemoryWatch
 
 PID, LIMIT, PAUSE = 17, 1_000_000_000, 800_000_000
 
@@ -102,7 +102,7 @@ def test_idle_workers_are_left_alone_until_they_wake_us(rig):
         assert rig.watch.timeout(rig.now) == pytest.approx(BUSY_SECONDS)  # at the end, too: it may have begun
     assert rig.peephole.asleep()
     rig.look()
-    assert rig.watch.timeout(rig.now) == pytest.approx(IDLE_SECONDS)
+    assert rig.watch.timeout(rig.now) is None
     rig.peephole.is_busy, rig.peephole.is_asleep = True, False
     rig.watch.woken(rig.now)
     assert rig.watch.timeout(rig.now) == pytest.approx(BUSY_SECONDS)
@@ -115,13 +115,15 @@ def test_somebody_elses_wake_up_call_wakes_no_sleeper(rig):
         rig.look()
     rig.watch.woken(rig.now)
     rig.look()
-    assert rig.watch.timeout(rig.now) == pytest.approx(IDLE_SECONDS)
+    assert rig.watch.timeout(rig.now) is None
 
 
 def test_what_others_put_into_an_idle_worker_is_noticed(rig):
-    for _ in range(QUIET_LOOKS + 3):
+    for _ in range(QUIET_LOOKS + 1):
         rig.look()
     rig.used = LIMIT + 1
+    rig.peephole.is_asleep = False
+    rig.watch.woken(rig.now)
     assert rig.look()[0].over
 
 
