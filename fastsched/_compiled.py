@@ -66,6 +66,7 @@ MODULES = (
     "worker/news",
     "worker/post",
     "worker/relays",
+    "worker/reporting",
     "worker/rows",
     "worker/runner",
     "worker/server",

@@ -99,6 +99,7 @@ class Config(_Numbers):
     local_tasks: int = 1  # whether short tasks that a task launches stay with its worker; 0: all travel
 
     # -- workers ------------------------------------------------------------------------------------------------------
+    coroutines: int = 1000  # coroutine tasks of a worker that wait without a slot; those that come then keep theirs
     switch_interval: float = 0.0002  # seconds; the worker's I/O thread must get the GIL soon
     start_seconds: float = 30.0  # a worker process that has not registered by then counts as dead at start
     start_failures: int = 3  # worker processes that die at start, in a row, before supervision gives up

@@ -71,9 +71,9 @@ class Worker:
         ...         return sum(client.gather(client.map(abs, [1, -2, 3])))
         >>> with Client(n_workers=1) as client:
         ...     client.submit(parent).result()
-        ...     [found["inline"] for found in client.run(lambda: get_worker().statistics).values()]
+        ...     [found["inline"] > 0 for found in client.run(lambda: get_worker().statistics).values()]
         6
-        [3]
+        [True]
         """
         return self._host.statistics()
 
@@ -85,7 +85,7 @@ class worker_client:  # noqa: N801  dask's name
     """Inside a task: a client over the worker's own connection. Follows ``dask.distributed.worker_client``.
 
     While the block runs the task holds no slot: another task runs there, and children can run even on a worker with
-    one thread.
+    one thread. In a coroutine, ``with`` and ``async with`` are the same.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class worker_client:  # noqa: N801  dask's name
         client = _client_of(task.host)
         if not self._inline:
             self._was_inline, task.inline = task.inline, False
-        if self._separate:
+        if self._separate and not task.on_loop:  # a coroutine holds none after its first await
             self._opened = task.host.open_block(task)
         return client
 
@@ -137,6 +137,12 @@ class worker_client:  # noqa: N801  dask's name
         if self._opened:
             self._opened = False
             task.host.close_block(task)
+
+    async def __aenter__(self) -> Client:
+        return self.__enter__()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.__exit__()
 
 
 def get_client(address: Any = None, timeout: Timeout = None, resolve_address: bool = True) -> Client:
@@ -194,7 +200,7 @@ def secede() -> None:
 
 
 def rejoin() -> None:
-    """Wait until the calling task, which seceded, has a slot again.
+    """Wait until the calling task, which seceded, has a slot again. A coroutine needs none: it goes on at once.
 
     Raises
     ------
@@ -202,7 +208,7 @@ def rejoin() -> None:
         Outside a task.
     """
     task = _task("rejoin()")
-    if task.seceded:
+    if task.seceded and not task.on_loop:
         task.host.rejoin(task)
 
 
@@ -211,7 +217,7 @@ def adopt() -> None:
 
     Called once in a worker process, before its first task.
     """
-    binding.set_resolver(_resolve)
+    binding.set_resolver(_resolve, _asynchronous)
 
 
 class _InTask:
@@ -225,7 +231,33 @@ class _InTask:
             raise _dropped(task)
         return task.root.id
 
+    def asynchronous(self) -> bool:
+        return context.is_on_loop()
+
+    def begin_await(self) -> context.CurrentTask | None:
+        task = context.current()
+        if task is None:
+            return None
+        if task.on_loop:
+            task.host.secede(task)
+        else:
+            task.awaits += 1
+            if task.awaits == 1:
+                task.had = task.host.begin_wait(task, Waiter())  # a drop ends what is awaited, too
+        return task
+
+    def end_await(self, awaiting: context.CurrentTask | None) -> None:
+        if awaiting is None or awaiting.on_loop or awaiting is not context.current():  # the loop was left behind
+            return
+        awaiting.awaits -= 1
+        if not awaiting.awaits:
+            awaiting.host.end_wait(awaiting, awaiting.had)
+        if awaiting.job.dropped:
+            raise _dropped(awaiting)
+
     def wait(self, session: Session, waiter: Waiter, timeout: float | None) -> bool:
+        if context.is_on_loop():
+            raise RuntimeError("a coroutine must not stop its loop: await the future, or what the client gives back")
         task = context.current()
         if task is None or not may_wait():  # it will be refused to wait
             return session.wait(waiter, timeout)
@@ -356,6 +388,10 @@ def _resolve() -> Client:
 def _dropped(task: context.CurrentTask) -> CancelledError:
     """What a task hears that runs in vain."""
     return CancelledError(f"nobody wants task {task.key!r} any more: it was cancelled, or its futures are gone")
+
+
+def _asynchronous() -> bool:
+    return context.is_on_loop()
 
 
 def _task(caller: str) -> context.CurrentTask:

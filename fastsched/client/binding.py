@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from fastsched.client.client import Client
     from fastsched.client.future import Future
 
-__all__ = ["add_default", "bound_to", "current_client", "default_client", "remove_default", "set_resolver"]
+__all__ = [
+    "add_default",
+    "asynchronous",
+    "bound_to",
+    "current_client",
+    "default_client",
+    "remove_default",
+    "set_resolver",
+]
 
 
 class _Loading(threading.local):
@@ -28,6 +36,7 @@ class _Loading(threading.local):
 _loading = _Loading()
 _defaults: list[Client] = []
 _resolver: list[Callable[[], Client]] = []
+_asynchronous: list[Callable[[], bool]] = []
 
 
 class bound_to:  # noqa: N801  a context manager, called like a function
@@ -70,9 +79,15 @@ def default_client() -> Client:
     return _defaults[-1]
 
 
-def set_resolver(resolver: Callable[[], Client]) -> None:
-    """In a worker process: how to find the client of the task that this thread runs."""
+def set_resolver(resolver: Callable[[], Client], is_asynchronous: Callable[[], bool]) -> None:
+    """In a worker process: how to find the client of the task that this thread runs, and whether it may wait."""
     _resolver[:] = [resolver]
+    _asynchronous[:] = [is_asynchronous]
+
+
+def asynchronous() -> bool:
+    """Whether the calling thread must not wait, since the coroutines of other tasks run there."""
+    return bool(_asynchronous) and _asynchronous[0]()
 
 
 def current_client() -> Client:

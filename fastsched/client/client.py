@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 from fastsched import _late
 from fastsched._wait import Waiter
 from fastsched.client import binding
+from fastsched.client.asynchronous import AsyncFace, Nothing
 from fastsched.client.calls import Calls, fids_of
 from fastsched.client.checks import checked_integer, checked_key, data_key, map_keys, refuse_unsupported
 from fastsched.client.cluster import ClusterFace
@@ -39,7 +41,7 @@ AT_ONCE = 64
 """So many tasks of a `map` are made before another thread, or a signal handler, gets a chance."""
 
 
-class Client(ClusterFace):
+class Client(ClusterFace, AsyncFace):
     """A connection to a cluster, through which tasks are submitted. Follows ``dask.distributed.Client``.
 
     Without an address it starts a `LocalCluster` on this machine and closes it with itself. Use it as a context
@@ -333,7 +335,12 @@ class Client(ClusterFace):
             items.append(ScatterItem(record.fid, name, payload.type_name(value), dumped.frames, pins))
             futures.append(Future(record, self))
         session.submit(session.machine.scatter, [f.record for f in futures], items, targets, bool(broadcast))
+        if self.asynchronous:
+            return self.once_ended(futures, limit, True, partial(self._scattered, data, futures))
         self.wait_for(futures, limit, first_error=True)
+        return self._scattered(data, futures)
+
+    def _scattered(self, data: Any, futures: list[Future[Any]]) -> Any:
         for future in futures:
             if future.record.status is not Status.FINISHED:
                 raise self.exception_of(future.record)
@@ -356,8 +363,10 @@ class Client(ClusterFace):
             What to wait for.
         errors : {"raise", "skip"}
             Raise the first failure, at once; or leave failed futures out.
-        direct, asynchronous
+        direct
             Accepted for dask's sake, without effect.
+        asynchronous : bool, optional
+            True: give back something to await. By default so in a coroutine task, see `asynchronous`.
 
         Raises
         ------
@@ -369,6 +378,9 @@ class Client(ClusterFace):
         if errors not in ("raise", "skip"):
             raise ValueError(f"errors must be 'raise' or 'skip', not {errors!r}")
         data = materialize(futures)
+        if self.asynchronous if asynchronous is None else asynchronous:
+            gather = partial(self.gather, data, errors, asynchronous=False)
+            return self.once_ended(futures_in(data), None, errors == "raise", gather)
         if errors == "raise" and all_are_futures(data):
             fids_of(data, self)
             return self.values(data, None)
@@ -503,7 +515,7 @@ class Client(ClusterFace):
         force: bool = False,
         reason: str | None = None,
         msg: str | None = None,
-    ) -> None:
+    ) -> Any:
         """Cancel tasks, for everybody who waits for them.
 
         Parameters
@@ -517,12 +529,12 @@ class Client(ClusterFace):
             Accepted for dask's sake, without effect.
         """
         session = self._session
-        if session.ended or session.forked:
-            return
-        wanted = futures_of(futures, "cancel")
-        fids_of(wanted, self)
-        text = " ".join(part for part in (reason, msg) if part)
-        session.post(session.machine.cancel, [future.record.fid for future in wanted], text)
+        if not (session.ended or session.forked):
+            wanted = futures_of(futures, "cancel")
+            fids_of(wanted, self)
+            text = " ".join(part for part in (reason, msg) if part)
+            session.post(session.machine.cancel, [future.record.fid for future in wanted], text)
+        return Nothing() if self.asynchronous else None
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

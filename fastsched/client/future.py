@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator
-from contextlib import suppress
-from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from fastsched import _late
 from fastsched.client.handle import Handle
-from fastsched.client.record import CountDown, FutureRecord, Status
+from fastsched.client.record import CountDown, Status
 from fastsched.client.results import awaited
 from fastsched.errors import CancelledError
 from fastsched.timing import Timeout, seconds
 from fastsched.wire import payload
-
-if TYPE_CHECKING:
-    import asyncio
 
 __all__ = ["Future"]
 
@@ -68,7 +62,7 @@ class Future(Handle, Generic[T]):
     def result(self, timeout: Timeout = None) -> T:
         """Wait for the value and return it.
 
-        Inside a task the waiting thread lends its slot to other tasks.
+        Inside a task the waiting thread lends its slot to other tasks. In a coroutine, ``await`` the future instead.
 
         Parameters
         ----------
@@ -81,6 +75,8 @@ class Future(Handle, Generic[T]):
             If it took longer. The task goes on.
         CancelledError
             If the future was cancelled.
+        RuntimeError
+            It has not ended, and this is a coroutine task.
         Exception
             What the task raised, with its remote traceback.
         """
@@ -128,12 +124,12 @@ class Future(Handle, Generic[T]):
         """True if the future was cancelled."""
         return self.record.status is Status.CANCELLED
 
-    def cancel(self, reason: str | None = None, msg: str | None = None) -> None:
+    def cancel(self, reason: str | None = None, msg: str | None = None) -> Any:
         """Cancel the task, for everybody who waits for it.
 
         A task that is queued never runs; one that is running goes on until it submits or waits. See `Client.cancel`.
         """
-        self.client.cancel([self], reason=reason, msg=msg)
+        return self.client.cancel([self], reason=reason, msg=msg)
 
     def add_done_callback(self, fn: Callable[[Future[T]], Any]) -> None:
         """Call ``fn(future)`` when the task has ended, in the client's callback thread; it may submit and wait.
@@ -150,46 +146,12 @@ class Future(Handle, Generic[T]):
         return self._wait_async().__await__()
 
     async def _wait_async(self) -> T:
-        loop = _late.asyncio().get_running_loop()
-        done = loop.create_future()
-
-        self.client.run_children((self.record,), 0.0, False, 0)  # by others: this thread has a loop to run
-        awaiter = _Awaiter(loop, done)
-        self.record.watch(awaiter)
-        try:
-            await done
-        finally:
-            self.record.unwatch(awaiter)
-        # a large value is fetched by a blocking call: not in the loop's thread
-        if self.record.status is Status.FINISHED and self.record.frames is None:
-            value: T = await loop.run_in_executor(None, partial(self.result))
-            return value
-        return self.result()
+        return await self.client.once_ended([self], None, True, self.result)
 
     def __repr__(self) -> str:
         record = self.record
         kind = f" type: {record.type_name}," if record.type_name else ""
         return f"<Future: status: {record.status.value},{kind} key: {record.key}>"
-
-
-class _Awaiter:
-    """Wakes a coroutine straight from the I/O thread: not behind user's callbacks."""
-
-    __slots__ = ("_done", "_loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
-        self._loop = loop
-        self._done = done
-
-    def notify(self, record: FutureRecord) -> None:
-        """See `record.Observer`."""
-        with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
-            self._loop.call_soon_threadsafe(_set_if_waiting, self._done)
-
-
-def _set_if_waiting(done: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_result(None)
 
 
 def _find_type(name: str) -> type | None:

@@ -7,7 +7,7 @@ surroundings.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastsched._wait import Waiter
 from fastsched.client.record import FutureRecord
@@ -37,6 +37,15 @@ class Surroundings(Protocol):
 
     def wait(self, session: Session, waiter: Waiter, timeout: float | None) -> bool:
         """`Session.wait`; inside a task the slot is lent meanwhile."""
+
+    def asynchronous(self) -> bool:
+        """Whether the calling thread must not wait, since the coroutines of other tasks run there."""
+
+    def begin_await(self) -> Any:
+        """A coroutine is about to await futures: inside a task the slot is lent meanwhile. For `end_await`."""
+
+    def end_await(self, awaiting: Any) -> None:
+        """It awaits them no longer."""
 
     def run_children(
         self, records: Iterable[FutureRecord], timeout: float | None, until_error: bool, most: int
@@ -71,6 +80,16 @@ class Outside:
     def wait(self, session: Session, waiter: Waiter, timeout: float | None) -> bool:
         """Nothing to lend."""
         return session.wait(waiter, timeout)
+
+    def asynchronous(self) -> bool:
+        """Whoever runs a loop of their own knows."""
+        return False
+
+    def begin_await(self) -> None:
+        """Nothing to lend."""
+
+    def end_await(self, awaiting: Any) -> None:
+        """Nothing was lent."""
 
     def run_children(
         self, records: Iterable[FutureRecord], timeout: float | None, until_error: bool, most: int

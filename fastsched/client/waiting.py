@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
 from fastsched._wait import Waiter
+from fastsched.client import binding
+from fastsched.client.asynchronous import Bell
 from fastsched.client.client import Client
 from fastsched.client.containers import futures_of
 from fastsched.client.future import Future
@@ -32,7 +35,7 @@ class DoneAndNotDoneFutures(NamedTuple):
     not_done: set[Future[Any]]
 
 
-def wait(fs: Any, timeout: Timeout = None, return_when: str = ALL_COMPLETED) -> DoneAndNotDoneFutures:
+def wait(fs: Any, timeout: Timeout = None, return_when: str = ALL_COMPLETED) -> Any:
     """Wait until futures have ended, in whatever way. Follows ``dask.distributed.wait``.
 
     Parameters
@@ -47,7 +50,7 @@ def wait(fs: Any, timeout: Timeout = None, return_when: str = ALL_COMPLETED) -> 
     Returns
     -------
     DoneAndNotDoneFutures
-        Two sets, ``done`` and ``not_done``.
+        Two sets, ``done`` and ``not_done``; in a coroutine task, something to await for it.
 
     Raises
     ------
@@ -62,8 +65,20 @@ def wait(fs: Any, timeout: Timeout = None, return_when: str = ALL_COMPLETED) -> 
         raise ValueError(f"return_when must be {ALL_COMPLETED!r} or {FIRST_COMPLETED!r}, not {return_when!r}")
     futures = futures_of(fs, "wait")
     first = return_when == FIRST_COMPLETED
+    if binding.asynchronous():
+        return _wait_async(futures, seconds(timeout), first)
     if futures and not (first and any(future.record.settled for future in futures)):
         futures[0].client.wait_for(futures, seconds(timeout), first=first)
+    return _parted(futures)
+
+
+async def _wait_async(futures: list[Future[Any]], timeout: float | None, first: bool) -> DoneAndNotDoneFutures:
+    if futures:
+        await futures[0].client.until(futures, timeout, first=first)
+    return _parted(futures)
+
+
+def _parted(futures: list[Future[Any]]) -> DoneAndNotDoneFutures:
     done = {future for future in futures if future.record.settled}
     return DoneAndNotDoneFutures(done, set(futures) - done)
 
@@ -92,6 +107,8 @@ def fire_and_forget(obj: Any) -> None:
 
 class as_completed:  # noqa: N801  dask's name
     """Iterate over futures in the order in which they end. Follows ``dask.distributed.as_completed``.
+
+    With ``for``, or in a coroutine with ``async for``.
 
     Parameters
     ----------
@@ -132,6 +149,7 @@ class as_completed:  # noqa: N801  dask's name
         self._waiting: list[Waiter] = []  # opened at each end: whoever waits looks again
         self._lock = threading.Lock()  # between threads that iterate; whoever settles futures never takes it
         self._client: Client | None = None  # of the futures
+        self._bell: Bell | None = None  # once a coroutine iterates
         if futures is not None:
             self.update(futures)
 
@@ -143,6 +161,8 @@ class as_completed:  # noqa: N801  dask's name
         self._open[entry] = future
         self._client = future.client
         future.record.watch(entry)
+        if self._bell is not None:
+            future.record.watch(self._bell)  # second: who is woken finds it among those that have ended
 
     def update(self, futures: Iterable[Future[Any]]) -> None:
         """More futures."""
@@ -168,6 +188,8 @@ class as_completed:  # noqa: N801  dask's name
         with self._lock:
             for entry, future in list(self._open.items()):
                 future.record.unwatch(entry)
+                if self._bell is not None:
+                    future.record.unwatch(self._bell)
                 self._open.pop(entry, None)
         self._look_again()
 
@@ -185,6 +207,26 @@ class as_completed:  # noqa: N801  dask's name
             self._wait()
 
     next = __next__
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        bell = self._bell
+        if bell is None:
+            bell = self._bell = Bell()
+            for future in list(self._open.values()):
+                future.record.watch(bell)
+        while True:
+            bell.renew()
+            ended = self._take()
+            if ended is not None:
+                return await self._yielded_async(ended)
+            if self.is_empty():
+                raise StopAsyncIteration
+            assert self._client is not None
+            self._client.run_children([future.record for future in self._open.values()], 0.0, False, 1)
+            await self._client.awaited(bell, self._remaining())
 
     def next_batch(self, block: bool = True) -> list[Any]:
         """All that have ended and were not yielded yet; at least one if `block`."""
@@ -227,7 +269,7 @@ class as_completed:  # noqa: N801  dask's name
         self._client.run_children([future.record for future in self._open.values()], None, False, 1)
         if self._ended:
             return
-        remaining = None if self._deadline is None else max(self._deadline - monotonic(), 0.0)
+        remaining = self._remaining()
         waiter = Waiter()
         self._waiting.append(waiter)  # first; who ends enters itself first, and looks for us second
         try:
@@ -235,6 +277,12 @@ class as_completed:  # noqa: N801  dask's name
                 raise TimeoutError(f"{self.count()} futures are not done")
         finally:
             self._waiting.remove(waiter)
+
+    def _remaining(self) -> float | None:
+        return None if self._deadline is None else max(self._deadline - monotonic(), 0.0)
+
+    async def _yielded_async(self, future: Future[Any]) -> Any:
+        return await future.client.once_ended([future], None, True, partial(self._yielded, future))
 
     def _yielded(self, future: Future[Any]) -> Any:
         if not self.with_results:

@@ -7,6 +7,7 @@ clients and the command line; imports `_wait` only.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
@@ -23,6 +24,8 @@ __all__ = ["LoopThread", "new_event_loop"]
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """A new loop, of uvloop where it is to be had."""
@@ -36,13 +39,18 @@ class LoopThread:
     ----------
     name : str
         Of the thread, for people who look at stacks.
+    serves : bool
+        Whether others wait for it, so that it must wait for nobody. False: users' coroutines run there, and what they
+        raise, be it SystemExit, does not end it.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, serves: bool = True) -> None:
         self.loop: asyncio.AbstractEventLoop = new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._stopping = threading.Lock()
         self._owner = os.getpid()
+        self._serves = serves
+        self._stopped = False
 
     def start(self) -> None:
         """Start the thread; what is scheduled at once runs as soon as the loop does."""
@@ -100,16 +108,26 @@ class LoopThread:
             if not self._thread.is_alive():  # never started
                 self.loop.close()
                 return
+            self._stopped = True
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        serve()
+        if self._serves:
+            serve()
         asyncio.set_event_loop(self.loop)
         try:
-            self.loop.run_forever()
+            self.loop.run_forever() if self._serves else self._run_whatever_comes()
         finally:
             _finish(self.loop)
+
+    def _run_whatever_comes(self) -> None:
+        """A SystemExit or KeyboardInterrupt of a callback comes out of the loop, and would end the others with it."""
+        while not self._stopped:
+            try:
+                self.loop.run_forever()
+            except BaseException:
+                log.exception("what runs in the event loop of %s has raised", self._thread.name)
 
 
 def _finish(loop: asyncio.AbstractEventLoop) -> None:

@@ -14,6 +14,10 @@ cdef class CurrentTask:
     cdef readonly Job root
     cdef readonly CurrentTask outer
     cdef public bint inline
+    cdef readonly bint on_loop
+    cdef readonly bint over
+    cdef public int awaits
+    cdef public bint had
 
     cpdef tuple keys(self)
 
@@ -22,10 +26,15 @@ cdef class CurrentTask:
 cdef class Place:
     cdef readonly object host
     cdef public CurrentTask task
+    cdef readonly bint shared
+
+
+@cython.locals(place=Place, task=CurrentTask)
+cpdef CurrentTask current()
 
 
 @cython.locals(place=Place)
-cpdef CurrentTask current()
+cpdef bint is_on_loop()
 
 
 @cython.locals(place=Place)
@@ -33,5 +42,5 @@ cpdef object host()
 
 
 @cython.locals(place=Place)
-cpdef Place take_place(object worker)
+cpdef Place take_place(object worker, bint shared=*)
 cpdef leave_place()

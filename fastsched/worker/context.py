@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from fastsched._wait import TurnLock, Waiter
@@ -19,7 +20,18 @@ from fastsched.wire.runs import Entry
 from fastsched.worker._here import here, stay
 from fastsched.worker.jobs import Job
 
-__all__ = ["ClientChannel", "CurrentTask", "Host", "Place", "current", "host", "leave_place", "take_place"]
+__all__ = [
+    "ClientChannel",
+    "CurrentTask",
+    "Host",
+    "Place",
+    "current",
+    "enter_context",
+    "host",
+    "is_on_loop",
+    "leave_place",
+    "take_place",
+]
 
 
 class ClientChannel(Protocol):
@@ -122,7 +134,7 @@ class Host(Protocol):
 
 
 class CurrentTask:
-    """The task that a thread runs.
+    """The task that a thread runs, or a coroutine belongs to.
 
     Attributes
     ----------
@@ -139,9 +151,17 @@ class CurrentTask:
         The task inside whose wait this one runs.
     inline : bool
         Whether the thread may run children of this task itself.
+    on_loop : bool
+        It is a coroutine among others: its thread must not wait, and runs no children.
+    over : bool
+        It was a coroutine, and has ended; what it has left behind in the loop runs no task.
+    awaits : int
+        So many coroutines of a loop that the task itself runs await futures.
+    had : bool
+        Whether it had a slot before the first of them did.
     """
 
-    __slots__ = ("host", "inline", "job", "outer", "root", "thread")
+    __slots__ = ("awaits", "had", "host", "inline", "job", "on_loop", "outer", "over", "root", "thread")
 
     def __init__(self, job: Job, host: Host, thread: Any, root: Job, outer: CurrentTask | None) -> None:
         self.job = job
@@ -150,6 +170,13 @@ class CurrentTask:
         self.root = root
         self.outer = outer
         self.inline = True
+        self.on_loop = job.on_loop
+        self.over = self.had = False
+        self.awaits = 0
+
+    def leave(self) -> None:
+        """The coroutine has ended."""
+        self.over = True
 
     def keys(self) -> tuple[str, ...]:
         """The keys of all tasks of this thread, of which the others wait for this one."""
@@ -197,19 +224,41 @@ class Place:
         On whose behalf.
     task : CurrentTask or None
         What it runs at the moment. Written by the executor.
+    shared : bool
+        Coroutines take turns here: what it runs is found in their contexts.
     """
 
-    __slots__ = ("host", "task")
+    __slots__ = ("host", "shared", "task")
 
-    def __init__(self, worker: Host) -> None:
+    def __init__(self, worker: Host, shared: bool) -> None:
         self.host = worker
         self.task: CurrentTask | None = None
+        self.shared = shared
+
+
+_of_context: ContextVar[CurrentTask | None] = ContextVar("fastsched.task", default=None)
 
 
 def current() -> CurrentTask | None:
     """The task that the calling thread runs, None outside a task."""
-    place = here()
-    return None if place is None else place.task
+    place: Place | None = here()
+    if place is None:
+        return None
+    if not place.shared:
+        return place.task
+    task = _of_context.get()
+    return None if task is None or task.over else task
+
+
+def enter_context(task: CurrentTask) -> None:
+    """What runs in the calling context, and in copies of it, belongs to this task; it runs in a shared thread."""
+    _of_context.set(task)
+
+
+def is_on_loop() -> bool:
+    """Whether coroutine tasks take turns in the calling thread: it must not wait."""
+    place: Place | None = here()
+    return place is not None and place.shared
 
 
 def host() -> Host | None:
@@ -218,9 +267,9 @@ def host() -> Host | None:
     return None if place is None else place.host
 
 
-def take_place(worker: Host) -> Place:
-    """Say on whose behalf the calling thread runs until `leave_place`. For the executor, and for `Client.run`."""
-    place = Place(worker)
+def take_place(worker: Host, shared: bool = False) -> Place:
+    """Say on whose behalf the calling thread runs until `leave_place`. For threads of tasks, and for `Client.run`."""
+    place = Place(worker, shared)
     stay(place)
     return place
 

@@ -31,4 +31,5 @@ cdef class Desk:
     cdef public long long still
     cdef public long long still_at
 
+    cdef Desk passed_on(self)
     cdef Job take_job(self)

@@ -92,6 +92,12 @@ class Desk:
         self.steps = self.seen = self.moves = 0
         self.still = self.still_at = 0
 
+    def passed_on(self) -> Desk:
+        """A desk with the job and the seat of this one, which is empty then: the job goes on elsewhere."""
+        other = Desk(self.root)
+        other.seat, self.seat = self.seat, NO_SEAT
+        return other
+
     def take_job(self) -> Job | None:
         """The job that was left here."""
         job, self.job = self.job, None

@@ -15,6 +15,10 @@ cdef int AWAY
 
 @cython.locals(desk=Desk, task=CurrentTask, brood=Brood, chain=list, over=set)
 cpdef end_unwanted(object desks, Children children)
+
+
+@cython.locals(job=Job, wanted=bint)
+cpdef list unwanted_coroutines(object jobs)
 cdef list _chain(CurrentTask task)
 
 

@@ -27,7 +27,7 @@ from fastsched.worker.desk import Desk
 from fastsched.worker.jobs import Brood, Child, ChildStage, Job
 from fastsched.worker.lineage import can_leave
 
-__all__ = ["end_unwanted"]
+__all__ = ["end_unwanted", "unwanted_coroutines"]
 
 # Plain ints: to look up a member of an enum runs Python code.
 RUNNING, AWAY = map(int, (ChildStage.RUNNING, ChildStage.AWAY))
@@ -52,6 +52,17 @@ def end_unwanted(desks: Iterable[Desk], children: Children) -> None:
             desk.blocked.open()
     if over:
         _end_children(over, children)
+
+
+def unwanted_coroutines(jobs: Iterable[Job]) -> list[Job]:
+    """Mark those of these coroutines that nobody wants any more. They run inside no other task, and launch no brood."""
+    unwanted: list[Job] = []
+    for job in jobs:
+        wanted = _is_wanted(job, True, None) if isinstance(job, Child) else job.wanted
+        if not wanted and not job.dropped:
+            job.dropped = True
+            unwanted.append(job)
+    return unwanted
 
 
 def _chain(task: CurrentTask) -> list[Job]:

@@ -11,8 +11,8 @@ from fastsched.worker.jobs cimport Brood, Child, Job
 from fastsched.worker.machine cimport WorkerMachine
 from fastsched.worker.nest cimport Nest
 from fastsched.worker.relays cimport Relays
+from fastsched.worker.reporting cimport report, report_child
 from fastsched.worker.runner cimport Outcome, dropped_before, run_job
-from fastsched.worker.store cimport Value
 
 cdef Py_ssize_t NO_SEAT
 cdef frozenset PLAIN
@@ -35,9 +35,10 @@ cdef class Executor:
     cdef readonly dict desks
     cdef dict _lenders
     cdef dict _deep
+    cdef readonly object coroutines
     cdef Relays _relays
     cdef object _numbers
-    cdef long long _moves
+    cdef Py_ssize_t _lends
     cdef bint _stopped
 
     @cython.locals(desk=Desk, job=Job, more=list)
@@ -72,12 +73,12 @@ cdef class Executor:
     cpdef run_children(self, CurrentTask task, object fids, bint until_error, Py_ssize_t most)
     cdef _as_before(self, CurrentTask task, bint had)
 
-    @cython.locals(desk=Desk, away=double, lock=TurnLock, outcome=Outcome, failed=bint, nest=Nest, micros=double)
+    @cython.locals(desk=Desk, away=double, lock=TurnLock, outcome=Outcome, failed=bint, ends=bint, nest=Nest, micros=double)
     cdef Child _run_child(self, CurrentTask task, Child child, list stack, bint until_error, bint last)
 
     @cython.locals(desk=Desk, lock=TurnLock, machine=WorkerMachine, job=Job, outcome=Outcome, lendable=bint, asked=bint)
     cpdef bint run_stuck(self, CurrentTask task) except -1
-    cdef _report(self, Job job, Outcome outcome)
+    cdef Py_ssize_t _moves(self) except -1
     cdef bint _has_slot(self, Desk desk) except -1
     cdef _sit(self, Desk desk)
     cdef _stand_up(self, Desk desk)
@@ -97,7 +98,7 @@ cdef class Executor:
     @cython.locals(desk=Desk, here=bint)
     cpdef rejoin(self, CurrentTask task)
 
-    @cython.locals(moves=cython.longlong)
+    @cython.locals(moves=cython.Py_ssize_t)
     cdef _wait_for_slot(self, Desk desk, Job root)
 
     cpdef _work(self, Desk desk)

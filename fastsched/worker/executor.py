@@ -1,9 +1,9 @@
 """The threads in which tasks run.
 
 One concern: give every started job a thread, and every waiting thread its job. A thread that has finished a job
-reports it to the machine and takes the next one in the same critical section, without a hand-off. Held by `server`;
-may import the machine, the runner, the page, the context, the desk and relays. Knows no socket: what is to be sent is
-the server's affair (`flush`, `leave`, `arm`).
+reports it to the machine and takes the next one in the same critical section, without a hand-off. Held by `server`; may
+import the machine, the runner, the page, the context, the desk, relays and coroutines. Knows no socket: what is to be
+sent is the server's affair (`flush`, `leave`, `arm`).
 
 Which thread does what
 ----------------------
@@ -29,12 +29,13 @@ from threading import get_ident
 from fastsched._wait import Waiter, is_deep, may_wait, monotonic
 from fastsched.page import NO_SEAT, Page
 from fastsched.worker.context import CurrentTask, Host, current, leave_place, take_place
+from fastsched.worker.coroutines import Coroutines
 from fastsched.worker.desk import Desk
 from fastsched.worker.jobs import Brood, Child, Job, Resume, Start
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.relays import Relays
+from fastsched.worker.reporting import report, report_child
 from fastsched.worker.runner import Outcome, could_not_start, dropped_before, run_job
-from fastsched.worker.store import Value
 
 __all__ = ["Executor"]
 
@@ -103,8 +104,9 @@ class Executor:
         self._deep: dict[Desk, None] = {}
         self._lenders: dict[Desk, None] = {}
         self._relays = Relays(machine.nest, host, self._parked, self)
+        self.coroutines = Coroutines(machine, page, host, self.begin, self._flush)  # jobs whose call makes one
         self._numbers = itertools.count(1)
-        self._moves = 0  # grows with each task that ends and each slot that is lent: who waits has a reason to go on
+        self._lends = 0  # slots that were lent so far
         self._stopped = False
 
     @property
@@ -163,6 +165,7 @@ class Executor:
     def stop(self) -> None:
         """End the parked threads; the others end when their tasks do."""
         self._stopped = True
+        self.coroutines.stop()
         while (desk := self.next_parked()) is not None:
             desk.job = None
             desk.waiter.open()
@@ -172,7 +175,7 @@ class Executor:
     def brood(self) -> Brood | None:
         """Where what the calling thread submits waits to begin; None outside a task."""
         task = current()
-        if task is None:
+        if task is None or task.on_loop:  # a coroutine runs no children in its thread
             return None
         desk: Desk = task.thread
         if desk.brood is None:
@@ -213,7 +216,7 @@ class Executor:
         desk.blocked = waiter
         desk.since = monotonic()
         desk.steps += 1
-        desk.moves = self._moves
+        desk.moves = self._moves()
         if desk.brood is not None and desk.brood.ready:
             with self._lock:
                 self._machine.nest.give_up(desk.brood)
@@ -298,24 +301,23 @@ class Executor:
         desk.steps += 1
         away, desk.away = desk.away, 0.0
         outcome = run_job(child, self._name, self._config)
-        self._moves += 1
         micros = outcome.micros
-        child.function.note(max(micros - 1e6 * desk.away, 0.0))
+        if outcome.end is not None:
+            child.function.note(max(micros - 1e6 * desk.away, 0.0))
         desk.away = away + 1e-6 * micros
         if outcome.pins:
             host.flush_client()
         following: Child | None = None
         lock.acquire()
         try:
-            end = outcome.end
-            if isinstance(end, Value):
-                failed = False
-                self._machine.child_finished(child, end, outcome.micros, outcome.pins)
+            desk.lendable = False  # a block that it has not closed
+            if outcome.end is None:  # its outcome comes later; there may be many such
+                self.coroutines.start(Desk(child), outcome.result)
+                ends = last or self.coroutines.full()
             else:
-                failed = True
-                self._machine.child_failed(child, end)
-            host.tell_client()
-            if not (last or task.job.dropped or (failed and until_error)) and stack and self._has_slot(desk):
+                failed = report_child(self._machine, host, child, outcome)
+                ends = last or task.job.dropped or (failed and until_error)
+            if not ends and stack and self._has_slot(desk):
                 following = nest.claim(stack)
         finally:
             lock.release()
@@ -331,18 +333,15 @@ class Executor:
         """See `Host`."""
         desk: Desk = task.thread
         host, lock, machine = self._host, self._lock, self._machine
-        if desk.moves != self._moves:  # the worker is busy, not stuck
-            desk.moves = self._moves
+        if desk.moves != self._moves():  # the worker is busy, not stuck
+            desk.moves = self._moves()
             return False
         if desk.brood is None or desk.depth >= MOST_DEPTH or is_deep():
             return False
-        lock.acquire()
-        try:
+        with lock:
             job = machine.claim(desk.brood)
             starts = machine.starts()
             asked = job is None and machine.nest.claim_away(desk.brood)
-        finally:
-            lock.release()
         self.begin(starts)
         if asked:
             self._flush()
@@ -361,7 +360,10 @@ class Executor:
             host.flush_client()
         lock.acquire()
         try:
-            self._report(job, outcome)
+            if outcome.end is None:
+                self.coroutines.start(Desk(job), outcome.result)
+            else:
+                report(machine, job, outcome)
             starts = machine.starts()
         finally:
             lock.release()
@@ -370,16 +372,9 @@ class Executor:
         outcome.result = None
         return False
 
-    def _report(self, job: Job, outcome: Outcome) -> None:
-        """Under the lock: a job of the scheduler's has ended."""
-        self._moves += 1
-        end = outcome.end
-        if isinstance(end, Value):
-            if outcome.pins:
-                self._machine.nest.share_keys(outcome.pins)
-            self._machine.finished(job, end, outcome.micros, outcome.pins)
-        else:
-            self._machine.failed(job, end)
+    def _moves(self) -> int:
+        """Grows with each task that ends and each slot that is lent: who waits has a reason to go on."""
+        return self._machine.executed + self._machine.inline + self._lends
 
     def _has_slot(self, desk: Desk) -> bool:
         """Under the lock: whether the task of this thread has a slot, or can have it back at once."""
@@ -460,7 +455,7 @@ class Executor:
 
     def _secede(self, desk: Desk) -> list[Start | Resume]:
         """Under the lock: give the slot away; who can start because of that."""
-        self._moves += 1
+        self._lends += 1
         if self._machine.secede(desk.root):
             self._stand_up(desk)
         return self._machine.starts()
@@ -504,10 +499,10 @@ class Executor:
 
     def _wait_for_slot(self, desk: Desk, root: Job) -> None:
         """Whoever gives us the slot sends the news. But who holds it may wait for this thread: for a lock, say."""
-        moves = self._moves
+        moves = self._moves()
         while not self._pump.wait(desk.waiter, OVERDRAW_SECONDS, True):
-            if moves != self._moves:  # it is slow, not stuck
-                moves = self._moves
+            if moves != self._moves():  # it is slow, not stuck
+                moves = self._moves()
                 continue
             with self._lock:
                 if not desk.waiter.over and self._machine.overdraw(root):
@@ -540,7 +535,8 @@ class Executor:
             place.task = CurrentTask(job, host, desk, job, None)
             outcome = run_job(job, host.name, host.config) if job.wanted else dropped_before(job, host.name)
             place.task = None
-            job.function.note(max(outcome.micros - 1e6 * desk.away, 0.0))
+            if outcome.end is not None:
+                job.function.note(max(outcome.micros - 1e6 * desk.away, 0.0))
             if outcome.pins:
                 host.flush_client()
             job = self._settle(desk, job, outcome)
@@ -558,7 +554,10 @@ class Executor:
             if desk.brood is not None:  # what the task has not waited for
                 machine.nest.give_up(desk.brood)
                 desk.brood = None
-            self._report(job, outcome)
+            if outcome.end is None:  # a coroutine: the loop runs it, in this slot
+                self.coroutines.start(desk.passed_on(), outcome.result)
+            else:
+                report(machine, job, outcome)
             starts = machine.starts()
             for at, action in enumerate(starts):
                 if type(action) is Start:

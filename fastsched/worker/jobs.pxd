@@ -41,6 +41,7 @@ cdef class Job(Entry):
     cdef public bint seceded
     cdef public bint started
     cdef public bint dropped
+    cdef public bint on_loop
 
     cpdef int lends(self) except -2
     cpdef release(self)

@@ -119,6 +119,8 @@ class Job(Entry):
         A thread runs it, or is about to.
     dropped : bool
         Nobody wants what it does any more: its thread hears of that at the next call of ours. See `drops`.
+    on_loop : bool
+        It is a coroutine, and runs in the loop for those.
     """
 
     __slots__ = (
@@ -127,6 +129,7 @@ class Job(Entry):
         "dropped",
         "function",
         "inputs",
+        "on_loop",
         "order",
         "priority",
         "run",
@@ -148,6 +151,7 @@ class Job(Entry):
         self.seceded = False
         self.started = False
         self.dropped = False
+        self.on_loop = False
 
     def lends(self) -> int:
         """What it adds to the number of lent slots while it runs.
@@ -285,6 +289,7 @@ class Child(Job):
     def __init__(self, key: str) -> None:
         self.id = self.row = 0
         self.attempt = 1
+        self.on_loop = False
         self.key = key
         self.args = ()
         self.priority = self.order = 0

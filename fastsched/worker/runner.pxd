@@ -18,8 +18,12 @@ cdef class Outcome:
     cdef public object result
 
 
-@cython.locals(value=Value, began=double, micros=int64_t, args=tuple, kwargs=dict, frames=tuple, futures=tuple)
+@cython.locals(began=double, args=tuple, kwargs=dict)
 cpdef Outcome run_job(Job job, str worker, object config)
+
+
+@cython.locals(value=Value, frames=tuple, futures=tuple)
+cpdef Outcome returned(Job job, str worker, object config, object result, int64_t micros)
 
 
 cdef int64_t _micros_since(double began) except -1
@@ -31,7 +35,7 @@ cdef object _load(Function function)
 
 @cython.locals(frames=tuple)
 cdef _ensure_it_can_travel(Value value, object config)
-cdef Outcome _raised(Job job, str worker, object error, int64_t micros)
+cpdef Outcome raised(Job job, str worker, object error, int64_t micros, int frames)
 cdef Outcome _unusable(Job job, str worker, object what, object error)
 cpdef Outcome dropped_before(Job job, str worker)
 cpdef object could_not_start(Job job, str worker, object error)

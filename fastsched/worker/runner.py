@@ -23,7 +23,7 @@ from fastsched.wire.payload.pickling import frames_and_futures, loads, type_name
 from fastsched.worker.jobs import Function, Job
 from fastsched.worker.store import Value
 
-__all__ = ["Outcome", "could_not_start", "dropped_before", "run_function", "run_job"]
+__all__ = ["Outcome", "could_not_start", "dropped_before", "raised", "returned", "run_function", "run_job"]
 
 FRAME_OVERHEAD, MESSAGE_OVERHEAD = 5, 100
 """Bytes that the wire adds to a frame inside a message, and to a message, at the most."""
@@ -37,8 +37,8 @@ class Outcome:
 
     Attributes
     ----------
-    end : Value or ErrorItem
-        The pickled result, or what went wrong.
+    end : Value or ErrorItem or None
+        The pickled result, or what went wrong; None: `result` is a coroutine, which is to be run.
     micros : int
         Run time in microseconds.
     pins : tuple of str
@@ -50,7 +50,9 @@ class Outcome:
 
     __slots__ = ("end", "micros", "pins", "result")
 
-    def __init__(self, end: Value | ErrorItem, micros: int = 0, pins: tuple[str, ...] = (), result: Any = None) -> None:
+    def __init__(
+        self, end: Value | ErrorItem | None, micros: int = 0, pins: tuple[str, ...] = (), result: Any = None
+    ) -> None:
         self.end = end
         self.micros = micros
         self.pins = pins
@@ -69,11 +71,15 @@ def run_job(job: Job, worker: str, config: Config) -> Outcome:
     began = monotonic()
     try:
         result = Context().run(call, *args, **kwargs)
-        if type(result) is CoroutineType:
-            result = Context().run(asyncio.run, result)
     except BaseException as error:  # noqa: BLE001  a task's SystemExit or KeyboardInterrupt is its own
-        return _raised(job, worker, error, _micros_since(began))
-    micros = _micros_since(began)
+        return raised(job, worker, error, _micros_since(began), 1)
+    if type(result) is CoroutineType:
+        return Outcome(None, 0, (), result)
+    return returned(job, worker, config, result, _micros_since(began))
+
+
+def returned(job: Job, worker: str, config: Config, result: Any, micros: int) -> Outcome:
+    """The task's own result."""
     try:
         frames, futures = frames_and_futures(result, "it")
         value = Value(frames, type_name(result))
@@ -117,17 +123,18 @@ def _ensure_it_can_travel(value: Value, config: Config) -> None:
             raise SerializationError(f"{size:,} is over the limit {name} of {most:,}")
 
 
-def _raised(job: Job, worker: str, error: BaseException, micros: int) -> Outcome:
-    """The task's own exception; the traceback begins with the task's first frame, not with ours."""
-    if error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next
-    frames, text = payload.dumps_exception(error)
+def raised(job: Job, worker: str, error: BaseException, micros: int, frames: int) -> Outcome:
+    """The task's own exception; the traceback begins with the task's first frame, after so many `frames` of ours."""
+    for _ in range(frames):
+        if error.__traceback__ is not None:
+            error.__traceback__ = error.__traceback__.tb_next
+    pickled, text = payload.dumps_exception(error)
     _let_frames_go(error)
-    return Outcome(ErrorItem(ErrorKind.TASK, frames, job.key, worker, job.attempt, text), micros)
+    return Outcome(ErrorItem(ErrorKind.TASK, pickled, job.key, worker, job.attempt, text), micros)
 
 
 def _let_frames_go(error: BaseException) -> None:
-    """Frames that hold the exception that holds them (`asyncio.run` makes such, too) keep futures until gc comes by."""
+    """Frames that hold the exception that holds them (asyncio makes such, too) keep futures until gc comes by."""
     chain: list[BaseException | None] = [error]
     for _ in range(MOST_LINKS):
         if not chain:

@@ -418,8 +418,9 @@ class WorkerServer:
                 encode(message, self.config)
 
     def _end_unwanted(self) -> None:
-        """Under the lock: threads hear of what they run in vain."""
+        """Under the lock: threads and coroutines hear of what they run in vain."""
         end_unwanted(list(self._executor.desks.values()), self._machine.nest.everybody())
+        self._executor.coroutines.end_unwanted()
 
     def tell_client(self) -> None:
         """See `context.Host`."""
@@ -522,6 +523,7 @@ class WorkerServer:
             counts = self._machine.nest.census()
             counts["rows"] = self._machine.n_rows
             counts["lent"] = self._machine.lent
+        counts["coroutines"] = self._executor.coroutines.count
         counts["parked"] = self._executor.parked
         return counts
 

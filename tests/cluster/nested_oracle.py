@@ -8,13 +8,13 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from types import CoroutineType
 from typing import Any
 
 from fastsched.errors import CancelledError, SerializationError
-from tests.cluster.nested_performance import Face, set_face
+from tests.cluster.nested_performance import Face, driven, set_face
 
 __all__ = ["expected"]
 
@@ -53,6 +53,10 @@ class OracleFuture:
         """It had not been looked at."""
         self.status, self.error = "cancelled", CancelledError(self.key)
 
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.result()
+        yield  # never
+
     def __reduce__(self) -> Any:
         return _found, (self.number,)
 
@@ -84,7 +88,7 @@ class OracleClient:
                 arguments = [self.substituted(argument) for argument in pickle.loads(pickled)]
                 result = function(*arguments)
                 if isinstance(result, CoroutineType):
-                    result = _driven(result)
+                    result = driven(result)
                 future.value, future.status = _pickled(result), "finished"
                 break
             except BaseException as error:
@@ -130,14 +134,6 @@ class OracleClient:
         return type(futures)([self.gather(one, errors) for one in kept])
 
 
-def _driven(coroutine: Any) -> Any:
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("a coroutine of the programs awaits nothing")
-
-
 def _pickled(value: Any) -> bytes:
     try:
         return pickle.dumps(value)
@@ -159,7 +155,7 @@ class OracleFace(Face):
     def block(self) -> AbstractContextManager[Any]:
         return nullcontext(self.client)
 
-    def wait(self, futures: list[OracleFuture], return_when: str) -> Any:  # type: ignore[override]
+    def wait(self, futures: list[OracleFuture], until: str, seconds: float | None = None) -> Any:
         return set(futures), set()
 
     def as_completed(self, futures: list[OracleFuture]) -> Iterator[OracleFuture]:  # type: ignore[override]
@@ -169,6 +165,13 @@ class OracleFace(Face):
         """It has run."""
 
     def sleep(self, seconds: float) -> None:  # type: ignore[override]
+        """Nobody else is there."""
+
+    async def iterated(self, futures: list[OracleFuture]) -> AsyncIterator[OracleFuture]:  # type: ignore[override]
+        for future in futures:
+            yield future
+
+    async def slept(self, seconds: float) -> None:  # type: ignore[override]
         """Nobody else is there."""
 
     def secede(self) -> None:  # type: ignore[override]

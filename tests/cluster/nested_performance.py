@@ -1,13 +1,15 @@
 """The task that carries out a random program: on a cluster, or in plain Python.
 
 `perform` follows a program step by step and writes down what it sees; what it uses of fastsched it takes from a `Face`,
-so that the same lines run on the workers and against the oracle.
+so that the same lines run on the workers and against the oracle. The steps are coroutines: in a coroutine task they
+await what others wait for; elsewhere they are driven to their end in one go, since what they await has ended.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
@@ -19,7 +21,7 @@ from fastsched import Future, as_completed, fire_and_forget, get_client, rejoin,
 from fastsched.errors import CancelledError
 from tests.cluster.nested_programs import Launch, Step, Task, shared_task
 
-__all__ = ["Box", "Face", "Oddity", "Root", "perform", "resolved", "seen", "set_face"]
+__all__ = ["Box", "Face", "Oddity", "Root", "driven", "outcomes", "perform", "set_face"]
 
 
 class Oddity(Exception):
@@ -45,7 +47,6 @@ class Face:
     """What `perform` needs of fastsched."""
 
     future_type: type = Future
-    wait = staticmethod(wait)
     as_completed = staticmethod(as_completed)
     fire_and_forget = staticmethod(fire_and_forget)
     get_client = staticmethod(get_client)
@@ -56,6 +57,18 @@ class Face:
     def block(self) -> AbstractContextManager[Any]:
         """`worker_client`."""
         return worker_client()
+
+    def wait(self, futures: list[Any], until: str, seconds: float | None = None) -> Any:
+        """`wait`."""
+        return wait(futures, seconds, until)
+
+    def iterated(self, futures: list[Any]) -> AsyncIterator[Any]:
+        """In a coroutine: as they end."""
+        return as_completed(futures)
+
+    def slept(self, seconds: float) -> Awaitable[Any]:
+        """In a coroutine."""
+        return asyncio.sleep(seconds)
 
 
 _face: Face = Face()
@@ -68,38 +81,113 @@ def set_face(face: Face) -> Face:
     return before
 
 
+def driven(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What comes of a coroutine that awaits nothing, or only what has ended."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("something in it has not ended")
+
+
 def perform(task: Task, directory: str, *inputs: Any) -> Any:
     """Carry out a task."""
-    return _Performance(task, directory, inputs).run()
+    return driven(_Performance(task, directory, inputs).run())
 
 
 def perform_sleepy(task: Task, directory: str, *inputs: Any) -> Any:
     """Another function, which may turn out to be coarse."""
     _face.sleep(task.millis / 1000.0)
-    return _Performance(task, directory, inputs).run()
+    return driven(_Performance(task, directory, inputs).run())
 
 
 def perform_seed(seed: int, directory: str) -> Any:
     """Equal arguments, one key: whoever launches it."""
-    return _Performance(shared_task(seed), directory, ()).run()
+    return driven(_Performance(shared_task(seed), directory, ()).run())
 
 
 async def perform_async(task: Task, directory: str, *inputs: Any) -> Any:
-    """In a thread with a running loop."""
-    return _Performance(task, directory, inputs).run()
+    """Await what others wait for."""
+    return await _Performance(task, directory, inputs, _Awaiting()).run()
 
 
 def _closure(future: Any) -> Callable[..., Any]:
     def perform_closure(task: Task, directory: str, *inputs: Any) -> Any:
-        return _Performance(task, directory, (*inputs, future)).run()
+        return driven(_Performance(task, directory, (*inputs, future)).run())
 
     return perform_closure
+
+
+class _Waiting:
+    """How a thread waits."""
+
+    async def value(self, future: Any, limited: bool = False) -> Any:
+        """Of one."""
+        return future.result(timeout=60.0 if limited else None)
+
+    async def exception(self, future: Any) -> Any:
+        """Of one."""
+        return future.exception()
+
+    async def gathered(self, client: Any, futures: Any, errors: str = "raise") -> Any:
+        """Of many."""
+        return client.gather(futures, errors=errors)
+
+    async def waited(self, futures: list[Any], until: str) -> Any:
+        """`wait`."""
+        return _face.wait(futures, until)
+
+    async def completed(self, futures: list[Any]) -> list[Any]:
+        """In the order in which they end."""
+        return list(_face.as_completed(futures))
+
+    async def scattered(self, client: Any, data: list[Any]) -> list[Any]:
+        """Futures of values."""
+        return client.scatter(data, hash=False)
+
+    async def sleep(self, seconds: float) -> None:
+        """For others to go on."""
+        _face.sleep(seconds)
+
+
+class _Awaiting(_Waiting):
+    """How a coroutine does."""
+
+    async def value(self, future: Any, limited: bool = False) -> Any:
+        if limited:  # not by asyncio.wait_for: what it raises holds itself, and all that its frames see, until gc comes
+            await settled(_face.wait([future], "ALL_COMPLETED", 60.0))
+        return await future
+
+    async def exception(self, future: Any) -> Any:
+        await self.waited([future], "ALL_COMPLETED")
+        return future.exception()
+
+    async def gathered(self, client: Any, futures: Any, errors: str = "raise") -> Any:
+        return await settled(client.gather(futures, errors=errors))
+
+    async def waited(self, futures: list[Any], until: str) -> Any:
+        return await settled(_face.wait(futures, until))
+
+    async def completed(self, futures: list[Any]) -> list[Any]:
+        return [future async for future in _face.iterated(futures)]
+
+    async def scattered(self, client: Any, data: list[Any]) -> list[Any]:
+        return await settled(client.scatter(data, hash=False))
+
+    async def sleep(self, seconds: float) -> None:
+        await _face.slept(seconds)
+
+
+async def settled(value: Any) -> Any:
+    """What is awaited on a cluster is there in plain Python."""
+    return await value if isinstance(value, Awaitable) else value
 
 
 class _Performance:
     """A task at work."""
 
-    def __init__(self, task: Task, directory: str, inputs: Sequence[Any]) -> None:
+    def __init__(self, task: Task, directory: str, inputs: Sequence[Any], ways: _Waiting | None = None) -> None:
+        self.ways = ways or _Waiting()
         self.task = task
         self.directory = directory
         self.inputs = inputs
@@ -107,7 +195,7 @@ class _Performance:
         self.log: list[Any] = [task.name]
         self.client: Any = None
 
-    def run(self) -> Any:
+    async def run(self) -> Any:
         task = self.task
         if task.fails_first:
             self.attempt()
@@ -115,19 +203,19 @@ class _Performance:
             (Path(self.directory) / f"mark-{task.name}").touch()
         if task.opening == "get_client":
             self.client = _face.get_client()
-            return self.follow()
+            return await self.follow()
         with _face.block() as self.client, _face.block() if task.opening == "twice" else nullcontext():
             if task.opening != "late":
-                return self.follow()
+                return await self.follow()
             for step in task.steps:
-                self.step(step)
+                await self.step(step)
         return self.end()  # outside the block
 
-    def follow(self) -> Any:
+    async def follow(self) -> Any:
         for value in self.inputs:
-            self.log.append(("input", self.look(value)))
+            self.log.append(("input", await self.look(value)))
         for step in self.task.steps:
-            self.step(step)
+            await self.step(step)
         return self.end()
 
     def attempt(self) -> None:
@@ -139,26 +227,32 @@ class _Performance:
         if count <= self.task.fails_first:
             raise ValueError(f"{self.task.name} fails at attempt {count}")
 
-    def look(self, value: Any) -> Any:
+    async def look(self, value: Any) -> Any:
         """What came in: changed in place, too, which must be seen by nobody else."""
         if isinstance(value, _face.future_type):
-            return ("future", seen(self.client, lambda: value.result()))
+            return ("future", await self.seen(self.ways.value(value)))
         if isinstance(value, Box):
-            return ("box", seen(self.client, lambda: value.future.result()))
+            return ("box", await self.seen(self.ways.value(value.future)))
         if isinstance(value, str) and value.startswith("key:"):
             future = self.client.attach(value[4:])
-            return ("attached", seen(self.client, lambda: future.result()))
+            return ("attached", await self.seen(self.ways.value(future)))
         if isinstance(value, np.ndarray):
             before = value.tolist()
             value += 1
             return ("array", before, value.tolist())
-        before = resolved(self.client, value)
+        before = await resolved(self.ways, value)
         if isinstance(value, list):
             value.append("changed")
         return before
 
-    def step(self, step: Step) -> None:
-        getattr(self, f"do_{step.what}")(step)
+    async def seen(self, outcome: Awaitable[Any]) -> Any:
+        return await seen(self.ways, outcome)
+
+    async def complaint(self, future: Any) -> Any:
+        return told(await self.ways.exception(future))
+
+    async def step(self, step: Step) -> None:
+        await getattr(self, f"do_{step.what}")(step)
 
     def launch(self, name: str, launch: Launch) -> None:
         if isinstance(launch.task, int):
@@ -202,79 +296,79 @@ class _Performance:
                 return self.futures[what]
         raise AssertionError(way)
 
-    def do_submit(self, step: Step) -> None:
+    async def do_submit(self, step: Step) -> None:
         for name, launch in zip(step.names, step.launches, strict=True):
             self.launch(name, launch)
 
-    def do_map(self, step: Step) -> None:
+    async def do_map(self, step: Step) -> None:
         tasks = [launch.task for launch in step.launches]
         futures = self.client.map(perform, tasks, [self.directory] * len(tasks), pure=step.way == "pure")
         self.futures.update(zip(step.names, futures, strict=True))
 
-    def do_scatter(self, step: Step) -> None:
+    async def do_scatter(self, step: Step) -> None:
         (name,) = step.names
-        self.futures[name] = self.client.scatter([self.task.name, 1], hash=False)[0]
+        self.futures[name] = (await self.ways.scattered(self.client, [self.task.name, 1]))[0]
 
-    def do_result(self, step: Step) -> None:
+    async def do_result(self, step: Step) -> None:
         """The failure of a child is the task's own."""
-        timeout = 60.0 if step.way == "timeout" else None
         for name in step.names:
-            self.log.append(resolved(self.client, self.futures[name].result(timeout=timeout)))
+            value = await self.ways.value(self.futures[name], step.way == "timeout")
+            self.log.append(await resolved(self.ways, value))
 
-    def do_look(self, step: Step) -> None:
+    async def do_look(self, step: Step) -> None:
         for name in step.names:
             future = self.futures[name]
             if step.way == "exception":
-                self.log.append(seen(self.client, lambda future=future: told(future.exception())))
+                self.log.append(await self.seen(self.complaint(future)))
             else:
-                self.log.append(seen(self.client, lambda future=future: future.result()))
+                self.log.append(await self.seen(self.ways.value(future)))
             self.log.append(future.status)
 
-    def do_gather(self, step: Step) -> None:
+    async def do_gather(self, step: Step) -> None:
         futures = [self.futures[name] for name in step.names]
         shape: Any = {"list": futures, "dict": {"x": futures}, "tuple": (tuple(futures),)}[step.way or "list"]
-        self.log.append(seen(self.client, lambda: self.client.gather(shape)))
+        self.log.append(await self.seen(self.ways.gathered(self.client, shape)))
 
-    def do_skip(self, step: Step) -> None:
+    async def do_skip(self, step: Step) -> None:
         futures = [self.futures[name] for name in step.names]
-        self.log.append(seen(self.client, lambda: self.client.gather(futures, errors="skip")))
+        self.log.append(await self.seen(self.ways.gathered(self.client, futures, "skip")))
 
-    def do_as_completed(self, step: Step) -> None:
+    async def do_as_completed(self, step: Step) -> None:
         names = {self.futures[name]: name for name in step.names}
         found = [
-            (names[future], future.status, seen(self.client, lambda future=future: future.result()))
-            for future in _face.as_completed(list(names))
+            (names[future], future.status, await self.seen(self.ways.value(future)))
+            for future in await self.ways.completed(list(names))
         ]
         self.log.append(sorted(found, key=repr))
 
-    def do_wait(self, step: Step) -> None:
-        done, others = _face.wait([self.futures[name] for name in step.names], return_when=step.way)
+    async def do_wait(self, step: Step) -> None:
+        done, others = await self.ways.waited([self.futures[name] for name in step.names], step.way)
         if step.way == "FIRST_COMPLETED":
             self.log.append(len(done) >= 1 and len(done) + len(others) == len(set(step.names)))
         else:
             self.log.append((sorted(future.status for future in done), len(others)))
 
-    def do_cancel(self, step: Step) -> None:
+    async def do_cancel(self, step: Step) -> None:
         for name in step.names:
             self.futures[name].cancel()
             self.log.append(self.futures[name].status)
-            self.log.append(seen(self.client, lambda name=name: self.futures[name].result()))
+            self.log.append(await self.seen(self.ways.value(self.futures[name])))
 
-    def do_forget(self, step: Step) -> None:
+    async def do_forget(self, step: Step) -> None:
         for name in step.names:
             _face.fire_and_forget(self.futures.pop(name))
 
-    def do_drop(self, step: Step) -> None:
+    async def do_drop(self, step: Step) -> None:
         for name in step.names:
             del self.futures[name]
 
-    def do_sleep(self, step: Step) -> None:
-        _face.sleep(float(step.way))
+    async def do_sleep(self, step: Step) -> None:
+        await self.ways.sleep(float(step.way))
 
-    def do_secede(self, step: Step) -> None:
+    async def do_secede(self, step: Step) -> None:
         _face.secede()
 
-    def do_rejoin(self, step: Step) -> None:
+    async def do_rejoin(self, step: Step) -> None:
         _face.rejoin()
 
     def end(self) -> Any:
@@ -331,13 +425,13 @@ def noted(error: BaseException, *notes: str) -> BaseException:
     return error
 
 
-def seen(client: Any, look: Callable[[], Any]) -> Any:
+async def seen(ways: _Waiting, outcome: Awaitable[Any]) -> Any:
     """What comes of it, as plain data."""
     try:
-        value = look()
+        value = await outcome
     except BaseException as error:
         return told(error)
-    return resolved(client, value)
+    return await resolved(ways, value)
 
 
 def told(error: BaseException | None, depth: int = 0) -> Any:
@@ -353,18 +447,28 @@ def told(error: BaseException | None, depth: int = 0) -> Any:
     return ("raised", kind, str(error), error.args if not inner else len(inner), notes, cause, context, inner)
 
 
-def resolved(client: Any, value: Any) -> Any:
+async def resolved(ways: _Waiting, value: Any) -> Any:
     """Plain data, with outcomes in the place of futures."""
     if isinstance(value, _face.future_type):
-        return ("value of", seen(client, lambda: value.result()))
+        return ("value of", await seen(ways, ways.value(value)))
     if isinstance(value, Box):
-        return ("box", resolved(client, value.future))
+        return ("box", await resolved(ways, value.future))
     if isinstance(value, np.ndarray):
         return ("array", value.tolist())
     if isinstance(value, list | tuple):
-        return type(value)([resolved(client, entry) for entry in value])
+        return type(value)([await resolved(ways, entry) for entry in value])
     if isinstance(value, dict):
-        return {name: resolved(client, entry) for name, entry in value.items()}
+        return {name: await resolved(ways, entry) for name, entry in value.items()}
     if isinstance(value, bytes):
         return ("bytes", len(value))
     return value
+
+
+async def outcomes(futures: Sequence[Any], seconds: float) -> list[Any]:
+    """For the program that has launched them: what became of them."""
+    ways = _Waiting()
+
+    async def end(future: Any) -> Any:
+        return await resolved(ways, future.result(timeout=seconds))
+
+    return [await seen(ways, end(future)) for future in futures]

@@ -22,7 +22,7 @@ from fastsched import Client, Config, LocalCluster
 from tests.cluster.conftest import remaining
 from tests.cluster.nested_books import left
 from tests.cluster.nested_oracle import expected
-from tests.cluster.nested_performance import perform, resolved, seen
+from tests.cluster.nested_performance import driven, outcomes, perform
 from tests.cluster.nested_programs import Task, program
 
 SEEDS = os.environ.get("FASTSCHED_SEEDS", "0-63")
@@ -56,11 +56,6 @@ def launched(client: Any, seed: int, directory: Path) -> list[Any]:
     return [client.submit(perform, task, str(directory), key=f"root-{task.name}") for task in program(seed)]
 
 
-def outcome(client: Any, futures: list[Any]) -> list[Any]:
-    """What became of them."""
-    return [seen(client, lambda future=future: resolved(client, future.result(timeout=SECONDS))) for future in futures]
-
-
 def marks(directory: Path) -> frozenset[str]:
     """What tasks have left that nobody holds."""
     return frozenset([path.name for path in directory.glob("mark-*")])
@@ -71,7 +66,7 @@ def in_plain_python(seed: int) -> tuple[list[Any], frozenset[str]]:
     """What comes of a program, and the marks of its forgotten tasks."""
     with TemporaryDirectory() as path:
         directory = Path(path, "plain")
-        return expected(lambda plain: outcome(plain, launched(plain, seed, directory))), marks(directory)
+        return expected(lambda plain: driven(outcomes(launched(plain, seed, directory), SECONDS))), marks(directory)
 
 
 def wait_for_marks(directory: Path, names: frozenset[str]) -> None:
@@ -106,7 +101,7 @@ def run(client: Client, seeds: list[int], path: Path) -> None:
     futures = {seed: launched(client, seed, path / f"{seed}") for seed in seeds}
     for seed in seeds:
         wanted, left_behind = in_plain_python(seed)
-        found = outcome(client, futures.pop(seed))
+        found = driven(outcomes(futures.pop(seed), SECONDS))
         if found != wanted:
             pytest.fail(explained(seed, program(seed), first_difference(found, wanted)), pytrace=False)
         wait_for_marks(path / f"{seed}", left_behind)
