@@ -230,7 +230,7 @@ class Place:
 
     __slots__ = ("host", "shared", "task")
 
-    def __init__(self, worker: Host, shared: bool) -> None:
+    def __init__(self, worker: Host, shared: bool = False) -> None:
         self.host = worker
         self.task: CurrentTask | None = None
         self.shared = shared

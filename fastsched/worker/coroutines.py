@@ -216,6 +216,7 @@ class _Steps:
             except StopIteration as stop:
                 return stop.value
             finally:
+                argument = None  # an exception that holds this frame, which must not hold it
                 page.write(seat, 0)
                 self.seconds += monotonic() - began
             try:
