@@ -103,6 +103,8 @@ class SchedulerServer:
         self._alarm_at: float | None = None
         self._supervised: set[str] = set()  # workers whose death somebody will explain
         self._deaths: dict[str, _Death] = {}  # how workers died whose connection has not ended yet
+        self._pressed: set[int] = set()  # workers that should get no tasks: for their memory,
+        self._full_ones: set[int] = set()  # and because they do not read what they are sent
         self._oversight = Oversight(self, name, __version__)
         self._closing = False
         self._close_task: asyncio.Task[None] | None = None  # if nobody else closes
@@ -198,9 +200,7 @@ class SchedulerServer:
         """A worker uses so much memory that it should get no tasks, or may get some again."""
         peer = next((peer for peer in self.turns.peers.values() if peer.worker == name), None)
         if peer is not None:
-            with self.turns.lock:
-                self.machine.congested(peer.number, pressed, self._clock())
-            self.turns.turn_over()
+            self._shut(peer, self._pressed, pressed)
 
     def give_up(self, text: str) -> None:
         """Supervision will start no more workers: what waits for one ends, with this text."""
@@ -294,9 +294,18 @@ class SchedulerServer:
     def _congested(self, channel: Channel, full: bool) -> None:
         peer = self.turns.channels.get(channel)
         if peer is not None:
-            with self.turns.lock:
-                self.machine.congested(peer.number, full, self._clock())
-            self.turns.turn_over()
+            self._shut(peer, self._full_ones, full)
+
+    def _shut(self, peer: Peer, ones: set[int], shut: bool) -> None:
+        """For this reason it gets no new tasks, or not for this one any more."""
+        if shut:
+            ones.add(peer.number)
+        else:
+            ones.discard(peer.number)
+        with self.turns.lock:
+            either = peer.number in self._pressed or peer.number in self._full_ones
+            self.machine.congested(peer.number, either, self._clock())
+        self.turns.turn_over()
 
     def _ended(self, channel: Channel, reason: Exception | None) -> None:
         """A connection ended. A supervised worker's death will be explained within a moment."""
@@ -336,6 +345,8 @@ class SchedulerServer:
             peer.timer.cancel()
             peer.timer = None
         self._deaths.pop(peer.worker, None)
+        self._pressed.discard(peer.number)
+        self._full_ones.discard(peer.number)
         self.turns.peers.pop(peer.number, None)
         self.turns.channels.pop(peer.channel, None)
 

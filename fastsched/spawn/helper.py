@@ -88,11 +88,13 @@ def main(channel_fd: int, parent: int, entry_name: str) -> NoReturn:
 class _Child:
     """A live worker."""
 
-    __slots__ = ("name", "over", "peephole", "voice")
+    __slots__ = ("directory", "name", "over", "page", "peephole", "voice")
 
-    def __init__(self, name: str, page: str, voice: Voice | None) -> None:
+    def __init__(self, name: str, settings: dict[str, Any], voice: Voice | None) -> None:
         self.name = name
-        self.peephole = Peephole(page) if page else None
+        self.page: str = settings.get("page", "")
+        self.directory: str = settings.get("directory", "")  # where its sockets are
+        self.peephole = Peephole(self.page) if self.page else None
         self.voice = voice  # None: it has our own standard error
         self.over = ""  # why we have killed it
 
@@ -211,7 +213,7 @@ class _Forker:
 
     def _fork(self, name: str, settings: dict[str, Any]) -> Job | None:
         gc.freeze()
-        child = _Child(name, settings.get("page", ""), _voice())
+        child = _Child(name, settings, _voice())
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # our handlers must not run in the child
         try:
             pid = os.fork()
@@ -228,7 +230,7 @@ class _Forker:
             return Job(name, settings)
         _own_group(pid)
         self._children[pid] = child
-        self._directories.add(settings.get("directory", ""))
+        self._directories.add(child.directory)
         if child.voice is not None:
             child.voice.is_theirs()
             self._voices[child.voice.fileno()] = child.voice
@@ -291,6 +293,7 @@ class _Forker:
         joined, executing = False, None
         if child.peephole is not None:
             joined, executing = child.peephole.joined(), child.peephole.running()
+        _remove_traces(pid, child)
         self._send(pack(Op.DIED, child.name, pid, child.over or how_it_ended(code), code, joined, executing, words))
 
     def _hear(self, ready: set[int]) -> None:
@@ -393,6 +396,17 @@ def _kill_group(pid: int, signum: int) -> None:
         os.killpg(pid, signum)
     except (ProcessLookupError, PermissionError):  # PermissionError: macOS, when only the corpse is left
         return
+
+
+def _remove_traces(pid: int, child: _Child) -> None:
+    """Remove the files of a worker, of which there may be thousands in a cluster's life."""
+    with contextlib.suppress(OSError):
+        if child.page:
+            os.unlink(child.page)
+        if child.directory:
+            for entry in os.scandir(child.directory):
+                if entry.name.endswith(f"-{pid}.sock"):
+                    os.unlink(entry.path)
 
 
 def _remove_directory(directory: str) -> None:

@@ -132,11 +132,11 @@ class Roster:
             place.failures = 0
         place.failures += 1
         if self._failures >= self._config.start_failures:
-            self.give_up(f"{self._failures} worker processes in a row ended at their start, the last with {how}")
+            self.give_up(f"{self._failures} worker processes in a row ended at their start, the last: {how}")
         elif place.failures >= self._config.idle_failures:
             self.give_up(
                 f"{place.failures} worker processes in a row ended with nothing to do, each soon after its start, "
-                f"the last with {how}"
+                f"the last: {how}"
             )
         else:
             self._push(now + self._pause(place.failures), place)

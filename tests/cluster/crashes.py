@@ -79,6 +79,12 @@ def use_memory(nbytes: int, seconds: float = 30.0) -> int:
     return len(blob)
 
 
+def use_memory_and_tell(nbytes: int, seconds: float) -> int:
+    """The process in which that was."""
+    use_memory(nbytes, seconds)
+    return os.getpid()
+
+
 def use_memory_in_c(nbytes: int, seconds: int = 30) -> NoReturn:
     """Without giving the interpreter to another thread once."""
     libc = ctypes.PyDLL(None)

@@ -55,6 +55,11 @@ def pid() -> int:
     return os.getpid()
 
 
+def slow_pid(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
 def blob(nbytes: int, fill: int = 7) -> bytes:
     return bytes([fill]) * nbytes
 
@@ -97,3 +102,8 @@ def crash_loudly() -> None:
     """Not by way of `sys.stderr`: what C libraries say counts too."""
     os.write(2, b"what a pity\n")
     os.abort()
+
+
+def hangs_at_start(settings: dict[str, Any]) -> None:
+    """The entry of a worker that never signs on."""
+    time.sleep(60)

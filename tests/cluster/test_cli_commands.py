@@ -77,7 +77,9 @@ def test_workers_that_cannot_start_are_given_up_and_the_waiting_are_told(schedul
     with Client(str(tmp_path / "fastsched.json")) as client:
         waiting = client.submit(abs, -1)
         worker = run("worker", "fastsched.json", "--name", "ant", "--listen", "192.0.2.1", "--insecure")
-        with pytest.raises(NoWorkers, match=r"3 worker processes in a row ended at their start, .* exit 1: worker"):
+        with pytest.raises(
+            NoWorkers, match=r"3 worker processes in a row ended at their start, .* the last: exit 1: worker"
+        ):
             waiting.result(timeout=SECONDS)
     assert worker.ends() == 1
     assert "worker ant-2 cannot start: cannot listen at tcp://192.0.2.1" in worker.said()

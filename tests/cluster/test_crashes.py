@@ -6,15 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from fastsched import Client, Config, LocalCluster, SerializationError, WorkerLost
-from fastsched.resources import can_measure
+from fastsched import Client, Config, LocalCluster, NoWorkers, SerializationError, WorkerLost, wait
+from fastsched.resources import can_measure, used_bytes
 from tests.cluster import crashes
 from tests.cluster.crashes import EndsWhenPickled, EndsWhenUnpickled
-from tests.cluster.functions import inc, pid
+from tests.cluster.functions import blob, inc, pid, slow_pid
 from tests.servers.spawned import wait_for_end
 
 STRICT = Config(allowed_failures=0)
@@ -113,15 +114,17 @@ def test_a_flood_of_output_reaches_the_terminal_and_harms_nobody(capfd) -> None:
 def test_output_that_nobody_reads_stops_who_writes_it_and_nobody_else() -> None:
     """The program's standard error is a pipe, and full."""
     program = (
-        "from fastsched import Client\n"
+        "from fastsched import Client, Config\n"
         "from tests.cluster import crashes\n"
-        "with Client(n_workers=2, threads_per_worker=1) as client:\n"
+        "with Client(n_workers=2, threads_per_worker=1, config=Config(allowed_failures=0)) as client:\n"
         "    stuck = client.submit(crashes.flood, 1_000_000, 2)\n"
+        "    print('(SIGKILL)' in str(client.submit(crashes.end, 'SIGKILL').exception()))\n"
         "    print(sum(client.gather(client.map(abs, range(-100, 0)))))\n"
     )
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
+            assert process.stdout.readline() == b"True\n"
             assert process.stdout.readline() == b"5050\n"
             assert process.wait(SECONDS) == 0
         finally:
@@ -232,3 +235,37 @@ def test_a_task_below_the_limit_is_left_alone(small) -> None:
         before = client.run(pid)
         assert client.submit(crashes.use_memory, 50_000_000, 0.5, pure=False).result(timeout=SECONDS) == 50_000_000
         assert client.run(pid) == before
+
+
+@linux
+def test_a_worker_under_memory_pressure_gets_no_new_tasks_until_it_is_over() -> None:
+    with Client(n_workers=2, threads_per_worker=2, memory_limit="300MB", set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=SECONDS)
+        pids = set(client.run(pid).values())
+        pressed = client.submit(crashes.use_memory_and_tell, 230_000_000, 2.0)
+        time.sleep(0.6)  # it is seen within a tenth of a second; and takes a moment to allocate so much
+        ran = set(client.gather(client.map(slow_pid, [0.02] * 20, pure=False)))
+        (tight,) = {pressed.result(timeout=SECONDS)}
+        assert ran == pids - {tight}
+        time.sleep(0.3)
+        assert set(client.gather(client.map(slow_pid, [0.05] * 20, pure=False))) == pids
+
+
+@linux
+def test_results_that_fill_a_worker_do_not_keep_it_from_working() -> None:
+    """A pause until somebody lets go of them could last for ever."""
+    with Client(n_workers=1, threads_per_worker=1, memory_limit="600MB", set_as_default=False) as client:
+        kept = [client.submit(blob, 65_000_000, number) for number in range(7)]
+        wait(kept, timeout=SECONDS)
+        assert used_bytes(client.submit(pid).result()) > 480_000_000
+        assert client.gather(client.map(slow_pid, [0.05] * 20, pure=False)) == [client.submit(pid).result()] * 20
+
+
+@linux
+def test_results_that_are_more_than_a_worker_can_hold_end_in_a_clear_error() -> None:
+    """Whoever wants them all would have them computed again and again."""
+    config = Config(idle_failures=2, allowed_failures=1, restart_seconds=0.01)
+    with Client(n_workers=1, threads_per_worker=1, memory_limit="300MB", config=config) as client:
+        kept = [client.submit(blob, 100_000_000, number) for number in range(5)]
+        with pytest.raises((NoWorkers, WorkerLost), match=r"out of memory: used .* of 300 MB"):
+            client.gather(kept)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +86,40 @@ def test_many_workers_start_in_waves() -> None:
         assert len(client.nthreads()) == 12
     with pytest.raises(ValueError, match="n_workers must be at most"):
         Client(n_workers=10**9)
+
+
+def test_a_worker_that_does_not_sign_on_in_time_is_killed_and_given_up(monkeypatch) -> None:
+    monkeypatch.setattr(supervisor.Helper.start.__func__, "__defaults__", ("tests.cluster.functions:hangs_at_start",))
+    config = Config(start_seconds=0.2, start_failures=2)
+    with Client(n_workers=1, config=config, set_as_default=False) as client:
+        error = client.submit(inc, 1).exception(timeout=30)
+    assert isinstance(error, NoWorkers)
+    assert "2 worker processes in a row ended at their start, the last: it did not sign on within 0.2 s" in str(error)
+
+
+def test_supervision_gives_up_on_workers_that_die_with_nothing_to_do_again_and_again(caplog) -> None:
+    config = Config(idle_failures=3, restart_seconds=0.01)
+    with Client(n_workers=1, config=config, set_as_default=False) as client:
+        for _ in range(3):
+            client.wait_for_workers(1, timeout=30)
+            (worker,) = client.scheduler_info()["workers"].values()
+            os.kill(worker["pid"], signal.SIGKILL)
+            while worker["name"] in {other["name"] for other in client.scheduler_info()["workers"].values()}:
+                time.sleep(0.01)
+        with pytest.raises(
+            NoWorkers, match=r"3 worker processes in a row ended with nothing to do, .* the last: SIGKILL"
+        ):
+            client.submit(inc, 1).result(timeout=30)
+    assert "no more workers are started" in caplog.text
+
+
+def test_dead_workers_leave_no_file_behind() -> None:
+    with Client(n_workers=1, config=Config(allowed_failures=0), set_as_default=False) as client:
+        directory = Path(client.cluster.scheduler_address.removeprefix("unix://")).parent
+        client.wait_for_workers(1, timeout=30)
+        before = len(list(directory.iterdir()))
+        for _ in range(3):
+            with pytest.raises(WorkerLost):
+                client.submit(stop_my_worker, signal.SIGKILL, pure=False).result(timeout=30)
+        client.wait_for_workers(1, timeout=30)
+        assert len(list(directory.iterdir())) == before

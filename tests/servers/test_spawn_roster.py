@@ -75,13 +75,13 @@ def test_deaths_with_nothing_to_do_are_followed_by_longer_and_longer_pauses():
     found = pauses(ours, joins=True)
     assert found == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
     assert ours.given_up.startswith("12 worker processes in a row ended with nothing to do")
-    assert ours.given_up.endswith("the last with SIGKILL")
+    assert ours.given_up.endswith("the last: SIGKILL")
 
 
 def test_deaths_at_start_are_given_up_sooner():
     ours = roster(start_failures=3, restart_seconds=0.1)
     assert pauses(ours, joins=False) == [0.0, 0.1]
-    assert ours.given_up == "3 worker processes in a row ended at their start, the last with SIGKILL"
+    assert ours.given_up == "3 worker processes in a row ended at their start, the last: SIGKILL"
     assert ours.complete
     assert ours.empty
     assert ours.start(100.0) == []
