@@ -152,7 +152,7 @@ class OracleFace(Face):
     def get_client(self) -> OracleClient:  # type: ignore[override]
         return self.client
 
-    def block(self) -> AbstractContextManager[Any]:
+    def block(self, inline: bool = True) -> AbstractContextManager[Any]:
         return nullcontext(self.client)
 
     def wait(self, futures: list[OracleFuture], until: str, seconds: float | None = None) -> Any:
@@ -170,6 +170,9 @@ class OracleFace(Face):
     async def iterated(self, futures: list[OracleFuture]) -> AsyncIterator[OracleFuture]:  # type: ignore[override]
         for future in futures:
             yield future
+
+    async def in_thread(self, work: Callable[[], Any]) -> Any:  # type: ignore[override]
+        return work()
 
     async def slept(self, seconds: float) -> None:  # type: ignore[override]
         """Nobody else is there."""

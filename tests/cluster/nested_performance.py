@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -54,9 +56,13 @@ class Face:
     rejoin = staticmethod(rejoin)
     sleep = staticmethod(time.sleep)
 
-    def block(self) -> AbstractContextManager[Any]:
+    def block(self, inline: bool = True) -> AbstractContextManager[Any]:
         """`worker_client`."""
-        return worker_client()
+        return worker_client(inline=inline)
+
+    def in_thread(self, work: Callable[[], Any]) -> Awaitable[Any]:
+        """In a coroutine: what comes of it in a thread of its own."""
+        return asyncio.to_thread(work)
 
     def wait(self, futures: list[Any], until: str, seconds: float | None = None) -> Any:
         """`wait`."""
@@ -149,6 +155,11 @@ class _Waiting:
         """For others to go on."""
         _face.sleep(seconds)
 
+    async def in_threads(self, works: list[Callable[[], Any]]) -> list[Any]:
+        """What comes of each, in a thread of its own."""
+        with _face.block(), ThreadPoolExecutor() as pool:  # in a block: who waits for a thread lends no slot otherwise
+            return list(pool.map(lambda work: work(), works))
+
 
 class _Awaiting(_Waiting):
     """How a coroutine does."""
@@ -177,6 +188,9 @@ class _Awaiting(_Waiting):
     async def sleep(self, seconds: float) -> None:
         await _face.slept(seconds)
 
+    async def in_threads(self, works: list[Callable[[], Any]]) -> list[Any]:
+        return [await _face.in_thread(work) for work in works]
+
 
 async def settled(value: Any) -> Any:
     """What is awaited on a cluster is there in plain Python."""
@@ -204,7 +218,8 @@ class _Performance:
         if task.opening == "get_client":
             self.client = _face.get_client()
             return await self.follow()
-        with _face.block() as self.client, _face.block() if task.opening == "twice" else nullcontext():
+        inline = task.opening != "elsewhere"
+        with _face.block(inline) as self.client, _face.block() if task.opening == "twice" else nullcontext():
             if task.opening != "late":
                 return await self.follow()
             for step in task.steps:
@@ -274,6 +289,7 @@ class _Performance:
             pure=launch.pure,
             retries=launch.retries,
             priority=launch.priority,
+            local=launch.local,
         )
 
     def argument(self, way: str, what: Any) -> Any:
@@ -299,6 +315,15 @@ class _Performance:
     async def do_submit(self, step: Step) -> None:
         for name, launch in zip(step.names, step.launches, strict=True):
             self.launch(name, launch)
+
+    async def do_threads(self, step: Step) -> None:
+        directory = self.directory
+
+        def work(task: Task) -> Any:
+            client = _face.get_client()
+            return driven(outcomes([client.submit(perform, task, directory)], 60.0))
+
+        self.log += await self.ways.in_threads([partial(work, launch.task) for launch in step.launches])
 
     async def do_map(self, step: Step) -> None:
         tasks = [launch.task for launch in step.launches]

@@ -27,6 +27,7 @@ class Launch(NamedTuple):
     pure: bool = True
     retries: int = 0
     priority: int = 0
+    local: bool = True
 
 
 class Step(NamedTuple):
@@ -49,7 +50,7 @@ class Task(NamedTuple):
     """One task of a program."""
 
     name: str  # unique in all programs
-    opening: str  # block, twice, get_client, late
+    opening: str  # block, twice, get_client, late, elsewhere (no child runs in its thread)
     steps: tuple[Step, ...]
     ending: Ending
     fails_first: int = 0  # so many attempts fail
@@ -96,7 +97,7 @@ class _Scene:
         self.author.budget -= 1
         if self.depth > 0:
             scenes = (self.batch, self.batch, self.batch, self.chain, self.chain, self.mapped, self.cancelled)
-            scenes += (self.dropped, self.shared, self.scattered, self.twice, self.slot, self.slept)
+            scenes += (self.dropped, self.shared, self.scattered, self.twice, self.slot, self.slept, self.threaded)
             for _ in range(rng.randint(1, 4)):
                 if self.author.budget > 0 and not self.raises:
                     rng.choice(scenes)()
@@ -104,7 +105,7 @@ class _Scene:
                 self.forgotten()
         ending = self.ending(may_fail)
         millis = rng.choice((0.0, 0.1, 0.5, 3.0))
-        opening = rng.choice(("block", "block", "twice", "get_client", "late"))
+        opening = rng.choice(("block", "block", "twice", "get_client", "late", "elsewhere"))
         return Task(self.name, opening, tuple(self.steps), ending, leaves_mark=False, millis=millis)
 
     def ending(self, may_fail: bool) -> Ending:
@@ -142,7 +143,8 @@ class _Scene:
         if not inputs:
             inputs = self.values()
         key, pure = rng.random() < 0.2, rng.random() < 0.6
-        return name, Launch(task, kind, inputs, key, pure, retries, rng.choice((0, 0, 0, 1, -1))), fails
+        priority, local = rng.choice((0, 0, 0, 1, -1)), rng.random() < 0.9
+        return name, Launch(task, kind, inputs, key, pure, retries, priority, local), fails
 
     def values(self) -> tuple[tuple[str, Any], ...]:
         rng = self.random
@@ -269,6 +271,11 @@ class _Scene:
         self.enter(name, launch, fails)
         self.enter(again, launch, fails)
         self.consume(self.random.choice(("look", "gather", "wait")), (again, name))
+
+    def threaded(self) -> None:
+        """Threads of the task launch some, and wait for them."""
+        tasks = [self.author.task(self.depth - 1, True, self.retried) for _ in range(self.random.randint(1, 3))]
+        self.steps.append(Step("threads", launches=tuple([Launch(task, "plain") for task in tasks])))
 
     def slot(self) -> None:
         self.steps.append(Step(self.random.choice(("secede", "rejoin"))))

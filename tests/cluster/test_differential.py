@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import pprint
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -119,3 +122,46 @@ def test_every_mode_means_the_same(mode: Client, tmp_path: Path) -> None:
         assert remaining(mode) == {}, f"tasks are left in the scheduler after seeds {part}"
         assert left(mode) == {}, f"something is left in the workers after seeds {part}"
     mode.cluster.check()
+
+
+# -- lost workers -----------------------------------------------------------------------------------------------------
+
+
+def everyone(tasks: Iterable[Any]) -> Iterator[Task]:
+    """These tasks and all that they launch."""
+    for task in tasks:
+        if isinstance(task, Task):
+            yield task
+            for step in task.steps:
+                yield from everyone([launch.task for launch in step.launches])
+
+
+def bears_loss(tasks: tuple[Task, ...]) -> bool:
+    """Whether it means the same if some of its tasks run once more: none counts its attempts, or puts data there."""
+    return not any(task.fails_first or any(step.what == "scatter" for step in task.steps) for task in everyone(tasks))
+
+
+def kill_one(pids: list[int], seconds: float) -> None:
+    """A worker dies in the middle of things."""
+    time.sleep(seconds)
+    os.kill(pids[0], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_lost_worker_changes_nothing(threads: int, tmp_path: Path) -> None:
+    seeds = [seed for seed in range(200) if bears_loss(program(seed))][:24]
+    chance = Random(7)
+    with LocalCluster(3, threads) as cluster, Client(cluster, set_as_default=False) as client:
+        for start in range(0, len(seeds), AT_ONCE):
+            pids = sorted(client.run(os.getpid).values(), key=lambda pid: chance.random())
+            killer = threading.Thread(target=kill_one, args=(pids, 0.2 * chance.random()))
+            path = tmp_path / f"{start}"
+            path.mkdir()
+            killer.start()
+            run(client, seeds[start : start + AT_ONCE], path)
+            killer.join()
+            while pids[0] in client.run(os.getpid, on_error="return").values() or len(client.nthreads()) < 3:
+                time.sleep(0.005)
+            assert remaining(client) == {}, f"tasks are left in the scheduler after {seeds[start:][:AT_ONCE]}"
+            assert left(client) == {}, f"something is left in the workers after {seeds[start:][:AT_ONCE]}"
+        cluster.check()

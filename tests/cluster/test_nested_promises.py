@@ -1,0 +1,278 @@
+"""What nested tasks promise beyond slots: what runs how often, what opts out, what is seen, what outlives a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastsched import Client, Config, LocalCluster, as_completed, get_client, get_worker, wait, worker_client
+from tests.cluster.conftest import remaining
+from tests.cluster.functions import append_line, inc
+from tests.cluster.nested_books import left
+
+SECONDS = 60.0
+
+
+def cluster_of(workers: int, threads: int = 1, **config: Any) -> Iterator[Client]:
+    """A cluster, which must be empty in the end."""
+    with (
+        LocalCluster(workers, threads, config=Config(**config)) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def single_cluster() -> Iterator[Client]:
+    yield from cluster_of(1)
+
+
+@pytest.fixture(scope="module")
+def pair_cluster() -> Iterator[Client]:
+    yield from cluster_of(2)
+
+
+def emptied(observer: Client) -> Iterator[Client]:
+    """A client of this cluster; it leaves nothing behind."""
+    with Client(observer.cluster, set_as_default=False) as client:
+        yield client
+    assert remaining(observer) == {}, "tasks are left in the scheduler"
+    assert left(observer) == {}, "something is left in the workers"
+    observer.cluster.check()
+
+
+@pytest.fixture
+def single(single_cluster: Client) -> Iterator[Client]:
+    """One worker with one thread."""
+    yield from emptied(single_cluster)
+
+
+@pytest.fixture
+def pair(pair_cluster: Client) -> Iterator[Client]:
+    """Two workers with one thread each."""
+    yield from emptied(pair_cluster)
+
+
+def statistics(client: Client) -> Counter[str]:
+    """Of all workers together."""
+    total: Counter[str] = Counter()
+    for found in client.run(lambda: get_worker().statistics).values():
+        total.update(found)
+    return total
+
+
+# -- opting out -------------------------------------------------------------------------------------------------------
+
+
+def thread() -> tuple[int, int]:
+    return os.getpid(), threading.get_ident()
+
+
+def threads_of_children(way: str) -> list[bool]:
+    """Whether each ran in the thread of its parent, by each way to wait."""
+    with worker_client(inline=way != "inline=False") as client:
+        local = way != "local=False"
+        futures = [client.submit(thread, pure=False, local=local) for _ in range(4)]
+        futures += client.map(lambda _: thread(), range(4), pure=False, local=local)
+        found = [futures[0].result(), *client.gather(futures[1:4])]
+        wait(futures[4:6])
+        found += [future.result() for future in as_completed(futures[4:])]
+    return [one == thread() for one in found]
+
+
+@pytest.mark.parametrize("way", ["", "inline=False", "local=False"])
+def test_children_that_opt_out_run_in_no_thread_that_waits_for_them(single: Client, way: str) -> None:
+    before = statistics(single)
+    found = single.submit(threads_of_children, way, pure=False).result(SECONDS)
+    assert len(found) == 8
+    assert way == "" or not any(found)
+    gained = statistics(single)
+    gained.subtract(before)
+    assert gained["inline"] == sum(found)
+    assert gained["executed"] == 1 + 8 - sum(found)
+    assert (gained["inline"] > 0) == (way == "")
+
+
+def test_without_local_tasks_all_travel() -> None:
+    for client in cluster_of(1, local_tasks=0):
+        assert not any(client.submit(threads_of_children, "").result(SECONDS))
+        assert statistics(client)["inline"] == 0
+
+
+def inline_again_after_a_block_that_opts_out() -> list[bool]:
+    with worker_client() as client:
+        with worker_client(inline=False) as same:
+            out = same.submit(thread, pure=False).result()
+        back = client.submit(thread, pure=False).result()
+        return [out == thread(), back == thread()]
+
+
+def test_opting_out_ends_with_its_block(single: Client) -> None:
+    assert single.submit(inline_again_after_a_block_that_opts_out).result(SECONDS) == [False, True]
+
+
+# -- how often --------------------------------------------------------------------------------------------------------
+
+
+def slow(path: str, text: str, launched: int = 0) -> str:
+    """Coarse; ends when so many have launched it."""
+    time.sleep(0.02)
+    while len(list(Path(path).parent.glob("launched-*"))) < launched:
+        time.sleep(0.001)
+    return append_line(path, text)
+
+
+def meets_and_launches(path: str, text: str) -> str:
+    """Once there is one of it on both workers, they launch the same call."""
+    directory = Path(path).parent
+    with worker_client() as client:
+        (directory / f"here-{os.getpid()}").touch()
+        for i in range(3):  # by now this worker knows that it is coarse
+            client.submit(slow, f"{path}-warm", str(i), pure=False).result()
+        while len(list(directory.glob("here-*"))) < 2:
+            time.sleep(0.001)
+        future = client.submit(slow, path, text, 2)
+        (directory / f"launched-{os.getpid()}").touch()
+        return future.result()
+
+
+def test_a_coarse_key_that_two_workers_launch_runs_once(pair: Client, tmp_path: Path) -> None:
+    for i in range(5):
+        path = tmp_path / f"{i}" / "runs"
+        path.parent.mkdir()
+        parents = [pair.submit(meets_and_launches, str(path), "once", pure=False) for _ in range(2)]
+        assert [parent.result(SECONDS) for parent in parents] == ["once", "once"]
+        assert path.read_text().splitlines() == ["once"]
+
+
+# -- what is seen -----------------------------------------------------------------------------------------------------
+
+
+def naps(seconds: float, n: int) -> int:
+    with worker_client() as client:
+        for _ in range(n):
+            client.submit(time.sleep, seconds, pure=False).result()
+    return n
+
+
+def test_children_count_in_the_statistics_wherever_they_run(single: Client) -> None:
+    before = statistics(single)
+    assert single.submit(naps, 0.001, 20, pure=False).result(SECONDS) == 20
+    gained = statistics(single)
+    gained.subtract(before)
+    assert gained["inline"] + gained["executed"] == 21
+    assert gained["inline_seconds"] + gained["executed_seconds"] >= 2 * 20 * 0.001  # the parent waits for each of them
+
+
+def runs_for_long(path: str, text: str) -> str:
+    Path(path).touch()
+    while Path(path).exists():
+        time.sleep(0.001)
+    return text
+
+
+def parent_of_a_long_one(path: str, key: str) -> str:
+    with worker_client() as client:
+        return client.submit(runs_for_long, path, "found", key=key).result()
+
+
+def test_a_child_that_has_run_for_a_second_is_found_by_its_key(single: Client, tmp_path: Path) -> None:
+    path = tmp_path / "runs"
+    parent = single.submit(parent_of_a_long_one, str(path), "long-child")
+    while not path.exists():
+        time.sleep(0.001)
+    time.sleep(2.0)
+    assert sum(single.scheduler_info()["tasks"].values()) == 2, "the scheduler knows the parent and the child"
+    child = single.attach("long-child")
+    path.unlink()
+    assert child.result(SECONDS) == "found"
+    assert parent.result(SECONDS) == "found"
+
+
+# -- lost workers -----------------------------------------------------------------------------------------------------
+
+
+def dies_between(path: str, n: int) -> list[int]:
+    """Its worker dies, the first time, when half of the children are through."""
+    with worker_client() as client:
+        found = client.gather(client.map(inc, range(n), pure=False))
+        others = client.map(inc, range(n, 2 * n), pure=False)
+        if not Path(path).exists():
+            Path(path).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found + client.gather(others)
+
+
+def grandparent(path: str, n: int) -> list[int]:
+    with worker_client() as client:
+        return client.submit(dies_between, path, n, pure=False).result()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("parent", [dies_between, grandparent])
+def test_children_of_a_lost_worker_are_made_again(workers: int, parent: Any, tmp_path: Path) -> None:
+    for client in cluster_of(workers):
+        assert client.submit(parent, str(tmp_path / "died"), 50).result(SECONDS) == list(range(1, 101))
+        assert remaining(client) == {}
+        assert left(client) == {}
+        client.cluster.check()
+
+
+def large(x: int) -> bytes:
+    """Too large to be kept by the scheduler."""
+    return bytes([x]) * 300_000
+
+
+def joined(a: bytes, b: bytes) -> bytes:
+    return a[:150_000] + b[:150_000]
+
+
+def leaves_large_ones() -> tuple[int, list[Any]]:
+    client = get_client()
+    first, second = client.submit(large, 1), client.submit(large, 2)
+    both = client.submit(joined, first, second)
+    wait([both])
+    return os.getpid(), [both, first]
+
+
+def test_published_children_are_made_again_from_their_lineage() -> None:
+    for client in cluster_of(2):
+        outer = client.submit(leaves_large_ones, pure=False)
+        pid, (both, first) = outer.result(SECONDS)
+        del outer
+        os.kill(pid, signal.SIGKILL)
+        while pid in client.run(os.getpid, on_error="return").values():
+            time.sleep(0.005)
+        assert both.result(SECONDS) == b"\1" * 150_000 + b"\2" * 150_000
+        assert len(first.result(SECONDS)) == 300_000
+
+
+# -- threads ----------------------------------------------------------------------------------------------------------
+
+
+def waits_while_locked() -> int:
+    """Holds a lock across the block, as does each other of its kind."""
+    with the_lock, worker_client() as client:
+        return sum(client.gather([client.submit(locks_too, i, pure=False, local=False) for i in range(3)]))
+
+
+the_lock = threading.RLock()
+
+
+def locks_too(i: int) -> int:
+    time.sleep(0.001)
+    return i
+
+
+def test_many_parents_that_hold_one_lock_across_their_wait(single: Client) -> None:
+    """Each lends its slot to the next one, which wants the lock."""
+    parents = [single.submit(waits_while_locked, pure=False) for _ in range(8)]
+    assert [parent.result(SECONDS) for parent in parents] == [3] * 8
