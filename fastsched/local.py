@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from fastsched.closing import closes_elsewhere
 from fastsched.config import Config
 from fastsched.errors import ClosedError
 from fastsched.phase import Phase
-from fastsched.resources import cores, limit_of
+from fastsched.resources import AUTO, can_measure, cores, limit_of
 from fastsched.spawn.supervisor import Helper
 from fastsched.timing import Timeout, seconds
 
@@ -74,7 +75,7 @@ class LocalCluster:
         n_workers: int | None = None,
         threads_per_worker: int | None = None,
         processes: bool = True,
-        memory_limit: str | float | None = "auto",
+        memory_limit: str | float | None = AUTO,
         name: str | None = None,
         config: Config | None = None,
         dashboard_address: str | None = None,
@@ -88,6 +89,8 @@ class LocalCluster:
             raise NotImplementedError("dashboard_address=: there is no dashboard yet")
         count, self._nthreads = _shape(n_workers, threads_per_worker)
         limit = limit_of(memory_limit, self._nthreads, cores())
+        if limit and memory_limit != AUTO and not can_measure():
+            warnings.warn("memory_limit= is not enforced on this system, which has no /proc", stacklevel=2)
         self.config = config or Config.from_environment()
         self.name = name or f"local-{os.getpid()}"
         self.status = Phase.STARTING

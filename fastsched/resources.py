@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["can_measure", "cores", "limit_of", "parse_bytes", "shown", "total_bytes", "used_bytes"]
+__all__ = ["AUTO", "can_measure", "cores", "limit_of", "parse_bytes", "shown", "total_bytes", "used_bytes"]
 
 _DECIMAL = {
     prefix + suffix: 1000**power for power, prefix in enumerate(("", "k", "m", "g", "t")) for suffix in ("", "b")

@@ -25,7 +25,7 @@ from fastsched.config import Config
 from fastsched.errors import AddressError
 from fastsched.net.access import AccessFile, locate, looks_like_address, private_directory
 from fastsched.net.address import Address, Scheme
-from fastsched.resources import can_measure, cores, limit_of
+from fastsched.resources import AUTO, can_measure, cores, limit_of
 from fastsched.spawn.crew import Crew
 from fastsched.spawn.supervisor import Died, Event, Helper, HelperDied, Spawned
 
@@ -48,7 +48,7 @@ LOOK_SECONDS = 0.1  # between looks for an access file that is not there yet
 @click.option(
     "--memory-limit",
     type=MEMORY,
-    default="auto",
+    default=AUTO,
     help="Of each worker: bytes such as 4GiB, a fraction of this machine's memory, 0 for none, or auto for the share "
     "of it that its threads are of the cores. A worker above it is killed and replaced (on Linux).",
 )
@@ -80,14 +80,14 @@ def main(
         "listen": listen or "",
         "insecure": insecure,
     }
+    if settings["memory_limit"] and memory_limit != AUTO and not can_measure():
+        click.echo("--memory-limit is not enforced on this system, which has no /proc", err=True)
     base = name or f"{platform.node()}-{os.getpid()}"
     sys.exit(run_until_told(_work(access_file, wait, settings, base, nworkers), log_level))
 
 
 async def _work(access_file: str, wait: float, settings: dict[str, Any], name: str, nworkers: int) -> int:
     config = Config.from_environment()
-    if settings["memory_limit"] and not can_measure():
-        log.warning("memory limits are not enforced on this system, which has no /proc")
     helper = Helper.start()  # it imports what workers need while we look for the scheduler
     pages = private_directory()
     overseer = RemoteOverseer(name, config, lambda: locate(access_file))

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from fastsched import resources
+from fastsched import LocalCluster, local, resources
 from fastsched.resources import cores, limit_of, parse_bytes, shown, total_bytes, used_bytes
 
 
@@ -68,3 +68,12 @@ def test_a_process_uses_some_of_it_and_one_that_has_ended_none():
     assert used_bytes(os.getpid()) - before > 40_000_000
     del blob
     assert used_bytes(2**22 + 1) == 0
+
+
+def test_a_limit_that_cannot_be_kept_is_said_to_be_none(monkeypatch):
+    """As on macOS; the default is no promise to anybody."""
+    monkeypatch.setattr(local, "can_measure", lambda: False)
+    with LocalCluster(n_workers=0):
+        pass
+    with pytest.warns(UserWarning, match="memory_limit= is not enforced on this system"):
+        LocalCluster(n_workers=0, memory_limit="1GB").close()
