@@ -14,6 +14,7 @@ through the real codec. Threads, sockets, clocks and pickles are played by the m
 `world`         what all nodes share: time, chance, network, configuration, what each key must give
 `ledger`        which faults there were, and so which failures are excused
 `threads`       drives one generator in virtual time: a user's script or a task
+`locks`         locks of users, in one process
 `site`          the shell of a `ClientMachine`
 `fetching`      the shell's connections to workers that serve data
 `scheduler`     the shell of the `SchedulerMachine`

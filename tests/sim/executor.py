@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from fastsched.wire.messages import ErrorItem
 from fastsched.worker.jobs import Brood, Child, Job, Resume, Start
 from fastsched.worker.store import Value as StoredValue
+from tests.sim.locks import Locks
 from tests.sim.tasks import TaskThread
+from tests.sim.threads import Wait
 
 if TYPE_CHECKING:
     from tests.sim.worker import WorkerNode
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Desk", "Executor"]
 
 Then = Callable[[], object]
+
+OVERDRAW_SECONDS = 0.1
+"""As in the real one."""
 
 
 class Desk:
@@ -36,18 +41,25 @@ class Desk:
         Whether it is on the page.
     resume : callable or None
         The thread waits for a slot, and then goes on with this.
+    overdrawn : bool
+        It has waited for too long, and has gone on without one.
+    stack : list of Job
+        What it runs: that task, and what runs inside it.
     """
 
     def __init__(self, root: Job) -> None:
         self.root = root
         self.holds_slot = True
         self.resume: Then | None = None
+        self.overdrawn = False
+        self.stack: list[Job] = [root]
         self.brood: Brood | None = None
         self.lendable = False
         self.depth = 0
         self.away = 0.0  # seconds for which the running task has waited, or run children
         self.since = 0.0
-        self.steps = self.seen = 0
+        self.steps = self.seen = self.moves = 0
+        self.still = self.still_at = 0
 
 
 class Executor:
@@ -62,12 +74,16 @@ class Executor:
     def __init__(self, node: WorkerNode) -> None:
         self.desks: dict[Job, Desk] = {}
         self.caller: Desk | None = None  # whose thread it is that runs at the moment; None: the I/O thread
+        self.locks = Locks(node.world.rng)
         self._node = node
         self._world = node.world
         self._machine = node.machine
         self._lenders: dict[Desk, None] = {}
+        self._deep: dict[Desk, None] = {}
+        self._moves = 0
         self._most_depth = node.world.rng.choice((1, 3, 24))
-        self._in_loops = node.world.rng.choice((0.0, 0.0, 0.2))  # how many waits have a loop to run, or a time limit
+        self._long_ticks = node.world.rng.choice((2, 30, 1000))
+        self._in_loops = node.world.rng.choice((0.0, 0.0, 0.2))  # how many waits are in a coroutine
 
     @contextmanager
     def calling(self, desk: Desk) -> Iterator[None]:
@@ -103,6 +119,8 @@ class Executor:
         else:
             assert job not in self.desks, f"{job} started twice"
             desk = self.desks[job] = Desk(job)
+            busy = [other.root.key for other in self.desks.values() if other.holds_slot and other is not desk]
+            assert len(busy) < self._node.nthreads, f"{job} starts, but {busy} hold all slots"
             world.clock.after(world.lateness(), TaskThread(self._node, desk, job, self._over).begin)
         world.journal.note(self._node.name, type(action).__name__.lower() + "s", repr(job))
         self._check_slots()
@@ -114,8 +132,8 @@ class Executor:
             then()
 
     def _check_slots(self) -> None:
-        """No more threads hold a slot than there are."""
-        holding = [desk.root.key for desk in self.desks.values() if desk.holds_slot]
+        """No more threads hold a slot than there are, but for those that have waited too long."""
+        holding = [desk.root.key for desk in self.desks.values() if desk.holds_slot and not desk.overdrawn]
         if len(holding) > self._node.nthreads:
             raise AssertionError(f"{self._node.name} has {self._node.nthreads} slots, and these hold one: {holding}")
 
@@ -141,6 +159,7 @@ class Executor:
         """The thread will wait: others run what it would have run."""
         desk.since = self._world.clock.now
         desk.steps += 1
+        desk.moves = self._moves
         if desk.brood is not None and desk.brood.ready:
             self._machine.nest.give_up(desk.brood)
         had = not desk.root.seceded
@@ -167,8 +186,9 @@ class Executor:
         self._node.arm()
 
     def _secede(self, desk: Desk) -> list[Start | Resume]:
+        self._moves += 1
         if self._machine.secede(desk.root):
-            desk.holds_slot = False
+            desk.holds_slot = desk.overdrawn = False
         return self._machine.starts()
 
     def rejoin(self, desk: Desk, then: Then) -> None:
@@ -182,6 +202,25 @@ class Executor:
         else:
             desk.resume = then
             self._node.before_wait()
+            self._wait_for_slot(desk, then, self._moves)
+
+    def _wait_for_slot(self, desk: Desk, then: Then, moves: int) -> None:
+        """Whoever gives us the slot goes on with `then`. But who holds it may wait for this thread."""
+
+        def look() -> None:
+            if not self._node.alive or desk.resume is not then:
+                return
+            if moves != self._moves:
+                self._wait_for_slot(desk, then, self._moves)
+            elif self._machine.overdraw(desk.root):
+                desk.resume = None
+                desk.overdrawn = True
+                self._world.journal.note(self._node.name, "overdraws", repr(desk.root))
+                self._seated(desk)
+                self._node.arm()
+                then()
+
+        self._world.clock.after(OVERDRAW_SECONDS, look)
 
     def _seated(self, desk: Desk) -> None:
         desk.holds_slot = True
@@ -189,28 +228,37 @@ class Executor:
 
     # -- children ------------------------------------------------------------------------------------------------------
 
-    def run_children(self, desk: Desk, fids: Iterable[int], until_error: bool, most: int, then: Then) -> None:
+    def run_children(self, desk: Desk, fids: Iterable[int], waiting: Wait, then: Then) -> None:
         """Run what the thread would wait for, as far as it has not begun."""
         nest = self._machine.nest
         if not nest.waits():
             then()
             return
         if desk.depth >= self._most_depth or self._world.rng.random() < self._in_loops:
-            nest.hand_over(fids)
-            self._node.flush()
+            self.hand_over(fids)
             then()
             return
+        had = not desk.root.seceded
         stack = nest.children(fids)
         child: Child | None = None
         if stack:
             if self._has_slot(desk):
                 child = nest.claim(stack)
             else:
-                nest.give_up(desk.brood)  # type: ignore[arg-type]
+                nest.hand_over(fids)
+                if desk.brood is not None:
+                    nest.give_up(desk.brood)
         if child is None:
+            if not (had or desk.lendable):
+                self.secede(desk)
             then()
         else:
-            _Run(self, desk, stack, until_error, most, then).next(child)
+            _Run(self, desk, stack, waiting, had, then).next(child)
+
+    def hand_over(self, fids: Iterable[int]) -> None:
+        """Have others run these."""
+        self._machine.nest.hand_over(fids)
+        self._node.flush()
 
     def _has_slot(self, desk: Desk) -> bool:
         """Whether the task of this thread has a slot, or can have it back at once."""
@@ -227,8 +275,10 @@ class Executor:
         away, desk.away = desk.away, 0.0
 
         def ended(task: TaskThread, end: StoredValue | ErrorItem, micros: int, pins: tuple[str, ...]) -> None:
+            self._moves += 1
             child.function.note(max(micros - 1e6 * desk.away, 0.0))
             desk.away = away + 1e-6 * micros
+            desk.stack.pop()
             if pins:
                 self._node.flush_client(desk)
             self._note_end(task, end, 0)
@@ -240,6 +290,7 @@ class Executor:
             self._node.check()
             over(child, end)
 
+        desk.stack.append(child)
         task = TaskThread(self._node, desk, child, ended)
         if self._world.preempts():
             self._world.clock.after(self._world.lateness(), task.begin)
@@ -250,14 +301,67 @@ class Executor:
         """The next child to run, if there is one."""
         return self._machine.nest.claim(stack) if stack and self._has_slot(desk) else None
 
-    def children_over(self, desk: Desk, lendable: bool) -> None:
+    def children_begin(self, desk: Desk) -> bool:
+        """The thread runs children: they need the slot. Whether it was lendable."""
+        lendable, desk.lendable = desk.lendable, False
+        self._lenders.pop(desk, None)
+        desk.depth += 1
+        if desk.depth == 1:
+            self._deep[desk] = None
+            self._node.arm()
+        return lendable
+
+    def children_over(self, desk: Desk, lendable: bool, had: bool, then: Then) -> None:
         """The thread has run what it could."""
         desk.depth -= 1
+        if not desk.depth:
+            del self._deep[desk]
         desk.lendable = lendable
         desk.steps += 1
-        if lendable and not desk.root.seceded:
-            self._lenders[desk] = None
-            self._node.arm()
+        if lendable:
+            if not desk.root.seceded:
+                self._lenders[desk] = None
+                self._node.arm()
+            then()
+        elif had:
+            self.rejoin(desk, then)
+        else:
+            self.secede(desk)
+            then()
+
+    def run_stuck(self, desk: Desk, then: Callable[[bool], object]) -> None:
+        """The thread has waited for long: run a child of its tasks that nobody has begun, though there is no slot."""
+        machine = self._machine
+        if desk.moves != self._moves or desk.brood is None or desk.depth >= self._most_depth:
+            desk.moves = self._moves
+            then(False)
+            return
+        job = machine.claim(desk.brood)
+        self.begin(machine.starts())
+        if job is None:
+            asked = machine.nest.claim_away(desk.brood)
+            if asked:
+                self._node.flush()
+            then(asked)
+            return
+        self._world.journal.note(self._node.name, "claims", repr(job))
+        lendable, desk.lendable = desk.lendable, False
+        desk.depth += 1
+        desk.stack.append(job)
+
+        def ended(task: TaskThread, end: StoredValue | ErrorItem, micros: int, pins: tuple[str, ...]) -> None:
+            desk.depth -= 1
+            desk.stack.pop()
+            desk.lendable = lendable
+            if pins:
+                self._node.flush_client(desk)
+            self._note_end(task, end, micros)
+            self._report(job, end, micros, pins)
+            self.begin(machine.starts())
+            self._node.flush()
+            then(False)
+
+        TaskThread(self._node, desk, job, ended).begin()
 
     def leave(self, following: Child | None) -> None:
         """What the nest has to tell may wait for more; what has become ready may be another thread's, which waits."""
@@ -279,8 +383,22 @@ class Executor:
         nest = self._machine.nest
         if nest.waits():
             nest.tick()
-        if self._lenders or nest.waits():
+        if self._look_at_long_ones() or self._lenders or nest.waits():
             self._node.arm()
+
+    def _look_at_long_ones(self) -> bool:
+        """Children that run for long can be found by their keys. False: there is nobody to look at again."""
+        again = False
+        for desk in list(self._deep):
+            if desk.steps != desk.still_at:
+                desk.still_at = desk.steps
+                desk.still = 0
+            elif desk.still < self._long_ticks:
+                desk.still += 1
+                if desk.still == self._long_ticks:
+                    self._machine.nest.share_keys([job.key for job in reversed(desk.stack)])
+            again = again or desk.still < self._long_ticks
+        return again
 
     # -- ends ----------------------------------------------------------------------------------------------------------
 
@@ -295,19 +413,24 @@ class Executor:
         self._note_end(task, end, micros)
         if desk.brood is not None:
             machine.nest.give_up(desk.brood)
-        if isinstance(end, StoredValue):
-            if pins:
-                machine.nest.share_keys(pins)
-            machine.finished(job, end, micros, pins)
-        else:
-            machine.failed(job, end)
-        desk.holds_slot = False
+        self._report(job, end, micros, pins)
+        desk.holds_slot = desk.overdrawn = False
         starts = machine.starts()
         self.begin(starts)
         if any(isinstance(action, Start) for action in starts):
             node.flush_soon()
         else:
             node.flush()
+
+    def _report(self, job: Job, end: StoredValue | ErrorItem, micros: int, pins: tuple[str, ...]) -> None:
+        """A job of the scheduler's has ended."""
+        self._moves += 1
+        if isinstance(end, StoredValue):
+            if pins:
+                self._machine.nest.share_keys(pins)
+            self._machine.finished(job, end, micros, pins)
+        else:
+            self._machine.failed(job, end)
 
     def _note_end(self, task: TaskThread, end: StoredValue | ErrorItem, micros: int) -> None:
         world = self._world
@@ -320,16 +443,16 @@ class _Run:
     """A thread runs children, one after the other."""
 
     def __init__(
-        self, executor: Executor, desk: Desk, stack: list[Child], until_error: bool, most: int, then: Then
+        self, executor: Executor, desk: Desk, stack: list[Child], waiting: Wait, had: bool, then: Then
     ) -> None:
         self._executor = executor
         self._desk = desk
         self._stack = stack
-        self._until_error = until_error
-        self._left = most
+        self._until_error = waiting.until_error
+        self._left = waiting.most
+        self._had = had
         self._then = then
-        self._lendable, desk.lendable = desk.lendable, False  # a child needs the slot
-        desk.depth += 1
+        self._lendable = executor.children_begin(desk)
 
     def next(self, child: Child) -> None:
         """Run this one."""
@@ -345,5 +468,4 @@ class _Run:
         if following is not None:
             self.next(following)
             return
-        self._executor.children_over(self._desk, self._lendable)
-        self._then()
+        self._executor.children_over(self._desk, self._lendable, self._had, self._then)

@@ -20,10 +20,13 @@ __all__ = [
     "Cancel",
     "Close",
     "Die",
+    "Ended",
     "Failed",
     "Gather",
+    "Glance",
     "Handle",
     "Keep",
+    "Lock",
     "Open",
     "Outcomes",
     "Put",
@@ -33,6 +36,7 @@ __all__ = [
     "Sleep",
     "Stumble",
     "Submit",
+    "Unlock",
     "Value",
     "mix",
 ]
@@ -59,6 +63,7 @@ class Call(NamedTuple):
     pure: bool = True
     priority: int = 0
     retries: int = 0
+    local: bool = True  # whether it may stay with the worker of its parent
 
 
 class Boom(Exception):
@@ -102,6 +107,22 @@ class Outcomes(NamedTuple):
     handles: tuple[Handle, ...]
 
 
+class Ended(NamedTuple):
+    """Wait until one of these has ended, as `as_completed` does -> tuple of those that have not.
+
+    The oracle says that all have: nothing but the number of further waits may depend on it.
+    """
+
+    handles: tuple[Handle, ...]
+
+
+class Glance(NamedTuple):
+    """Wait for ends of any kind, but not for longer than so many seconds -> None."""
+
+    handles: tuple[Handle, ...]
+    seconds: float
+
+
 class Put(NamedTuple):
     """Scatter values -> list of Handle."""
 
@@ -131,6 +152,8 @@ class Keep(NamedTuple):
 class Open(NamedTuple):
     """Enter a `worker_client` block -> None."""
 
+    inline: bool = True
+
 
 class Close(NamedTuple):
     """Leave it -> None. (Whoever ends leaves it, too.)"""
@@ -142,6 +165,18 @@ class Secede(NamedTuple):
 
 class Rejoin(NamedTuple):
     """Wait for a slot -> None."""
+
+
+class Lock(NamedTuple):
+    """Take a lock of the worker's process, waiting in the slot -> None. A task that ends gives its locks back."""
+
+    number: int
+
+
+class Unlock(NamedTuple):
+    """Give it back -> None."""
+
+    number: int
 
 
 class Stumble(NamedTuple):

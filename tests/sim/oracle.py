@@ -16,6 +16,7 @@ from tests.sim.language import (
     Boom,
     Call,
     Die,
+    Ended,
     Failed,
     Gather,
     Handle,
@@ -106,6 +107,8 @@ class Oracle:
                 return [self._seen(outcome) for outcome in handles]
             case Outcomes(handles):
                 return [self._seen(one) if isinstance(one, Good) else _failed(one) for one in handles]
+            case Ended():
+                return ()
             case Put(values):
                 return [self.value(value) for value in values]
             case Stumble(times) if times > call.retries:

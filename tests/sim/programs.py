@@ -17,9 +17,12 @@ from tests.sim.language import (
     Cancel,
     Close,
     Die,
+    Ended,
     Gather,
+    Glance,
     Handle,
     Keep,
+    Lock,
     Open,
     Outcomes,
     Put,
@@ -29,6 +32,7 @@ from tests.sim.language import (
     Sleep,
     Stumble,
     Submit,
+    Unlock,
     Value,
     mix,
 )
@@ -279,6 +283,65 @@ def fragile(inputs: list[Value], pins: list[Handle], salt: int) -> Thoughts:
     return Value(0)
 
 
+# -- in each other's way -----------------------------------------------------------------------------------------------
+
+
+@program
+def holder(inputs: list[Value], pins: list[Handle], salt: int, width: int, micros: int) -> Thoughts:
+    """Hold a lock while waiting for children: on one slot, who has the slot meanwhile may wait for the lock."""
+    yield Lock(salt % 2)
+    if salt % 3:
+        yield Open(salt % 5 > 0)
+    calls = [Call("leaf#held", (salt + index, micros, 0), pure=False, local=salt % 7 > 0) for index in range(width)]
+    children = yield from submit_all(calls)
+    values = yield Gather(children)
+    if salt % 3:
+        yield Close()
+    yield Unlock(salt % 2)
+    return Value(mix(salt, *(value.n for value in values)))
+
+
+@program
+def wanter(inputs: list[Value], pins: list[Handle], salt: int, micros: int) -> Thoughts:
+    """Take a lock for a while."""
+    yield Lock(salt % 2)
+    yield Sleep(micros * 1e-6)
+    yield Unlock(salt % 2)
+    return Value(salt)
+
+
+@program
+def household(inputs: list[Value], pins: list[Handle], seed: int, width: int) -> Thoughts:
+    """Children that get into each other's way, that wait for each other, or that take long."""
+    rng = random.Random(seed)
+    yield Open()
+    children: list[Handle] = []
+    for index in range(width):
+        salt, some = seed + index, tuple(rng.sample(children, rng.randint(0, min(2, len(children)))))
+        micros = rng.choice((10, 3000, 150_000, 600_000))
+        pure, local = rng.random() < 0.5, rng.random() < 0.7
+        match rng.randrange(5):
+            case 0:
+                call = Call("holder", (salt, rng.randint(1, 3), micros), pure=pure, local=local)
+            case 1:
+                call = Call("wanter", (salt, micros), pure=pure, local=local)
+            case 2:
+                call = Call("collect", (salt,), (), some, pure=pure, local=local)
+            case 3:
+                call = Call("leaf#long", (salt, micros, 0), some, pure=pure, local=local)
+            case _:
+                call = Call("fan", (salt, rng.randint(1, 4), micros, 0), pure=pure, local=local)
+        children.append((yield Submit(call)))
+    if rng.random() < 0.3:
+        yield Glance(tuple(children), rng.choice((0.0, 1e-3, 0.3)))
+    left = tuple(children) if rng.random() < 0.5 else ()
+    while left:
+        left = yield Ended(left)
+    values = yield Gather(tuple(children))
+    yield Close()
+    return Value(mix(seed, *(value.n for value in values)))
+
+
 # -- anything at all ---------------------------------------------------------------------------------------------------
 
 
@@ -292,12 +355,12 @@ def rambler(inputs: list[Value], pins: list[Handle], seed: int, depth: int, roug
     held: list[Handle] = [*pins, *(handle for value in inputs for handle in value.handles)]
     within = rng.random() < 0.5
     if within:
-        yield Open()
+        yield Open(rng.random() < 0.8)
     for _ in range(rng.randint(1, 9)):
         places = rng.sample(range(len(held)), rng.randint(0, min(3, len(held))))
         chosen = tuple(held[place] for place in places)
         step = rng.choice(
-            ("child", "child", "child", "child", "gather", "look", "look", "drop", "keep", "compute", "end")
+            ("child", "child", "child", "child", "gather", "look", "look", "wait", "drop", "keep", "compute", "end")
         )
         if step == "child":
             held.append((yield Submit(_any_child(rng, chosen, depth, rough))))
@@ -306,6 +369,8 @@ def rambler(inputs: list[Value], pins: list[Handle], seed: int, depth: int, roug
             held += [handle for value in values for handle in value.handles]
         elif step == "look":
             yield Outcomes(chosen)
+        elif step == "wait":
+            yield from _wait_otherwise(rng, chosen)
         elif step == "drop":
             held = [handle for place, handle in enumerate(held) if place not in places]
             if rough and rng.random() < 0.5:
@@ -321,6 +386,22 @@ def rambler(inputs: list[Value], pins: list[Handle], seed: int, depth: int, roug
     return Value(mix(seed, depth), rng.choice((0, 0, 300, 5000)), tuple(taken))
 
 
+def _wait_otherwise(rng: random.Random, chosen: tuple[Handle, ...]) -> Generator[Any, Any, None]:
+    """With a time limit, for one after the other as they end, or without a slot."""
+    how = rng.randrange(3)
+    if how == 0:
+        yield Glance(chosen, rng.choice((0.0, 1e-3, 0.05)))
+    elif how == 1:
+        left = chosen
+        while left:
+            left = yield Ended(left)
+    else:
+        yield Secede()
+        yield Outcomes(chosen)
+        if rng.random() < 0.7:
+            yield Rejoin()
+
+
 def _any_child(rng: random.Random, chosen: tuple[Handle, ...], depth: int, rough: int) -> Call:
     """Half of them are pure, of few different seeds: parents on several workers have the same ones."""
     pure = rng.random() < 0.5
@@ -328,7 +409,8 @@ def _any_child(rng: random.Random, chosen: tuple[Handle, ...], depth: int, rough
     kind = rng.random()
     if depth and kind < 0.35:
         split = rng.randint(0, len(chosen))
-        return Call("rambler", (seed, depth - 1, rough), chosen[:split], chosen[split:], pure)
+        local = rng.random() < 0.85
+        return Call("rambler", (seed, depth - 1, rough), chosen[:split], chosen[split:], pure, local=local)
     if kind < 0.45:
         return Call("stumble", (seed, 2), chosen, (), False, 0, rng.choice((1, 2, 2, 3)))
     if kind < 0.5:
@@ -338,4 +420,5 @@ def _any_child(rng: random.Random, chosen: tuple[Handle, ...], depth: int, rough
     if kind < 0.65:
         return Call("unwrap", (seed,), chosen, (), pure)
     args = (seed, rng.choice((0, 10, 10, 300, 4000)), rng.choice((0, 0, 100, 5000, 30_000)))
-    return Call(f"leaf#{rng.randrange(3)}", args, chosen, (), pure, rng.choice((0, 0, 0, 2, -2)))
+    priority, local = rng.choice((0, 0, 0, 2, -2)), rng.random() < 0.9
+    return Call(f"leaf#{rng.randrange(3)}", args, chosen, (), pure, priority, local=local)

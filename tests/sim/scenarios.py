@@ -13,7 +13,22 @@ from typing import Any, NamedTuple, TypeAlias
 from fastsched.wire.messages import Verb
 from tests.sim.cluster import Cluster, Machines
 from tests.sim.language import Ask, Call, Outcomes, Sleep, Submit
-from tests.sim.users import CHILDREN, Habits, Maker, braid, chain, leaf, merge, pick, rambler, rough, user
+from tests.sim.users import (
+    CHILDREN,
+    Habits,
+    Maker,
+    braid,
+    chain,
+    household,
+    lasting,
+    leaf,
+    merge,
+    pick,
+    rambler,
+    rival,
+    rough,
+    user,
+)
 from tests.sim.world import World
 
 __all__ = ["KINDS", "Scenario", "cluster_of", "kind_of"]
@@ -256,6 +271,42 @@ def orphans(cluster: Cluster, rng: random.Random) -> None:
     else:
         sometimes(cluster, rng, 2, lambda: cluster.add_worker(2))
         sometimes(cluster, rng, 2, lambda: cluster.retire(cluster.workers[0]) if len(cluster.workers) > 1 else None)
+
+
+# -- tasks in each other's way -----------------------------------------------------------------------------------------
+
+
+@scenario(local_tasks=1)
+def stuck(cluster: Cluster, rng: random.Random) -> None:
+    """Who has the slot of a waiting task waits for a lock that this one holds, or takes long: nobody waits for ever."""
+    for _ in range(rng.choice((1, 1, 2))):
+        cluster.add_worker(rng.choice((1, 1, 2)))
+    users(cluster, rng, 3, Habits(actions=8, burst=0.5, crowd=6), (household, rival, rival))
+
+
+@scenario(local_tasks=1)
+def lasting_ones(cluster: Cluster, rng: random.Random) -> None:
+    """Children that run for long are known to all: others that want them wait for them, wherever they run."""
+    workers(cluster, rng, 1, 3)
+    users(
+        cluster, rng, 3, Habits(actions=8, burst=0.0, release=2.0, sleep=5.0, pause=0.05), (lasting, lasting, rambler)
+    )
+    if rng.random() < 0.5:
+        cluster.respawns = rng.choice((1e-3, 0.02))
+        for _ in range(rng.randint(1, 2)):
+            cluster.world.clock.after(rng.random() * 2.0, kill_one(cluster, rng))
+
+
+@scenario(allowed_failures=1000)
+def hangers_on(cluster: Cluster, rng: random.Random) -> None:
+    """Locks, long children, waits of all sorts, and workers that die, come and go while somebody is stuck."""
+    workers(cluster, rng, 1, 3)
+    users(cluster, rng, 3, Habits(actions=8, release=2.0, cancel=0.5), (household, rival, lasting, rough))
+    cluster.respawns = rng.choice((1e-3, 0.02))
+    for _ in range(rng.randint(0, 4)):
+        cluster.world.clock.after(rng.random() ** 2, kill_one(cluster, rng))
+    for _ in range(rng.randint(0, 2)):
+        cluster.world.clock.after(rng.random() ** 2, lambda: cluster.add_worker(1))
 
 
 # -- workers that die --------------------------------------------------------------------------------------------------

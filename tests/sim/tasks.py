@@ -1,7 +1,8 @@
 """Tasks in virtual time.
 
 One concern: run the program of one task in a thread of a worker, whether the scheduler has given it to the thread or
-it is a child in the thread of its parent. What the thread itself does is `executor`'s.
+it is a child in the thread of its parent; and wait as `nested` does, looking now and then whether the thread is stuck.
+What the thread itself does is `executor`'s.
 """
 
 from __future__ import annotations
@@ -14,17 +15,35 @@ from fastsched.wire.messages import ErrorItem, ErrorKind
 from fastsched.worker.jobs import Job
 from fastsched.worker.store import Value as StoredValue
 from tests.sim import freight
+from tests.sim.clock import Event
 from tests.sim.freight import Packed
-from tests.sim.language import Boom, Call, Close, Die, Failed, Open, Put, Rejoin, Secede, Stumble, Value
+from tests.sim.language import (
+    Boom,
+    Call,
+    Close,
+    Die,
+    Failed,
+    Lock,
+    Open,
+    Put,
+    Rejoin,
+    Secede,
+    Stumble,
+    Unlock,
+    Value,
+)
 from tests.sim.programs import program_of
 from tests.sim.site import Handle
-from tests.sim.threads import LATER, Thread, Waiting
+from tests.sim.threads import LATER, Thread, Wait
 
 if TYPE_CHECKING:
     from tests.sim.executor import Desk
     from tests.sim.worker import WorkerNode
 
 __all__ = ["TaskThread"]
+
+FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS, ANSWER_SECONDS = 0.1, 2.0, 0.01
+"""As in `nested`."""
 
 Over = Callable[["TaskThread", StoredValue | ErrorItem, int, tuple[str, ...]], object]
 
@@ -52,7 +71,12 @@ class TaskThread(Thread):
         self._began = 0.0
         self._mine: list[Handle] = []  # futures in the hands of the task
         self._opened = False  # it is in a `worker_client` block
-        self._had = False  # a wait has lent the slot, and takes it back
+        self._inline = True  # the thread may run children
+        self._locks: list[int] = []  # that it holds
+        self._had: bool | None = None  # a wait has lent the slot, and takes it back; None: it does not wait
+        self._look: Event | None = None  # the next one, whether the thread is stuck
+        self._busy = False  # it was, and runs something else meanwhile...
+        self._waking: Callable[[], Any] | None = None  # ...after which it goes on with this
         super().__init__(node.world, node.site, f"{node.name}:{job.key}", self._script_of(job))
 
     def begin(self) -> None:
@@ -81,6 +105,8 @@ class TaskThread(Thread):
     def submit(self, call: Call) -> Handle:
         handle = self._own(self.site.submit(call, self.desk.root.id))
         self.world.ledger.depends(self.job.key, (handle.key,))
+        if not call.local:
+            self.node.executor.hand_over([handle.record.fid])
         return handle
 
     def put(self, operation: Put) -> list[Handle]:
@@ -98,9 +124,11 @@ class TaskThread(Thread):
     def lend(self, operation: Any) -> Any:
         executor, desk = self.node.executor, self.desk
         match operation:
-            case Open():
+            case Open(inline):
+                self._inline = inline
                 self._opened = executor.open_block(desk)
             case Close():
+                self._inline = True
                 self._close_block(self.go_on)
                 return LATER
             case Secede():
@@ -108,6 +136,12 @@ class TaskThread(Thread):
             case Rejoin():
                 executor.rejoin(desk, self.go_on_soon)
                 return LATER
+            case Lock(number):
+                self._locks.append(number)
+                return None if self.node.executor.locks.take(number, self.go_on_soon) else LATER
+            case Unlock(number):
+                self._locks.remove(number)
+                self.node.executor.locks.give(number)
             case Stumble(times):
                 stumbled = self.world.ledger.stumbled
                 if stumbled[self.job.key] < times:
@@ -125,27 +159,64 @@ class TaskThread(Thread):
         else:
             then()
 
-    def wait(self, handles: Any, give: Any, until_error: bool) -> None:
-        """What has not begun runs here first; then a wait lends the slot."""
-        waiting = Waiting(self, handles, give, until_error)
+    def wait(self, waiting: Wait, seconds: float | None = None) -> None:
+        """What has not begun runs here first, if it may; then a wait lends the slot."""
         if waiting.is_over:
             waiting.begin()
             return
-        fids = [handle.record.fid for handle in handles if handle.record.status is Status.PENDING]
-        most = 1 if self.world.rng.random() < 0.1 else 0  # as in `as_completed`
-        executor = self.node.executor
-        executor.run_children(self.desk, fids, until_error, most, lambda: self._wait_on(waiting))
+        executor, desk = self.node.executor, self.desk
+        fids = [handle.record.fid for handle in waiting.handles if handle.record.status is Status.PENDING]
+        if self._inline and seconds is None:
+            executor.run_children(desk, fids, waiting, lambda: self._wait_on(waiting, None))
+        else:
+            executor.hand_over(fids)
+            self._wait_on(waiting, seconds)
 
-    def _wait_on(self, waiting: Waiting) -> None:
+    def _wait_on(self, waiting: Wait, seconds: float | None) -> None:
         if not self.alive:
             return
         with self.node.executor.calling(self.desk):
             waiting.begin()
-            self._had = not waiting.is_over and self.node.executor.begin_wait(self.desk)
+            if waiting.is_over:
+                return
+            self._had = self.node.executor.begin_wait(self.desk)
+        if seconds is None:
+            self._look_later(FIRST_LOOK_SECONDS)
+        else:
+            self.world.clock.after(seconds, waiting.expire)
 
     def woken(self, make: Any) -> None:
-        had, self._had = self._had, False
-        self.node.executor.end_wait(self.desk, had, lambda: super(TaskThread, self).woken(make))
+        if self._busy:
+            self._waking = make
+            return
+        if self._look is not None:
+            self._look.cancel()
+        had, self._had = self._had, None
+        if had is None:
+            super().woken(make)
+        else:
+            self.node.executor.end_wait(self.desk, had, lambda: super(TaskThread, self).woken(make))
+
+    # -- is the thread stuck? ------------------------------------------------------------------------------------------
+
+    def _look_later(self, pause: float) -> None:
+        self._look = self.world.clock.after(pause, lambda: self._look_now(pause, True))
+
+    def _look_now(self, pause: float, first: bool) -> None:
+        if self.alive:
+            self._look, self._busy = None, True
+            self.node.executor.run_stuck(self.desk, lambda asked: self._looked(pause, first and asked))
+
+    def _looked(self, pause: float, again: bool) -> None:
+        """`again`: look once more soon, what was asked for may be here by then."""
+        self._busy = False
+        make, self._waking = self._waking, None
+        if make is not None:
+            self.woken(make)
+        elif again:
+            self._look = self.world.clock.after(ANSWER_SECONDS, lambda: self._look_now(pause, False))
+        else:
+            self._look_later(min(2.0 * pause, LAST_LOOK_SECONDS))
 
     # -- ends ----------------------------------------------------------------------------------------------------------
 
@@ -153,6 +224,7 @@ class TaskThread(Thread):
         self._close_block(lambda: self._returned(value))
 
     def _returned(self, value: Value) -> None:
+        self._unlock()
         keys = tuple(handle.key for handle in value.handles)
         micros = self._micros()
         self.site.release([handle for handle in self._mine if handle not in value.handles])
@@ -164,6 +236,7 @@ class TaskThread(Thread):
         self._close_block(lambda: self._raised(error))
 
     def _raised(self, error: Exception) -> None:
+        self._unlock()
         micros = self._micros()
         self.site.release(self._mine)
         key, text, kind = self.job.key, str(error), ErrorKind.TASK
@@ -172,6 +245,10 @@ class TaskThread(Thread):
         frames = freight.pack_exception(kind, key, text)
         item = ErrorItem(ErrorKind.TASK, frames, self.job.key, self.node.name, self.job.attempt, str(error))
         self._over(self, item, micros, ())
+
+    def _unlock(self) -> None:
+        while self._locks:
+            self.node.executor.locks.give(self._locks.pop())
 
     def _micros(self) -> int:
         return int((self.world.clock.now - self._began) * 1e6)

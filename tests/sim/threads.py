@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from fastsched.client.record import Status
+from fastsched.client.record import FutureRecord, Status
 from tests.sim.freight import Packed
 from tests.sim.language import (
     Ask,
@@ -18,9 +18,12 @@ from tests.sim.language import (
     Cancel,
     Close,
     Die,
+    Ended,
     Failed,
     Gather,
+    Glance,
     Keep,
+    Lock,
     Open,
     Outcomes,
     Put,
@@ -30,12 +33,13 @@ from tests.sim.language import (
     Sleep,
     Stumble,
     Submit,
+    Unlock,
     Value,
 )
 from tests.sim.site import End, Handle, Site
 from tests.sim.world import World
 
-__all__ = ["LATER", "Thread", "Waiting"]
+__all__ = ["LATER", "Arriving", "Thread", "Wait", "Waiting"]
 
 LATER = object()
 """The answer to an operation will come by `Thread.go_on`."""
@@ -113,10 +117,16 @@ class Thread:
             case Submit(call):
                 return self.submit(call)
             case Gather(handles):
-                self.wait(handles, _values, True)
+                self.wait(Waiting(self, handles, _values, True))
                 return LATER
             case Outcomes(handles):
-                self.wait(handles, _as_they_are, False)
+                self.wait(Waiting(self, handles, _as_they_are, False))
+                return LATER
+            case Glance(handles, seconds):
+                self.wait(Waiting(self, handles, _nothing, False), seconds)
+                return LATER
+            case Ended(handles):
+                self.wait(Arriving(self, handles))
                 return LATER
             case Put():
                 return self.put(operation)
@@ -139,13 +149,15 @@ class Thread:
         """Scatter values."""
         return self.site.put(operation)
 
-    def lend(self, operation: Open | Close | Secede | Rejoin | Die | Stumble) -> Any:
+    def lend(self, operation: Open | Close | Secede | Rejoin | Lock | Unlock | Die | Stumble) -> Any:
         """What only a task can do."""
         raise TypeError(f"{self.name} is no task and cannot {operation}")
 
-    def wait(self, handles: Sequence[Handle], give: Callable[[Sequence[End], Unpack], Any], until_error: bool) -> None:
-        """Wait until all of these have ended (or the first has failed), then go on with what `give` makes of it."""
-        Waiting(self, handles, give, until_error).begin()
+    def wait(self, waiting: Wait, seconds: float | None = None) -> None:
+        """Wait, then go on with what it gives; not for longer than so many seconds."""
+        waiting.begin()
+        if seconds is not None:
+            self.world.clock.after(seconds, waiting.expire)
 
     def bind(self, packed: Packed) -> Value:
         """A value in this thread's hands; futures inside it are the thread's."""
@@ -175,8 +187,65 @@ def _as_they_are(ends: Sequence[End], unpack: Unpack) -> list[Value | Failed]:
     return [end if isinstance(end, Failed) else unpack(end) for end in ends]
 
 
-class Waiting:
-    """A thread waits for several futures."""
+def _nothing(ends: Sequence[End], unpack: Unpack) -> None:
+    """Nobody wants to know."""
+
+
+class Wait:
+    """A thread waits for futures.
+
+    Parameters
+    ----------
+    thread : Thread
+        Who waits.
+    handles : sequence of Handle
+        For what.
+    until_error : bool
+        Whether it ends at the first that fails.
+    most : int
+        So many children the thread runs itself before it looks again; 0: all.
+    """
+
+    def __init__(self, thread: Thread, handles: Sequence[Handle], until_error: bool, most: int) -> None:
+        self.handles = handles
+        self.until_error = until_error
+        self.most = most
+        self._thread = thread
+        self._woken_up = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to wait for (any more)."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Look at all of them."""
+        raise NotImplementedError
+
+    def gives(self) -> Any:
+        """The answer; raises `Failed`."""
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """It is over, once."""
+        if not self._woken_up:
+            self._woken_up = True
+            world = self._thread.world
+            world.clock.after(world.lateness(), lambda: self._woken(self.gives))
+
+    def expire(self) -> None:
+        """It has taken too long."""
+        if not self._woken_up:
+            self._woken_up = True
+            self._woken(lambda: None)
+
+    def _woken(self, gives: Callable[[], Any]) -> None:
+        if self._thread.alive:
+            self._thread.woken(gives)
+
+
+class Waiting(Wait):
+    """For the ends of all of them, and for their values."""
 
     def __init__(
         self,
@@ -185,42 +254,60 @@ class Waiting:
         give: Callable[[Sequence[End], Unpack], Any],
         until_error: bool,
     ) -> None:
-        self._thread = thread
-        self._handles = handles
+        super().__init__(thread, handles, until_error, 0)
         self._give = give
-        self._until_error = until_error
         self._ends: list[End | None] = [None] * len(handles)
         self._missing = len(handles)
-        self._woken_up = False
 
     @property
     def is_over(self) -> bool:
         """Whether there is nothing to wait for (any more)."""
-        records = [handle.record for handle in self._handles]
-        if self._until_error and any(record.status in (Status.ERROR, Status.CANCELLED) for record in records):
+        records = [handle.record for handle in self.handles]
+        if self.until_error and any(record.status in (Status.ERROR, Status.CANCELLED) for record in records):
             return True
         return all(record.settled and (record.frames is not None or record.error is not None) for record in records)
 
     def begin(self) -> None:
         """Look at all of them."""
-        if not self._handles:
-            self._wake()
-        for index, handle in enumerate(self._handles):
+        if not self.handles:
+            self.wake()
+        for index, handle in enumerate(self.handles):
             self._thread.site.obtain(handle, lambda end, index=index: self._obtained(index, end))
+
+    def gives(self) -> Any:
+        """What `give` makes of the ends."""
+        return self._give([end for end in self._ends if end is not None], self._thread.bind)
 
     def _obtained(self, index: int, end: End) -> None:
         self._ends[index] = end
         self._missing -= 1
-        if self._missing == 0 or (self._until_error and isinstance(end, Failed)):
-            self._wake()
+        if self._missing == 0 or (self.until_error and isinstance(end, Failed)):
+            self.wake()
 
-    def _wake(self) -> None:
-        if not self._woken_up:
-            self._woken_up = True
-            world = self._thread.world
-            world.clock.after(world.lateness(), self._woken)
 
-    def _woken(self) -> None:
-        thread = self._thread
-        if thread.alive:
-            thread.woken(lambda: self._give([end for end in self._ends if end is not None], thread.bind))
+class Arriving(Wait):
+    """For the end of any of them."""
+
+    def __init__(self, thread: Thread, handles: Sequence[Handle]) -> None:
+        super().__init__(thread, handles, False, 1)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether one has ended."""
+        return not self.handles or any(handle.record.settled for handle in self.handles)
+
+    def begin(self) -> None:
+        """Look at all of them."""
+        if self.is_over:
+            self.wake()
+        for handle in self.handles:
+            if not handle.record.settled:
+                handle.record.watch(self)
+
+    def gives(self) -> tuple[Handle, ...]:
+        """Those that have not ended."""
+        return tuple(handle for handle in self.handles if not handle.record.settled)
+
+    def notify(self, record: FutureRecord) -> None:
+        """One has settled."""
+        self.wake()

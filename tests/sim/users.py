@@ -25,7 +25,22 @@ from tests.sim.language import (
 )
 from tests.sim.programs import call_leaf, submit_all
 
-__all__ = ["CHILDREN", "Habits", "Maker", "braid", "chain", "leaf", "merge", "pick", "rambler", "rough", "user"]
+__all__ = [
+    "CHILDREN",
+    "Habits",
+    "Maker",
+    "braid",
+    "chain",
+    "household",
+    "lasting",
+    "leaf",
+    "merge",
+    "pick",
+    "rambler",
+    "rival",
+    "rough",
+    "user",
+]
 
 Script: TypeAlias = Generator[Any, Any, None]
 Maker: TypeAlias = Callable[[random.Random, Sequence[Handle]], Call]
@@ -229,6 +244,25 @@ def _rambler(rng: random.Random, held: Sequence[Handle], cancels: int) -> Call:
     pure = rng.random() < 0.5
     seed = rng.randrange(40) if pure else rng.randrange(10**9)
     return Call("rambler", (seed, rng.choice((0, 1, 1, 2)), cancels), pick(rng, held, 1), pick(rng, held, 2), pure)
+
+
+def household(rng: random.Random, held: Sequence[Handle]) -> Call:
+    """One with children that get into each other's way."""
+    return Call("household", (rng.randrange(10**6), rng.randint(1, 6)), pick(rng, held, 1))
+
+
+def rival(rng: random.Random, held: Sequence[Handle]) -> Call:
+    """One that wants a lock, or holds it while it waits."""
+    salt, micros = rng.randrange(10**6), rng.choice((10, 3000, 150_000))
+    if rng.random() < 0.5:
+        return Call("wanter", (salt, micros))
+    return Call("holder", (salt, rng.randint(0, 3), micros))
+
+
+def lasting(rng: random.Random, held: Sequence[Handle]) -> Call:
+    """One with children that take long, the same ones as others have."""
+    args = (rng.randrange(6), rng.randint(1, 4), rng.choice((3000, 40_000, 400_000, 1_500_000)), rng.choice((0, 3000)))
+    return Call("fan", args, pick(rng, held, 1), pure=False)
 
 
 CHILDREN: tuple[Maker, ...] = (_tree, _fib, _fan, _collect, _futures, _nap, _scatterer, _launcher)

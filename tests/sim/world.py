@@ -68,6 +68,7 @@ def config_by(rng: random.Random) -> Config:
         prefill_seconds=rng.choice((0.0, 0.005, 0.05)),
         prefill_unknown=rng.choice((0, 1, 8)),
         prefill_most=rng.choice((0, 4, 64)),
+        local_tasks=rng.choice((1, 1, 1, 1, 0)),
         locality_bytes=rng.choice((1, 1 * KIB, 1 * MIB)),
     )
 
