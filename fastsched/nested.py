@@ -275,8 +275,8 @@ class _InTask:
             return session.wait(waiter, timeout)
         pause = FIRST_LOOK_SECONDS
         while not session.wait(waiter, pause):
-            if task.host.run_stuck(task) and not session.wait(waiter, ANSWER_SECONDS):
-                task.host.run_stuck(task)
+            if task.host.unstick(task) and not session.wait(waiter, ANSWER_SECONDS):
+                task.host.unstick(task)
             pause = min(2.0 * pause, LAST_LOOK_SECONDS)
         return True
 

@@ -74,12 +74,23 @@ class Effects:
             raise AssertionError(f"the core of a scheduler has no effect {kind} (task {task_id}, {a}, {b})")
 
     def claim(self, record: TaskRecord, worker: WorkerRecord) -> None:
-        """Send a task that is ready to this worker, whatever its slots say."""
+        """Send a task that is ready to this worker, whatever its slots say; or one that it waits for."""
         core = self._books.core
-        if core.state(record.id) == _READY:
-            run = core.claim(record.id, worker.handle)
-            if run:
-                self._assign(record.id, worker.handle, run)
+        seen: set[int] = set()
+        todo = [record]
+        while todo:
+            record = todo.pop()
+            state = core.state(record.id)
+            if state == _READY:
+                run = core.claim(record.id, worker.handle)
+                if run:
+                    self._assign(record.id, worker.handle, run)
+                return
+            if state == _WAITING:
+                for dependency in record.dependencies:
+                    if dependency.id not in seen:
+                        seen.add(dependency.id)
+                        todo.append(dependency)
 
     # -- one effect each ----------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from fastsched.worker.lineage import (
     let_inputs_go,
     made_from,
     need_less,
+    origin_of,
 )
 from fastsched.worker.post import Post
 from fastsched.worker.store import Value
@@ -150,6 +151,9 @@ class Children:
             self._ended(child)
 
     def _ended(self, child: Child) -> None:
+        if child.origin is not None:
+            child.origin[1] = []  # those of later tasks may lead here
+            child.origin = None
         if child.stage == DONE and (child.lineage or child.pinned):
             keep_roots(child)
         if child.lineage or child.pinned:
@@ -258,6 +262,8 @@ class Children:
         fields = (child.public, child.key, item.fn, item.args, dependencies, pins, item.priority, child.retries)
         self.post.add(TaskItem, make(TaskItem, (*fields, item.parent)))
         self.handed_over += 1
+        if child.lineage:
+            child.origin = origin_of(child)
         for source in let_inputs_go(child):
             self.retire(source)
         child.lineage = child.pinned = ()  # the scheduler's now

@@ -99,8 +99,8 @@ class Host(Protocol):
             Stop after so many.
         """
 
-    def run_stuck(self, task: CurrentTask) -> bool:
-        """The thread has waited for long: run a child of its tasks that nobody has begun, though there is no slot.
+    def unstick(self, task: CurrentTask) -> bool:
+        """The thread has waited for long: start a child of its tasks that nobody has begun, though there is no slot.
 
         True: there is none here, but one may come at once.
         """

@@ -25,6 +25,7 @@ cdef class Desk:
     cdef public int depth
     cdef public double away
     cdef public double since
+    cdef public double moved
     cdef public long long steps
     cdef public long long moves
     cdef public long long seen

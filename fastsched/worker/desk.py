@@ -47,8 +47,8 @@ class Desk:
         Seconds for which the running task has waited, or run children.
     since : float
         When its present wait began.
-    moves : int
-        What the executor had moved when this thread last looked.
+    moves, moved : int, float
+        What the executor had moved when this thread last looked; when that had changed.
     steps, seen : int
         Grows with each block, wait and child; as the backstop has last seen it.
     still, still_at : int
@@ -64,6 +64,7 @@ class Desk:
         "job",
         "lendable",
         "listed",
+        "moved",
         "moves",
         "place",
         "relay",
@@ -88,7 +89,7 @@ class Desk:
         self.blocked: Waiter | None = None
         self.lendable = self.listed = self.deep = False
         self.depth = 0
-        self.away = self.since = 0.0
+        self.away = self.since = self.moved = 0.0
         self.steps = self.seen = self.moves = 0
         self.still = self.still_at = 0
 

@@ -76,8 +76,8 @@ cdef class Executor:
     @cython.locals(desk=Desk, away=double, lock=TurnLock, outcome=Outcome, failed=bint, ends=bint, nest=Nest, micros=double)
     cdef Child _run_child(self, CurrentTask task, Child child, list stack, bint until_error, bint last)
 
-    @cython.locals(desk=Desk, lock=TurnLock, machine=WorkerMachine, job=Job, outcome=Outcome, lendable=bint, asked=bint)
-    cpdef bint run_stuck(self, CurrentTask task) except -1
+    @cython.locals(desk=Desk, machine=WorkerMachine, brood=Brood, now=double, moves=Py_ssize_t, asked=bint)
+    cpdef bint unstick(self, CurrentTask task) except -1
     cdef Py_ssize_t _moves(self) except -1
     cdef bint _has_slot(self, Desk desk) except -1
     cdef _sit(self, Desk desk)

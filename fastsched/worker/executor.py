@@ -214,7 +214,7 @@ class Executor:
         """See `Host`."""
         desk: Desk = task.thread
         desk.blocked = waiter
-        desk.since = monotonic()
+        desk.since = desk.moved = monotonic()
         desk.steps += 1
         desk.moves = self._moves()
         if desk.brood is not None and desk.brood.ready:
@@ -329,48 +329,26 @@ class Executor:
         self._pump.glance()
         return following
 
-    def run_stuck(self, task: CurrentTask) -> bool:
+    def unstick(self, task: CurrentTask) -> bool:
         """See `Host`."""
         desk: Desk = task.thread
-        host, lock, machine = self._host, self._lock, self._machine
-        if desk.moves != self._moves():  # the worker is busy, not stuck
-            desk.moves = self._moves()
+        machine, now, moves = self._machine, monotonic(), self._moves()
+        if desk.moves != moves:  # the worker is busy, not stuck
+            desk.moves, desk.moved = moves, now
             return False
-        if desk.brood is None or desk.depth >= MOST_DEPTH or is_deep():
+        brood = desk.brood
+        if brood is None:
             return False
-        with lock:
-            job = machine.claim(desk.brood)
-            starts = machine.starts()
-            asked = job is None and machine.nest.claim_away(desk.brood)
-        self.begin(starts)
+        starts: list[Start | Resume] = []
+        asked = False
+        with self._lock:
+            if machine.is_stuck(brood, now - desk.moved):
+                asked = not machine.claim(brood) and machine.nest.claim_away(brood)
+                starts = machine.starts()
+        self.begin(starts)  # in a thread of its own: it may wait for what this one runs
         if asked:
             self._flush()
-        if job is None:
-            return asked
-        desk.depth += 1
-        lendable, desk.lendable = desk.lendable, False
-        desk.place.task = CurrentTask(job, host, desk, desk.root, task)
-        try:
-            outcome = run_job(job, host.name, host.config)
-        finally:
-            desk.place.task = task
-            desk.depth -= 1
-            desk.lendable = lendable
-        if outcome.pins:
-            host.flush_client()
-        lock.acquire()
-        try:
-            if outcome.end is None:
-                self.coroutines.start(Desk(job), outcome.result)
-            else:
-                report(machine, job, outcome)
-            starts = machine.starts()
-        finally:
-            lock.release()
-        self.begin(starts)
-        self._flush()
-        outcome.result = None
-        return False
+        return asked
 
     def _moves(self) -> int:
         """Grows with each task that ends and each slot that is lent: who waits has a reason to go on."""

@@ -54,6 +54,7 @@ cdef class Input(Entry):
 
 @cython.final
 cdef class Brood:
+    cdef public list claimed
     cdef readonly dict ready
     cdef public long long progress
     cdef public long long seen
@@ -81,4 +82,5 @@ cdef class Child(Job):
     cdef public object nbytes
     cdef public Brood brood
     cdef public bint foreign
+    cdef public list origin
     cdef public list asked

@@ -204,11 +204,14 @@ class Brood:
         `progress` as the backstop has last seen it.
     over : bool
         Nobody wants what its thread runs: these have ended, and there will be no more.
+    claimed : list of Job
+        What was started without a slot because the thread was stuck, and may run still.
     """
 
-    __slots__ = ("over", "progress", "ready", "seen")
+    __slots__ = ("claimed", "over", "progress", "ready", "seen")
 
     def __init__(self) -> None:
+        self.claimed: list[Job] = []
         self.ready: dict[Child, None] = {}
         self.progress = 0
         self.seen = 0
@@ -259,6 +262,9 @@ class Child(Job):
         Where it waits to begin.
     foreign : bool
         A future of it was made elsewhere, too: in another thread, or by its name.
+    origin : list or None
+        Its key, and a list of the origins of its inputs: what it waits for, once it was handed over. Plain: nothing
+        but the names is needed any more.
     asked : list of (int, int)
         Orders of the scheduler that this run answers: task id and attempt.
     """
@@ -276,6 +282,7 @@ class Child(Job):
         "lineage",
         "nbytes",
         "needs",
+        "origin",
         "pinned",
         "public",
         "retries",
@@ -311,6 +318,7 @@ class Child(Job):
         self.type_name = ""
         self.nbytes = -1
         self.brood: Brood | None = None
+        self.origin: list[Any] | None = None
         self.asked: list[tuple[int, int]] = []
 
     def __repr__(self) -> str:

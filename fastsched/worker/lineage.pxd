@@ -33,5 +33,13 @@ cpdef bint need_less(Child child) except -1
 
 @cython.locals(source=Child, todo=list, seen=set)
 cpdef Child first_to_run(Child child)
+
+
+@cython.locals(source=Child)
+cpdef list origin_of(Child child)
+
+
+@cython.locals(todo=list)
+cpdef set names_in(list origin)
 cpdef tuple made_from(Child child)
 cpdef bint can_leave(Child child) except -1

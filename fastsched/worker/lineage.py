@@ -7,6 +7,8 @@ records of jobs only.
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastsched.worker.jobs import Child, ChildStage
 
 __all__ = [
@@ -18,7 +20,9 @@ __all__ = [
     "keep_roots",
     "let_inputs_go",
     "made_from",
+    "names_in",
     "need_less",
+    "origin_of",
 ]
 
 # Plain ints: to look up a member of an enum runs Python code.
@@ -92,6 +96,23 @@ def first_to_run(child: Child) -> Child | None:
                 seen.add(source)
                 todo.append(source)
     return None
+
+
+def origin_of(child: Child) -> list[Any]:
+    """What it waits for from now on, by name: see `Child`."""
+    return [child.key, [source.origin or [source.key, []] for source in child.lineage if source.stage != DONE]]
+
+
+def names_in(origin: list[Any]) -> set[str]:
+    """All keys in it."""
+    names: set[str] = set()
+    todo = [origin]
+    while todo:
+        key, inputs = todo.pop()
+        if key not in names:
+            names.add(key)
+            todo += inputs
+    return names
 
 
 def made_from(child: Child) -> tuple[Child, ...]:

@@ -19,6 +19,7 @@ cdef int _FETCH
 cdef int _REJOIN
 cdef int _ERR
 cdef int _WAITING
+cdef int _READY
 cdef int _ASSIGNED
 
 
@@ -101,8 +102,11 @@ cdef class WorkerMachine:
     cpdef bint rejoin(self, Job job) except -1
     cpdef bint overdraw(self, Job job) except -1
 
-    @cython.locals(job=Job, child=Child)
-    cpdef Job claim(self, Brood brood)
+    @cython.locals(core=SchedulerCore, jobs=dict)
+    cpdef bint is_stuck(self, Brood brood, double seconds) except -1
+
+    @cython.locals(job=Job, core=SchedulerCore, names=set)
+    cpdef bint claim(self, Brood brood) except -1
     cdef _resumed(self, Job job)
 
     # -- what the turn brought

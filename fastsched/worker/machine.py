@@ -73,10 +73,13 @@ __all__ = ["SCHEDULER", "WorkerMachine"]
 SCHEDULER = 0
 """The one peer that gives orders; peers that ask for data have other numbers."""
 
+CLAIM_SECONDS = 0.09
+"""After so long a thread that waits may be stuck. A little less than what it waits for until it looks."""
+
 # Plain ints: to look up a member of an enum runs Python code, and to compare with one costs ten times as much.
 _ASSIGN, _FREE, _FORGET = int(Effect.ASSIGN), int(Effect.FREE), int(Effect.FORGET)
 _FETCH, _REJOIN, _ERR = int(Effect.FETCH), int(Effect.REJOIN), int(Effect.ERRED)
-_WAITING, _ASSIGNED = int(State.WAITING), int(State.ASSIGNED)
+_WAITING, _READY, _ASSIGNED = int(State.WAITING), int(State.READY), int(State.ASSIGNED)
 _SERIALIZATION = int(ErrorKind.SERIALIZATION)
 
 
@@ -433,20 +436,31 @@ class WorkerMachine:
         self._settle()
         return True
 
-    def claim(self, brood: Brood) -> Job | None:
-        """A job that is a child of this brood's tasks, and is queued: its parent's thread runs it, without a slot."""
+    def is_stuck(self, brood: Brood, seconds: float) -> bool:
+        """Whether the thread of this brood may `claim`: it waits, and nothing has moved here for so many seconds.
+
+        Who holds the slot may only take long: the more was claimed and still runs, the longer it takes until more is.
+        """
+        jobs, core = self._rows.jobs, self._rows.core
+        brood.claimed = [job for job in brood.claimed if jobs.get(job.row) is job and core.state(job.row) == _ASSIGNED]
+        return seconds >= CLAIM_SECONDS * 4.0 ** len(brood.claimed)
+
+    def claim(self, brood: Brood) -> bool:
+        """Start a queued child of this brood's tasks, or what one waits for, though there is no slot.
+
+        False: there is none here that could start.
+        """
+        core, names = self._rows.core, self.nest.awaited(brood)
         for key, job in self._orders.items():
-            if not job.started:
-                child = self.nest.by_key(key)
-                if child is not None and child.brood is brood:
-                    run = self._rows.core.claim(job.row, self._rows.me)
-                    if run:
-                        self.overdrawn += 1
-                        self._start(job, run)
-                        self._starts.pop()  # there is no need of another thread
-                        self.secede(job)  # else it would keep the slot while it waits for children of its own
-                        return job
-        return None
+            if key in names and not job.started and core.state(job.row) == _READY:
+                run = core.claim(job.row, self._rows.me)
+                if run:
+                    self.overdrawn += 1
+                    brood.claimed.append(job)
+                    self._start(job, run)
+                    self._settle()
+                    return True
+        return False
 
     def _resumed(self, job: Job) -> None:
         job.seceded = False

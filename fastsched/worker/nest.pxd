@@ -97,6 +97,9 @@ cdef class Nest:
     cpdef list failed(self, Child child, object error)
 
     @cython.locals(child=Child)
+    cpdef set awaited(self, Brood brood)
+
+    @cython.locals(child=Child)
     cpdef bint claim_away(self, Brood brood) except -1
     cpdef bint waits(self)
 

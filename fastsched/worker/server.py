@@ -479,9 +479,9 @@ class WorkerServer:
             "overdrawn": machine.overdrawn,
         }
 
-    def run_stuck(self, task: CurrentTask) -> bool:
+    def unstick(self, task: CurrentTask) -> bool:
         """See `context.Host`."""
-        return self._executor.run_stuck(task)
+        return self._executor.unstick(task)
 
     def hand_over(self, fids: Iterable[int]) -> None:
         """See `context.Host`."""

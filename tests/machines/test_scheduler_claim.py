@@ -77,6 +77,16 @@ def test_a_task_that_waits_for_its_inputs_is_not_sent(world):
     assert [news for peer in (worker, other) for news in peer.news() if news == "run a"] == []
 
 
+def test_what_a_claimed_task_waits_for_is_sent_if_it_can_run(world, busy):
+    inner = busy.submit("inner")
+    middle = busy.submit("middle", [inner])
+    outer = busy.submit("outer", [middle])
+    busy.release(inner, middle)
+    assert busy.news() == []
+    claim(busy, outer)
+    assert busy.news() == ["run inner"]
+
+
 def test_a_task_that_is_done_is_not_sent(world):
     worker = world.worker()
     finished, failed = worker.submit("finished"), worker.submit("failed")

@@ -10,6 +10,7 @@ from fastsched.wire.messages import (
     ErrorItem,
     ErrorKind,
     FunctionItem,
+    InputItem,
     Keep,
     LocalItem,
     Publish,
@@ -80,8 +81,8 @@ class NestBench(Bench):
         self.machine.receive(0, Adopt(((item.fid, task_id(n), run),)), 0.0)
         self.machine.check()
 
-    def order(self, n, key):
-        item = RunItem(task_id(n), 1, key, FN, (b"args",), (), 0, 0)
+    def order(self, n, key, inputs=()):
+        item = RunItem(task_id(n), 1, key, FN, (b"args",), inputs, 0, 0)
         self.machine.receive(0, Run((FUNCTION,), (item,)), 0.0)
         self.machine.check()
 
@@ -336,32 +337,80 @@ def test_a_thread_does_not_claim_everything_at_once():
     assert len(claimed(bench)) == MOST_CLAIMED
 
 
-def test_an_order_that_waits_for_the_slot_is_run_by_the_thread_whose_child_it_is():
+def test_an_order_that_waits_for_the_slot_starts_without_one_if_the_thread_of_its_parent_is_stuck():
     bench = NestBench()
     handed_over(bench, "a")
     bench.order(9, "a")
     assert bench.machine.starts() == []
-    assert bench.machine.claim(Brood()) is None, "it is no child of that thread"
-    job = bench.machine.claim(bench.brood)
+    assert not bench.machine.claim(Brood()), "it is no child of that thread"
+    assert bench.machine.claim(bench.brood)
     bench.machine.check()
-    assert (job.key, job.id) == ("a", task_id(9))
-    assert bench.machine.starts() == [], "no other thread shall run it"
+    (start,) = bench.machine.starts()
+    assert (start.job.key, start.job.id) == ("a", task_id(9))
     assert bench.machine.overdrawn == 1
-    assert bench.machine.lent == 1, "it holds no slot"
-    assert bench.machine.claim(bench.brood) is None
-    bench.finish(job)
+    assert not bench.machine.claim(bench.brood), "it runs"
+    bench.finish(start.job)
     assert bench.take_done().finished[0].id == task_id(9)
-    assert bench.machine.lent == 0
 
 
-def test_the_slot_of_a_job_that_was_claimed_is_nobodys():
+def test_what_a_child_waits_for_is_claimed_also_if_its_future_was_released():
+    bench = NestBench()
+    bench.submit(1, "first")
+    bench.submit(2, "second", [1])
+    bench.submit(3, "third", [2])
+    bench.take(Release((1, 2)))
+    bench.nest.give_up(bench.brood)
+    assert bench.nest.awaited(bench.brood) == {"first", "second", "third"}
+    bench.order(9, "first")
+    assert bench.machine.claim(bench.brood)
+    assert [start.job.key for start in bench.machine.starts()] == ["first"]
+
+
+def test_what_has_ended_waits_for_nothing():
+    bench = NestBench()
+    bench.submit(1, "a")
+    bench.submit(2, "b", [1])
+    bench.submit(3, "c", [2])
+    bench.nest.give_up(bench.brood)
+    b = bench.items(Submit)["b"]
+    assert bench.nest.awaited(bench.brood) == {"a", "b", "c"}
+    bench.nest.translated([Report((ResultItem(b.fid, "bytes", 5, (b"value",)),), (), ())])
+    bench.take(Release((1,)))
+    assert bench.nest.awaited(bench.brood) == {"b", "c"}
+
+
+def test_the_more_was_claimed_and_runs_the_longer_nothing_must_have_moved():
+    bench = NestBench()
+    handed_over(bench, "a", "b")
+    bench.order(8, "a")
+    bench.order(9, "b")
+    assert not bench.machine.is_stuck(bench.brood, 0.05)
+    assert bench.machine.is_stuck(bench.brood, 0.1)
+    assert bench.machine.claim(bench.brood)
+    (start,) = bench.machine.starts()
+    assert not bench.machine.is_stuck(bench.brood, 0.3)
+    assert bench.machine.is_stuck(bench.brood, 0.4)
+    bench.finish(start.job)
+    assert bench.machine.is_stuck(bench.brood, 0.1)
+
+
+def test_an_order_that_waits_for_its_inputs_is_not_claimed():
+    bench = NestBench()
+    handed_over(bench, "a")
+    bench.order(9, "a", (InputItem(task_id(8), "input", 5, None, ("tcp://elsewhere",)),))
+    assert not bench.machine.claim(bench.brood)
+    bench.machine.check()
+
+
+def test_nothing_else_starts_in_the_slot_of_a_job_that_was_claimed():
     bench = NestBench()
     handed_over(bench, "a")
     bench.order(9, "a")
-    job = bench.machine.claim(bench.brood)
+    assert bench.machine.claim(bench.brood)
+    (start,) = bench.machine.starts()
     bench.run(10)
     assert bench.take_started() == []
-    bench.finish(job)
+    bench.finish(start.job)
     assert bench.take_started() == []
     bench.finish(bench.parent)
     assert bench.take_started() == ["key-10"]

@@ -57,7 +57,7 @@ class Desk:
         self.lendable = False
         self.depth = 0
         self.away = 0.0  # seconds for which the running task has waited, or run children
-        self.since = 0.0
+        self.since = self.moved = 0.0
         self.steps = self.seen = self.moves = 0
         self.still = self.still_at = 0
 
@@ -81,6 +81,7 @@ class Executor:
         self._lenders: dict[Desk, None] = {}
         self._deep: dict[Desk, None] = {}
         self._moves = 0
+        self._claiming = False  # what starts now starts without a slot
         self._most_depth = node.world.rng.choice((1, 3, 24))
         self._long_ticks = node.world.rng.choice((2, 30, 1000))
         self._in_loops = node.world.rng.choice((0.0, 0.0, 0.2))  # how many waits are in a coroutine
@@ -120,7 +121,9 @@ class Executor:
             assert job not in self.desks, f"{job} started twice"
             desk = self.desks[job] = Desk(job)
             busy = [other.root.key for other in self.desks.values() if other.holds_slot and other is not desk]
-            assert len(busy) < self._node.nthreads, f"{job} starts, but {busy} hold all slots"
+            desk.overdrawn = self._claiming
+            if len(busy) >= self._node.nthreads and not desk.overdrawn:
+                raise AssertionError(f"{self._node.name}: {job} starts, but {busy} hold all slots")
             world.clock.after(world.lateness(), TaskThread(self._node, desk, job, self._over).begin)
         world.journal.note(self._node.name, type(action).__name__.lower() + "s", repr(job))
         self._check_slots()
@@ -157,7 +160,7 @@ class Executor:
 
     def begin_wait(self, desk: Desk) -> bool:
         """The thread will wait: others run what it would have run."""
-        desk.since = self._world.clock.now
+        desk.since = desk.moved = self._world.clock.now
         desk.steps += 1
         desk.moves = self._moves
         if desk.brood is not None and desk.brood.ready:
@@ -329,39 +332,23 @@ class Executor:
             self.secede(desk)
             then()
 
-    def run_stuck(self, desk: Desk, then: Callable[[bool], object]) -> None:
-        """The thread has waited for long: run a child of its tasks that nobody has begun, though there is no slot."""
-        machine = self._machine
-        if desk.moves != self._moves or desk.brood is None or desk.depth >= self._most_depth:
-            desk.moves = self._moves
-            then(False)
-            return
-        job = machine.claim(desk.brood)
-        self.begin(machine.starts())
-        if job is None:
-            asked = machine.nest.claim_away(desk.brood)
-            if asked:
-                self._node.flush()
-            then(asked)
-            return
-        self._world.journal.note(self._node.name, "claims", repr(job))
-        lendable, desk.lendable = desk.lendable, False
-        desk.depth += 1
-        desk.stack.append(job)
-
-        def ended(task: TaskThread, end: StoredValue | ErrorItem, micros: int, pins: tuple[str, ...]) -> None:
-            desk.depth -= 1
-            desk.stack.pop()
-            desk.lendable = lendable
-            if pins:
-                self._node.flush_client(desk)
-            self._note_end(task, end, micros)
-            self._report(job, end, micros, pins)
+    def unstick(self, desk: Desk) -> bool:
+        """The thread has waited for long: start a child of its tasks that nobody has begun, though there is no slot."""
+        machine, now = self._machine, self._world.clock.now
+        if desk.moves != self._moves:
+            desk.moves, desk.moved = self._moves, now
+            return False
+        if desk.brood is None or not machine.is_stuck(desk.brood, now - desk.moved):
+            return False
+        if machine.claim(desk.brood):
+            self._claiming = True
             self.begin(machine.starts())
+            self._claiming = False
+            return False
+        asked = machine.nest.claim_away(desk.brood)
+        if asked:
             self._node.flush()
-            then(False)
-
-        TaskThread(self._node, desk, job, ended).begin()
+        return asked
 
     def leave(self, following: Child | None) -> None:
         """What the nest has to tell may wait for more; what has become ready may be another thread's, which waits."""

@@ -38,6 +38,7 @@ class Ledger:
     def __init__(self, allowed_failures: int) -> None:
         self._allowed_failures = allowed_failures
         self._upstream: defaultdict[str, set[str]] = defaultdict(set)
+        self._around: defaultdict[str, set[str]] = defaultdict(set)  # key -> those whose values hold a future of it
         self.blamed: Counter[str] = Counter()  # key -> workers that died while they executed it
         self.stumbled: Counter[str] = Counter()  # key -> times that its task raised on purpose
         self.executed: Counter[str] = Counter()  # key -> attempts that began
@@ -55,6 +56,11 @@ class Ledger:
     def depends(self, key: str, upstream: Iterable[str]) -> None:
         """What becomes of `key` depends on these: inputs, pins, children."""
         self._upstream[key].update(upstream)
+
+    def holds(self, key: str, inside: Iterable[str]) -> None:
+        """The value of `key` holds futures of these."""
+        for inner in inside:
+            self._around[inner].add(key)
 
     def judge(self, who: str, key: str, expected: Outcome, seen: Good | Failed) -> None:
         """See that a future of `key` was right to end as it did.
@@ -100,8 +106,9 @@ class Ledger:
                 deaths = self.deaths if self.guessed else self.blamed[seen.key]
                 return deaths > self._allowed_failures
             case ErrorKind.CANCELLED:
-                if seen.text.startswith("unknown key"):  # a future that travelled; cancelled with what it depends on
-                    return not self.cancelled.isdisjoint(self._closure(seen.key))
+                if seen.text.startswith("unknown key"):
+                    # a future that travelled: cancelled with what it depends on, or with the value in which it did
+                    return not self.cancelled.isdisjoint(self._closure(seen.key) | _reached(seen.key, self._around))
                 return seen.key in self.cancelled
             case ErrorKind.DATA_LOST:
                 return seen.key in self.scattered and self.departures > 0
@@ -113,11 +120,15 @@ class Ledger:
 
     def _closure(self, key: str) -> set[str]:
         """Everything that this key depends on, itself included."""
-        found = {key}
-        todo = [key]
-        while todo:
-            for other in self._upstream.get(todo.pop(), ()):
-                if other not in found:
-                    found.add(other)
-                    todo.append(other)
-        return found
+        return _reached(key, self._upstream)
+
+
+def _reached(key: str, links: dict[str, set[str]]) -> set[str]:
+    found = {key}
+    todo = [key]
+    while todo:
+        for other in links.get(todo.pop(), ()):
+            if other not in found:
+                found.add(other)
+                todo.append(other)
+    return found

@@ -11,8 +11,8 @@ from typing import Any
 
 from fastsched.client.machine import ClientMachine
 from fastsched.scheduler.machine import SchedulerMachine, Send
-from fastsched.wire.messages import Adopt, Cancel, DatumItem, Done, ErrorItem, Free, Message, Release, Retract
-from fastsched.worker.jobs import Child, Job
+from fastsched.wire.messages import Adopt, Cancel, Claim, DatumItem, Done, ErrorItem, Free, Message, Release, Retract
+from fastsched.worker.jobs import Brood, Child, Job
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.store import Value
 from tests.sim.cluster import Machines
@@ -147,6 +147,35 @@ class AnswersNobody(WorkerMachine):
         super().child_finished(child, value, micros, pins)
 
 
+class NeverClaims(WorkerMachine):
+    """Children of a thread that is stuck wait for a slot as others do."""
+
+    def claim(self, brood: Brood) -> bool:
+        return False
+
+
+class IgnoresClaims(SchedulerMachine):
+    """What a stuck thread of a worker waits for is sent when there is a slot."""
+
+    def receive(self, peer: int, message: Message, now: float) -> None:
+        if not isinstance(message, Claim):
+            super().receive(peer, message, now)
+
+
+class NeverOverdraws(WorkerMachine):
+    """A task waits for its slot for ever, also if who has it waits for that task."""
+
+    def overdraw(self, job: Job) -> bool:
+        return False
+
+
+class OverdrawsAtOnce(WorkerMachine):
+    """A task does not wait for its slot at all."""
+
+    def rejoin(self, job: Job) -> bool:
+        return super().rejoin(job) or self.overdraw(job)
+
+
 class NeverReleases(ClientMachine):
     """The client keeps to itself that a future is gone."""
 
@@ -196,6 +225,10 @@ PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
     "values of children hold no futures": (Machines(worker=LetsInnerFuturesGo), NESTED),
     "errors of children are lost": (Machines(worker=SwallowsErrors), ("errors", *NESTED)),
     "a child answers no order": (Machines(worker=AnswersNobody), NESTED),
+    "stuck threads claim nothing": (Machines(worker=NeverClaims), ("stuck",)),
+    "the scheduler does not listen to claims": (Machines(scheduler=IgnoresClaims), ("stuck",)),
+    "nobody goes on without a slot": (Machines(worker=NeverOverdraws), ("stuck",)),
+    "nobody waits for a slot": (Machines(worker=OverdrawsAtOnce), ("forest", "stuck")),
     "a client never releases": (Machines(client=NeverReleases), ("shared",)),
     "a client cancels for itself": (Machines(client=CancelsForItself), ("cancelling",)),
     "a client fires nothing": (Machines(client=KeepsNothing), ("cancelling", "forest")),

@@ -294,6 +294,11 @@ def holder(inputs: list[Value], pins: list[Handle], salt: int, width: int, micro
         yield Open(salt % 5 > 0)
     calls = [Call("leaf#held", (salt + index, micros, 0), pure=False, local=salt % 7 > 0) for index in range(width)]
     children = yield from submit_all(calls)
+    if salt % 11 > 5:  # one behind the other, and only the last is held
+        for index in range(width):
+            link = yield Submit(Call("leaf#link", (index, 10, 0), children[-1:], pure=False, local=salt % 7 > 0))
+            yield Release(children[-1:])
+            children = (*children[:-1], link)
     values = yield Gather(children)
     if salt % 3:
         yield Close()

@@ -75,8 +75,6 @@ class TaskThread(Thread):
         self._locks: list[int] = []  # that it holds
         self._had: bool | None = None  # a wait has lent the slot, and takes it back; None: it does not wait
         self._look: Event | None = None  # the next one, whether the thread is stuck
-        self._busy = False  # it was, and runs something else meanwhile...
-        self._waking: Callable[[], Any] | None = None  # ...after which it goes on with this
         super().__init__(node.world, node.site, f"{node.name}:{job.key}", self._script_of(job))
 
     def begin(self) -> None:
@@ -186,9 +184,6 @@ class TaskThread(Thread):
             self.world.clock.after(seconds, waiting.expire)
 
     def woken(self, make: Any) -> None:
-        if self._busy:
-            self._waking = make
-            return
         if self._look is not None:
             self._look.cancel()
         had, self._had = self._had, None
@@ -203,17 +198,11 @@ class TaskThread(Thread):
         self._look = self.world.clock.after(pause, lambda: self._look_now(pause, True))
 
     def _look_now(self, pause: float, first: bool) -> None:
-        if self.alive:
-            self._look, self._busy = None, True
-            self.node.executor.run_stuck(self.desk, lambda asked: self._looked(pause, first and asked))
-
-    def _looked(self, pause: float, again: bool) -> None:
-        """`again`: look once more soon, what was asked for may be here by then."""
-        self._busy = False
-        make, self._waking = self._waking, None
-        if make is not None:
-            self.woken(make)
-        elif again:
+        """Once more soon if something was asked for: it may be here by then."""
+        if not self.alive:
+            return
+        asked = self.node.executor.unstick(self.desk)
+        if asked and first:
             self._look = self.world.clock.after(ANSWER_SECONDS, lambda: self._look_now(pause, False))
         else:
             self._look_later(min(2.0 * pause, LAST_LOOK_SECONDS))
@@ -226,6 +215,7 @@ class TaskThread(Thread):
     def _returned(self, value: Value) -> None:
         self._unlock()
         keys = tuple(handle.key for handle in value.handles)
+        self.world.ledger.holds(self.job.key, keys)
         micros = self._micros()
         self.site.release([handle for handle in self._mine if handle not in value.handles])
         frames = freight.pack_value(Packed(value.n, value.size, keys), self.world.config.attach_bytes)

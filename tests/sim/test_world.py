@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastsched.config import Config
-from fastsched.wire.messages import CODES, Claim, Done, ErrorKind, Pulse, Refuse, Report, Shutdown
+from fastsched.wire.messages import CODES, Done, ErrorKind, Pulse, Refuse, Report, Shutdown
 from tests.sim.clock import Clock
 from tests.sim.cluster import Cluster
 from tests.sim.journal import Journal
@@ -138,7 +138,6 @@ def test_seeds_differ() -> None:
 
 def test_runs_meet_every_message_and_all_kinds_of_news() -> None:
     missing = {kind.__name__ for kind in CODES} - {kind.__name__ for kind in (Pulse, Refuse, Shutdown)}
-    missing -= {Claim.__name__}  # sent by a thread that is stuck: simulated ones wait for nothing but futures and slots
     missing |= {f"{kind.__name__}.{field}" for kind in (Done, Report) for field in kind._fields}
     for seed in range(4 * len(KINDS)):
         for message in finished(seed).world.journal.messages():
