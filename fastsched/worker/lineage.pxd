@@ -2,7 +2,7 @@
 
 cimport cython
 
-from fastsched.worker.jobs cimport Child
+from fastsched.worker.jobs cimport Brood, Child
 
 cdef int WAITING
 cdef int READY
@@ -39,7 +39,7 @@ cpdef Child first_to_run(Child child)
 cpdef list origin_of(Child child)
 
 
-@cython.locals(todo=list)
-cpdef set names_in(list origin)
+@cython.locals(child=Child, names=set, away=list, todo=list)
+cpdef set awaited_by(Brood brood, object children)
 cpdef tuple made_from(Child child)
 cpdef bint can_leave(Child child) except -1

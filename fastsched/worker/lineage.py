@@ -7,11 +7,13 @@ records of jobs only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from fastsched.worker.jobs import Child, ChildStage
+from fastsched.worker.jobs import Brood, Child, ChildStage
 
 __all__ = [
+    "awaited_by",
     "can_leave",
     "drop_held",
     "drop_roots",
@@ -20,7 +22,6 @@ __all__ = [
     "keep_roots",
     "let_inputs_go",
     "made_from",
-    "names_in",
     "need_less",
     "origin_of",
 ]
@@ -103,10 +104,11 @@ def origin_of(child: Child) -> list[Any]:
     return [child.key, [source.origin or [source.key, []] for source in child.lineage if source.stage != DONE]]
 
 
-def names_in(origin: list[Any]) -> set[str]:
-    """All keys in it."""
+def awaited_by(brood: Brood, children: Iterable[Child]) -> set[str]:
+    """Keys of those of this brood that were handed over and have not ended, and of what they wait for."""
     names: set[str] = set()
-    todo = [origin]
+    away = [child for child in children if child.brood is brood and child.stage == AWAY and child.nbytes < 0]
+    todo: list[list[Any]] = [child.origin or [child.key, []] for child in away]
     while todo:
         key, inputs = todo.pop()
         if key not in names:

@@ -437,10 +437,7 @@ class WorkerMachine:
         return True
 
     def is_stuck(self, brood: Brood, seconds: float) -> bool:
-        """Whether the thread of this brood may `claim`: it waits, and nothing has moved here for so many seconds.
-
-        Who holds the slot may only take long: the more was claimed and still runs, the longer it takes until more is.
-        """
+        """Whether a thread may claim that has waited so long, and nothing moved: longer, the more of its claims run."""
         jobs, core = self._rows.jobs, self._rows.core
         brood.claimed = [job for job in brood.claimed if jobs.get(job.row) is job and core.state(job.row) == _ASSIGNED]
         return seconds >= CLAIM_SECONDS * 4.0 ** len(brood.claimed)

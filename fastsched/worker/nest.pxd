@@ -96,7 +96,6 @@ cdef class Nest:
     @cython.locals(source=Child, dependent=Child)
     cpdef list failed(self, Child child, object error)
 
-    @cython.locals(child=Child)
     cpdef set awaited(self, Brood brood)
 
     @cython.locals(child=Child)

@@ -237,9 +237,12 @@ class Executor:
         if not nest.waits():
             then()
             return
-        if desk.depth >= self._most_depth or self._world.rng.random() < self._in_loops:
+        if self._world.rng.random() < self._in_loops:
             self.hand_over(fids)
             then()
+            return
+        if desk.depth >= self._most_depth:
+            self._pass_on(desk, fids, waiting, then)
             return
         had = not desk.root.seceded
         stack = nest.children(fids)
@@ -257,6 +260,28 @@ class Executor:
             then()
         else:
             _Run(self, desk, stack, waiting, had, then).next(child)
+
+    def _pass_on(self, desk: Desk, fids: Iterable[int], waiting: Wait, then: Then) -> None:
+        """The thread is too deep: another one runs them. It takes all with it, so here it is the same desk."""
+        if not self._machine.nest.children(fids):
+            then()
+            return
+        depth, away, began = desk.depth, desk.away, self._world.clock.now
+        desk.depth, desk.away = 0, 0.0
+
+        def back() -> None:
+            desk.depth, desk.away = depth, away + self._world.clock.now - began
+            desk.steps += 1
+            if desk.lendable and not desk.root.seceded:
+                self._lenders[desk] = None
+                self._node.arm()
+            then()
+
+        def other() -> None:
+            if self._node.alive:
+                self.run_children(desk, fids, waiting, back)
+
+        self._world.clock.after(self._world.lateness(), other)
 
     def hand_over(self, fids: Iterable[int]) -> None:
         """Have others run these."""
@@ -309,7 +334,7 @@ class Executor:
         lendable, desk.lendable = desk.lendable, False
         self._lenders.pop(desk, None)
         desk.depth += 1
-        if desk.depth == 1:
+        if desk not in self._deep:
             self._deep[desk] = None
             self._node.arm()
         return lendable
@@ -317,7 +342,7 @@ class Executor:
     def children_over(self, desk: Desk, lendable: bool, had: bool, then: Then) -> None:
         """The thread has run what it could."""
         desk.depth -= 1
-        if not desk.depth:
+        if len(desk.stack) == 1:
             del self._deep[desk]
         desk.lendable = lendable
         desk.steps += 1

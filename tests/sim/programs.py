@@ -228,6 +228,20 @@ def futures(inputs: list[Value], pins: list[Handle], salt: int) -> Thoughts:
 
 
 @program
+def courier(inputs: list[Value], pins: list[Handle], salt: int, depth: int) -> Thoughts:
+    """The value of each holds futures of its child, which waits for none of them."""
+    yield Open()
+    mine = yield Submit(Call("leaf#mine", (salt, 100 * depth, 50), pure=False))
+    if not depth:
+        return Value(salt, 0, (mine,))
+    child = yield Submit(Call("courier", (salt, depth - 1), pure=False))
+    (value,) = yield Gather((child,))
+    yield Release((child,))
+    inner = yield Gather(value.handles)
+    return Value(mix(salt, *(one.n for one in inner)), 0, (mine, *value.handles))
+
+
+@program
 def unwrap(inputs: list[Value], pins: list[Handle], salt: int) -> Thoughts:
     """Gather the futures inside the inputs."""
     total = salt

@@ -218,6 +218,10 @@ def _futures(rng: random.Random, held: Sequence[Handle]) -> Call:
     return Call("futures", (rng.randrange(30),), (), pick(rng, held, 2), pure=rng.random() < 0.5)
 
 
+def _courier(rng: random.Random, held: Sequence[Handle]) -> Call:
+    return Call("courier", (rng.randrange(1000), rng.randint(0, 4)), pure=False)
+
+
 def _nap(rng: random.Random, held: Sequence[Handle]) -> Call:
     return Call(rng.choice(("nap", "stay_out")), (rng.randrange(30), rng.choice((50, 3000))), pick(rng, held, 1))
 
@@ -265,5 +269,5 @@ def lasting(rng: random.Random, held: Sequence[Handle]) -> Call:
     return Call("fan", args, pick(rng, held, 1), pure=False)
 
 
-CHILDREN: tuple[Maker, ...] = (_tree, _fib, _fan, _collect, _futures, _nap, _scatterer, _launcher)
+CHILDREN: tuple[Maker, ...] = (_tree, _fib, _fan, _collect, _futures, _courier, _nap, _scatterer, _launcher)
 """Tasks that launch tasks."""
