@@ -7,6 +7,7 @@ from fastsched._core cimport SchedulerCore
 from fastsched.wire.items cimport make, quoted
 from fastsched.worker.jobs cimport Brood, Child, Entry, Function, Input, Job
 from fastsched.worker.joins cimport Joins
+from fastsched.worker.lineage cimport awaited_by
 from fastsched.worker.nest cimport Nest
 from fastsched.worker.news cimport News
 from fastsched.worker.rows cimport Rows

@@ -63,6 +63,7 @@ from fastsched.worker import invariants
 from fastsched.worker.fetches import NOBODY
 from fastsched.worker.jobs import Action, Brood, Child, Entry, Function, Input, Job, Resume, Send, Start
 from fastsched.worker.joins import Joins
+from fastsched.worker.lineage import awaited_by
 from fastsched.worker.nest import Nest
 from fastsched.worker.news import News
 from fastsched.worker.rows import Rows
@@ -443,11 +444,8 @@ class WorkerMachine:
         return seconds >= CLAIM_SECONDS * 4.0 ** len(brood.claimed)
 
     def claim(self, brood: Brood) -> bool:
-        """Start a queued child of this brood's tasks, or what one waits for, though there is no slot.
-
-        False: there is none here that could start.
-        """
-        core, names = self._rows.core, self.nest.awaited(brood)
+        """Start a queued child of this brood's tasks, or what one waits for, without a slot. False: there is none."""
+        core, names = self._rows.core, awaited_by(brood, self.nest.everybody().publics.values())
         for key, job in self._orders.items():
             if key in names and not job.started and core.state(job.row) == _READY:
                 run = core.claim(job.row, self._rows.me)

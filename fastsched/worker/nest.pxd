@@ -96,8 +96,6 @@ cdef class Nest:
     @cython.locals(source=Child, dependent=Child)
     cpdef list failed(self, Child child, object error)
 
-    cpdef set awaited(self, Brood brood)
-
     @cython.locals(child=Child)
     cpdef bint claim_away(self, Brood brood) except -1
     cpdef bint waits(self)

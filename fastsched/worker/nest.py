@@ -55,7 +55,7 @@ from fastsched.wire.runs import Entry
 from fastsched.worker import invariants
 from fastsched.worker.children import FIRST_PUBLIC, Children
 from fastsched.worker.jobs import Brood, Child, ChildStage, Function, Job
-from fastsched.worker.lineage import awaited_by, first_to_run, let_inputs_go
+from fastsched.worker.lineage import first_to_run, let_inputs_go
 from fastsched.worker.post import Post
 from fastsched.worker.store import Store, Value
 
@@ -507,10 +507,6 @@ class Nest:
         return asked
 
     # -- what waits to begin ------------------------------------------------------------------------------------------
-
-    def awaited(self, brood: Brood) -> set[str]:
-        """Keys of the children of this brood that were handed over and have not ended, and of what they wait for."""
-        return awaited_by(brood, self._children.publics.values())
 
     def claim_away(self, brood: Brood) -> bool:
         """The thread of this brood is stuck: ask for children that were handed over. False: there are none."""

@@ -27,6 +27,7 @@ from fastsched.wire.messages import (
 )
 from fastsched.wire.runs import as_items
 from fastsched.worker.jobs import Brood
+from fastsched.worker.lineage import awaited_by
 from fastsched.worker.nest import MOST_CLAIMED
 from fastsched.worker.store import Value
 from tests.machines.helpers.worker_bench import FN, FUNCTION, Bench, task_id
@@ -58,6 +59,9 @@ class NestBench(Bench):
         child = self.nest.claim(self.nest.children(fids))
         self.machine.check()
         return child
+
+    def awaited(self):
+        return awaited_by(self.brood, self.nest.everybody().publics.values())
 
     def end(self, child, value=VALUE, pins=()):
         self.machine.child_finished(child, value, 5, pins)
@@ -360,7 +364,7 @@ def test_what_a_child_waits_for_is_claimed_also_if_its_future_was_released():
     bench.submit(3, "third", [2])
     bench.take(Release((1, 2)))
     bench.nest.give_up(bench.brood)
-    assert bench.nest.awaited(bench.brood) == {"first", "second", "third"}
+    assert bench.awaited() == {"first", "second", "third"}
     bench.order(9, "first")
     assert bench.machine.claim(bench.brood)
     assert [start.job.key for start in bench.machine.starts()] == ["first"]
@@ -373,10 +377,10 @@ def test_what_has_ended_waits_for_nothing():
     bench.submit(3, "c", [2])
     bench.nest.give_up(bench.brood)
     b = bench.items(Submit)["b"]
-    assert bench.nest.awaited(bench.brood) == {"a", "b", "c"}
+    assert bench.awaited() == {"a", "b", "c"}
     bench.nest.translated([Report((ResultItem(b.fid, "bytes", 5, (b"value",)),), (), ())])
     bench.take(Release((1,)))
-    assert bench.nest.awaited(bench.brood) == {"b", "c"}
+    assert bench.awaited() == {"b", "c"}
 
 
 def test_the_more_was_claimed_and_runs_the_longer_nothing_must_have_moved():

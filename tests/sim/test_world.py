@@ -11,7 +11,21 @@ from pathlib import Path
 import pytest
 
 from fastsched.config import Config
-from fastsched.wire.messages import CODES, Done, ErrorKind, Pulse, Refuse, Report, Shutdown
+from fastsched.wire.messages import (
+    CODES,
+    Despair,
+    Dismiss,
+    Done,
+    ErrorKind,
+    Expect,
+    Obituary,
+    Oversee,
+    Pressure,
+    Pulse,
+    Refuse,
+    Report,
+    Shutdown,
+)
 from tests.sim.clock import Clock
 from tests.sim.cluster import Cluster
 from tests.sim.journal import Journal
@@ -22,6 +36,7 @@ from tests.sim.oracle import Bad, Good, Oracle
 from tests.sim.scenarios import KINDS, cluster_of
 
 PULSE = frozenset((Pulse,))
+SUPERVISION = (Oversee, Expect, Obituary, Pressure, Despair, Dismiss)  # who ends workers tells the scheduler here
 STORM = Weather(latency=1e-3, jitter=5e-3, stalls=0.3, stall=0.05, cuts=0.9, breaks=0.0)
 
 
@@ -137,7 +152,8 @@ def test_seeds_differ() -> None:
 
 
 def test_runs_meet_every_message_and_all_kinds_of_news() -> None:
-    missing = {kind.__name__ for kind in CODES} - {kind.__name__ for kind in (Pulse, Refuse, Shutdown)}
+    elsewhere = (Pulse, Refuse, Shutdown, *SUPERVISION)
+    missing = {kind.__name__ for kind in CODES} - {kind.__name__ for kind in elsewhere}
     missing |= {f"{kind.__name__}.{field}" for kind in (Done, Report) for field in kind._fields}
     for seed in range(4 * len(KINDS)):
         for message in finished(seed).world.journal.messages():
