@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fastsched.wire.messages import ErrorItem
+from fastsched._wait import Waiter
+from fastsched.wire.messages import ErrorItem, ErrorKind
+from fastsched.worker.context import CurrentTask, Place
+from fastsched.worker.desk import Desk as RealDesk
+from fastsched.worker.drops import end_unwanted
 from fastsched.worker.jobs import Brood, Child, Job, Resume, Start
 from fastsched.worker.store import Value as StoredValue
 from tests.sim.locks import Locks
@@ -43,8 +47,10 @@ class Desk:
         The thread waits for a slot, and then goes on with this.
     overdrawn : bool
         It has waited for too long, and has gone on without one.
-    stack : list of Job
-        What it runs: that task, and what runs inside it.
+    waiting : Wait or None
+        What its innermost task waits for.
+    real : fastsched.worker.desk.Desk
+        What the part of the real executor gets to see that says who runs in vain.
     """
 
     def __init__(self, root: Job) -> None:
@@ -52,14 +58,43 @@ class Desk:
         self.holds_slot = True
         self.resume: Then | None = None
         self.overdrawn = False
-        self.stack: list[Job] = [root]
-        self.brood: Brood | None = None
+        self.waiting: Wait | None = None
+        self.real = RealDesk(root)
+        self.real.place = Place(None)  # type: ignore[arg-type]
         self.lendable = False
         self.depth = 0
         self.away = 0.0  # seconds for which the running task has waited, or run children
         self.since = self.moved = 0.0
         self.steps = self.seen = self.moves = 0
         self.still = self.still_at = 0
+
+    @property
+    def brood(self) -> Brood | None:
+        """The children of its tasks that have not begun."""
+        return self.real.brood
+
+    @brood.setter
+    def brood(self, brood: Brood | None) -> None:
+        self.real.brood = brood
+
+    @property
+    def task(self) -> CurrentTask | None:
+        """What it runs at the moment."""
+        return self.real.place.task
+
+    def enter(self, job: Job) -> None:
+        """It runs this, inside of what it ran."""
+        self.real.place.task = CurrentTask(job, None, self.real, self.root, self.task)  # type: ignore[arg-type]
+
+    def leave(self) -> None:
+        """That is over."""
+        assert self.task is not None
+        self.real.place.task = self.task.outer
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether nobody wants what it runs."""
+        return self.task is not None and self.task.job.dropped
 
 
 class Executor:
@@ -124,9 +159,20 @@ class Executor:
             desk.overdrawn = self._claiming
             if len(busy) >= self._node.nthreads and not desk.overdrawn:
                 raise AssertionError(f"{self._node.name}: {job} starts, but {busy} hold all slots")
-            world.clock.after(world.lateness(), TaskThread(self._node, desk, job, self._over).begin)
+            world.clock.after(world.lateness(), lambda: self._begin_thread(desk))
         world.journal.note(self._node.name, type(action).__name__.lower() + "s", repr(job))
         self._check_slots()
+
+    def _begin_thread(self, desk: Desk) -> None:
+        job = desk.root
+        task = TaskThread(self._node, desk, job, self._over)
+        if not self._node.alive:
+            return
+        desk.enter(job)
+        if job.wanted:
+            task.begin()
+        else:
+            self._over(task, ErrorItem(ErrorKind.CANCELLED, None, job.key, "", job.attempt, "nobody wants it"), 0, ())
 
     def _resumed(self, desk: Desk) -> None:
         if self._node.alive:
@@ -158,8 +204,9 @@ class Executor:
         self._lenders.pop(desk, None)
         self.rejoin(desk, then)
 
-    def begin_wait(self, desk: Desk) -> bool:
+    def begin_wait(self, desk: Desk, waiting: Wait) -> bool:
         """The thread will wait: others run what it would have run."""
+        desk.real.blocked, desk.waiting = Waiter(), waiting
         desk.since = desk.moved = self._world.clock.now
         desk.steps += 1
         desk.moves = self._moves
@@ -173,6 +220,7 @@ class Executor:
 
     def end_wait(self, desk: Desk, had: bool, then: Then) -> None:
         """It waits no longer."""
+        desk.real.blocked = desk.waiting = None
         desk.away += self._world.clock.now - desk.since
         desk.steps += 1
         if had and not desk.lendable:
@@ -196,7 +244,7 @@ class Executor:
 
     def rejoin(self, desk: Desk, then: Then) -> None:
         """Go on with a slot."""
-        if not desk.root.seceded:
+        if not desk.root.seceded or desk.in_vain:
             then()
         elif self._machine.rejoin(desk.root):
             self._seated(desk)
@@ -306,7 +354,6 @@ class Executor:
             self._moves += 1
             child.function.note(max(micros - 1e6 * desk.away, 0.0))
             desk.away = away + 1e-6 * micros
-            desk.stack.pop()
             if pins:
                 self._node.flush_client(desk)
             self._note_end(task, end, 0)
@@ -316,9 +363,10 @@ class Executor:
                 self._machine.child_failed(child, end)
             self._node.tell_client()
             self._node.check()
+            desk.leave()
             over(child, end)
 
-        desk.stack.append(child)
+        desk.enter(child)
         task = TaskThread(self._node, desk, child, ended)
         if self._world.preempts():
             self._world.clock.after(self._world.lateness(), task.begin)
@@ -327,7 +375,7 @@ class Executor:
 
     def following(self, desk: Desk, stack: list[Child]) -> Child | None:
         """The next child to run, if there is one."""
-        return self._machine.nest.claim(stack) if stack and self._has_slot(desk) else None
+        return self._machine.nest.claim(stack) if stack and not desk.in_vain and self._has_slot(desk) else None
 
     def children_begin(self, desk: Desk) -> bool:
         """The thread runs children: they need the slot. Whether it was lendable."""
@@ -342,7 +390,7 @@ class Executor:
     def children_over(self, desk: Desk, lendable: bool, had: bool, then: Then) -> None:
         """The thread has run what it could."""
         desk.depth -= 1
-        if len(desk.stack) == 1:
+        if desk.task is not None and desk.task.outer is None:
             del self._deep[desk]
         desk.lendable = lendable
         desk.steps += 1
@@ -383,6 +431,17 @@ class Executor:
         if following is None and nest.waits():
             self._node.arm()
 
+    def end_unwanted(self) -> None:
+        """Threads hear of what they run in vain."""
+        children = self._machine.nest.everybody()
+        if children.shaken:
+            end_unwanted([desk.real for desk in self.desks.values()], children)
+            for desk in self.desks.values():
+                if desk.waiting is not None and desk.in_vain:
+                    assert desk.real.blocked is not None
+                    assert desk.real.blocked.over, f"{desk.root} is not told that nobody wants it"
+                    desk.waiting.give_up()
+
     # -- the backstop --------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
@@ -407,8 +466,8 @@ class Executor:
                 desk.still = 0
             elif desk.still < self._long_ticks:
                 desk.still += 1
-                if desk.still == self._long_ticks:
-                    self._machine.nest.share_keys([job.key for job in reversed(desk.stack)])
+                if desk.still == self._long_ticks and desk.task is not None:
+                    self._machine.nest.share_keys(desk.task.keys())
             again = again or desk.still < self._long_ticks
         return again
 
@@ -426,6 +485,7 @@ class Executor:
         if desk.brood is not None:
             machine.nest.give_up(desk.brood)
         self._report(job, end, micros, pins)
+        desk.leave()
         desk.holds_slot = desk.overdrawn = False
         starts = machine.starts()
         self.begin(starts)

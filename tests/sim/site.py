@@ -30,6 +30,8 @@ from tests.sim.world import Checks, World
 
 __all__ = ["Handle", "Site"]
 
+IN_VAIN = ("nobody wants", "as was the task that launched it")
+
 SCHEDULER = 0  # the one peer of a client
 
 End: TypeAlias = Packed | Failed
@@ -317,7 +319,9 @@ class Site:
         # A task that nobody wants any more runs on, and what it was given may be forgotten by now. If it is wanted
         # after all, its client will see the failure.
         forgotten = seen.kind == ErrorKind.CANCELLED and seen.text.startswith("unknown key")
-        return self._inside and (forgotten or seen.kind == ErrorKind.DATA_LOST)
+        # So may be one that ran in vain: only who launched it sees that, and runs in vain itself.
+        in_vain = seen.kind == ErrorKind.CANCELLED and any(words in seen.text for words in IN_VAIN)
+        return self._inside and (forgotten or in_vain or seen.kind == ErrorKind.DATA_LOST)
 
     def _judge_first(self, handle: Handle, end: End) -> None:
         """See that this is the right outcome, and no second one.

@@ -100,7 +100,13 @@ class TaskThread(Thread):
 
     # -- operations ----------------------------------------------------------------------------------------------------
 
+    def _ensure_wanted(self) -> None:
+        """As each call of a real task does."""
+        if self.job.dropped:
+            raise Failed(ErrorKind.CANCELLED, self.job.key, f"nobody wants {self.job.key}")
+
     def submit(self, call: Call) -> Handle:
+        self._ensure_wanted()
         handle = self._own(self.site.submit(call, self.desk.root.id))
         self.world.ledger.depends(self.job.key, (handle.key,))
         if not call.local:
@@ -123,6 +129,7 @@ class TaskThread(Thread):
         executor, desk = self.node.executor, self.desk
         match operation:
             case Open(inline):
+                self._ensure_wanted()
                 self._inline = inline
                 self._opened = executor.open_block(desk)
             case Close():
@@ -162,6 +169,7 @@ class TaskThread(Thread):
         if waiting.is_over:
             waiting.begin()
             return
+        self._ensure_wanted()
         executor, desk = self.node.executor, self.desk
         fids = [handle.record.fid for handle in waiting.handles if handle.record.status is Status.PENDING]
         if self._inline and seconds is None:
@@ -177,7 +185,10 @@ class TaskThread(Thread):
             waiting.begin()
             if waiting.is_over:
                 return
-            self._had = self.node.executor.begin_wait(self.desk)
+            self._had = self.node.executor.begin_wait(self.desk, waiting)
+            if self.job.dropped:
+                waiting.give_up()
+                return
         if seconds is None:
             self._look_later(FIRST_LOOK_SECONDS)
         else:
@@ -190,7 +201,14 @@ class TaskThread(Thread):
         if had is None:
             super().woken(make)
         else:
-            self.node.executor.end_wait(self.desk, had, lambda: super(TaskThread, self).woken(make))
+            self.node.executor.end_wait(self.desk, had, lambda: super(TaskThread, self).woken(self._if_wanted(make)))
+
+    def _if_wanted(self, make: Any) -> Any:
+        def answer() -> Any:
+            self._ensure_wanted()
+            return make()
+
+        return answer
 
     # -- is the thread stuck? ------------------------------------------------------------------------------------------
 

@@ -88,7 +88,7 @@ class Thread:
             answer, error = None, None
             try:
                 answer = self.carry_out(operation)
-            except Boom as raised:
+            except (Boom, Failed) as raised:
                 error = raised
             if answer is LATER:
                 return
@@ -238,6 +238,10 @@ class Wait:
         if not self._woken_up:
             self._woken_up = True
             self._woken(lambda: None)
+
+    def give_up(self) -> None:
+        """Nobody wants the task that waits."""
+        self.wake()
 
     def _woken(self, gives: Callable[[], Any]) -> None:
         if self._thread.alive:

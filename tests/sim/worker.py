@@ -176,6 +176,7 @@ class WorkerNode:
                 machine.receive(SCHEDULER, message, now)
         if for_client:
             self.site.receive(machine.nest.translated(for_client))
+        self.executor.end_unwanted()
         self.tell_client()
         self.check()
         self.begin()
@@ -260,6 +261,7 @@ class WorkerNode:
         machine = self.machine
         packet = machine.reports()
         machine.nest.take([item for message in messages for item in as_items(message)], self.executor.brood())
+        self.executor.end_unwanted()
         packet += machine.nest.messages()
         if machine.nest.waits():
             self.arm()
