@@ -11,7 +11,7 @@ from tests.sim.pool import Block, Pool
 from tests.sim.scenarios import KINDS, kind_of
 from tests.sim.seeds import MOST_IN_BLOCK, blocks_of
 
-DEFAULT_SEEDS = 2_000
+DEFAULT_SEEDS = 10_000
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
