@@ -57,7 +57,7 @@ class Pool:
         self._selector = selectors.DefaultSelector()
         self._children: list[_Child] = []
         self._results: dict[Block, list[Failure]] = {}
-        for _ in range(processes or len(os.sched_getaffinity(0))):
+        for _ in range(processes or _cores()):
             self._feed(_Child(program))
 
     def __enter__(self) -> Pool:
@@ -128,6 +128,13 @@ class Pool:
     def _forget(self, child: _Child) -> None:
         self._children.remove(child)
         self._selector.unregister(child.out)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _Child:
