@@ -22,7 +22,13 @@ PAGE = ROOT / "docs" / "configuration.md"
 BEGIN = "<!-- written by docs/make_config.py -->\n"
 END = "<!-- end -->\n"
 
-UNITS = {"bytes": "bytes", "budget": "bytes", "seconds": "seconds", "interval": "seconds"}  # by a name's last word
+UNITS = {
+    "bytes": "bytes",
+    "budget": "bytes",
+    "seconds": "seconds",
+    "interval": "seconds",
+    "ttl": "seconds",
+}  # by a name's last word
 HEADLINE = re.compile(r"# -- (.*?) -+$")
 
 

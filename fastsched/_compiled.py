@@ -40,6 +40,7 @@ MODULES = (
     "scheduler/records",
     "scheduler/reports",
     "scheduler/scatter",
+    "scheduler/silence",
     "scheduler/turns",
     "wire/buffer",
     "wire/framing",

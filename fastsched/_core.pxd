@@ -251,6 +251,7 @@ cdef class SchedulerCore:
     cpdef int lent(self, int worker) except? -1
     cpdef int n_rejoining(self, int worker) except -1
     cpdef int n_early(self, int worker) except -1
+    cpdef int n_replicas(self, int worker) except -1
     cpdef list replicas_of(self, int worker)
     cpdef list retractable(self, int worker, int n)
 

@@ -159,6 +159,8 @@ class SchedulerCore:
         """Tasks that wait in rejoin() for a slot."""
     def n_early(self, worker: int) -> int:
         """Tasks that it was sent before their inputs, which are not there yet."""
+    def n_replicas(self, worker: int) -> int:
+        """Values that it holds."""
     def replicas_of(self, worker: int) -> list[int]:
         """Ids whose value it holds."""
     def retractable(self, worker: int, n: int) -> list[tuple[int, int]]:

@@ -185,6 +185,9 @@ cdef class SchedulerCore:
     cpdef int n_early(self, int worker) except -1:
         return self.worker_of(worker).n_early
 
+    cpdef int n_replicas(self, int worker) except -1:
+        return self.worker_of(worker).n_replicas
+
     cpdef list replicas_of(self, int worker):
         return ids_held_by(&self.core, self.worker_of(worker))
 

@@ -112,6 +112,11 @@ class Pump:
         """
     def poll(self) -> int:
         """Read what is there, without waiting; nothing if somebody reads already, or in a turn. Any thread."""
+    def catch_up(self) -> None:
+        """Read all that has come, without waiting, before something is judged by it; not if somebody reads already.
+
+        In the I/O thread.
+        """
     def glance(self) -> int:
         """`poll`, unless somebody has looked within the last tenth of a millisecond.
 

@@ -87,6 +87,7 @@ cdef object set_interval = setswitchinterval
 
 cdef enum:
     MOST = 64  # connections that one look at the set reports
+    MOST_ROUNDS = 64  # of reading, to catch up
 
 
 @cython.final
@@ -201,6 +202,22 @@ cdef class Pump:
             self.leading = False
             self._leave()
         return 0
+
+    def catch_up(self):
+        cdef int ready[MOST]
+        cdef int n, rounds
+        if self.leading or self.closed or in_turn():
+            return
+        self.leading = True
+        try:
+            for rounds in range(MOST_ROUNDS):
+                n = pollset_wait(self.pollset, ready, MOST, 0.0)
+                if n <= 0:
+                    break
+                self._read(ready, n)
+        finally:
+            self.leading = False
+            self._leave()
 
     cpdef int glance(self) except -1:
         cdef double now = monotonic()

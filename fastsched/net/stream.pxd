@@ -4,6 +4,7 @@ cimport cython
 
 from fastsched._wait cimport TurnLock
 from fastsched.net._pump cimport Pump
+from fastsched.net._socket cimport Seam
 
 cdef int _OPEN
 cdef int _FLUSHING
@@ -35,6 +36,8 @@ cdef class Stream:
     cdef readonly bint broken
     cdef bint _given_up  # nothing more is read, and the loop's thread will end it
     cdef object _deadline
+    cdef Seam _seam  # where beats may be put in, if any are
+    cdef readonly Py_ssize_t reads
 
     cpdef send(self, object message)
 
@@ -54,4 +57,4 @@ cdef list _joined(list pieces)
 
 
 @cython.locals(sent=Py_ssize_t, size=Py_ssize_t, index=Py_ssize_t)
-cdef list _write(int fd, list pieces)
+cdef list _write(int fd, list pieces, Seam seam)

@@ -26,7 +26,7 @@ from fastsched._wait import TurnLock
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
 from fastsched.net._pump import READ_BYTES, Pump
-from fastsched.net._socket import receive_some, send_some
+from fastsched.net._socket import Seam, receive_some, send_some
 from fastsched.net.channel import OnClosed, OnLevel, OnMessages
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.messages import Message, Role
@@ -90,6 +90,8 @@ class Stream:
         Between `pause_reading` and `resume_reading`.
     broken : bool
         Something could not be sent: the connection has ended, or our end of it was closed behind our back.
+    reads : int
+        How often bytes have come: a peer in the midst of a long message lives, too.
     """
 
     def __init__(
@@ -125,6 +127,8 @@ class Stream:
         self._state = _OPEN
         self.paused = False
         self.broken = False
+        self.reads = 0
+        self._seam: Seam | None = None
         self._given_up = False
         self._deadline: asyncio.TimerHandle | None = None
         self._loop.call_soon(self._start, connection.rest)
@@ -157,6 +161,14 @@ class Stream:
             pieces += encode(message, self._config)
         self._send(pieces)
 
+    def seam(self, beat: Message) -> Seam:
+        """From now on a thread without the interpreter lock may put this message in between others."""
+        with self._lock:
+            seam = self._seam = Seam(self._fd, b"".join(encode(beat, self._config)), bool(self._backlog))
+            if self._state == _CLOSED:
+                seam.close()
+        return seam
+
     def _send(self, pieces: list[Any]) -> None:
         with self._lock:
             if self._state != _OPEN:
@@ -165,7 +177,7 @@ class Stream:
                 rest = pieces
             else:
                 try:
-                    rest = _write(self._fd, _joined(pieces))
+                    rest = _write(self._fd, _joined(pieces), self._seam)
                 except OSError as error:
                     self.broken = True
                     self._soon(self._finish, error)
@@ -241,7 +253,7 @@ class Stream:
             pieces = list(islice(backlog, PIECES_PER_WRITE))
             if not pieces:
                 return
-            sent = send_some(self._fd, pieces)
+            sent = send_some(self._fd, pieces, self._seam, len(pieces) == len(backlog))
             if sent < 0:
                 return
             self._buffered -= sent
@@ -315,6 +327,7 @@ class Stream:
             self._give_up(self._finish, error)
             return
         if size > 0:
+            self.reads += 1
             self._take(self._scratch[:size])
         elif size == 0:
             self._give_up(self._ended)
@@ -361,6 +374,8 @@ class Stream:
             self._state = _CLOSED
             self._backlog.clear()
             self._buffered = 0
+            if self._seam is not None:
+                self._seam.close()
         if reason is None:
             _drain(self._fd)
         if self._deadline is not None:
@@ -400,9 +415,9 @@ def _joined(pieces: list[Any]) -> list[Any]:
     return [b"".join(pieces)] if size <= JOIN_BYTES else pieces
 
 
-def _write(fd: int, pieces: list[Any]) -> list[Any]:
+def _write(fd: int, pieces: list[Any], seam: Seam | None) -> list[Any]:
     """Write what the socket takes; gives back the rest, [] if that is nothing."""
-    sent = send_some(fd, pieces)
+    sent = send_some(fd, pieces, seam, len(pieces) <= PIECES_PER_WRITE)
     if sent < 0:
         return pieces
     for index, piece in enumerate(pieces):

@@ -213,15 +213,19 @@ class Books:
                 record.frames = None
 
     def addresses(self, record: TaskRecord, but: WorkerRecord | None = None) -> tuple[str, ...]:
-        """Where a value can be fetched, as far as it is worth saying."""
+        """Where a value can be fetched, as far as it is worth saying: from who is silent only if there is nobody else."""
         found = []
+        silent = []
         for handle in self.core.holders(record.id):
             worker = self.handles[handle]
             if worker is not but and worker.address and not worker.suspect:
+                if worker.client.silent:
+                    silent.append(worker.address)
+                    continue
                 found.append(worker.address)
                 if len(found) == HOLDERS:
                     break
-        return tuple(found)
+        return tuple(found or silent[:HOLDERS])
 
     # -- futures ------------------------------------------------------------------------------------------------------
 
@@ -403,6 +407,11 @@ class Books:
     def worker(self, handle: int) -> WorkerRecord:
         """The worker of a row of the core."""
         return self.handles[handle]
+
+    def settle_open(self, worker: WorkerRecord) -> None:
+        """It gets new tasks if nothing speaks against it."""
+        shut = worker.suspect or worker.full or worker.client.silent or worker.returns > 0.0
+        self.core.set_open(worker.handle, not shut)
 
     def outbox(self, peer: int) -> Outbox:
         """A new outbox for a connection."""

@@ -11,6 +11,7 @@ from fastsched.scheduler.prefill cimport Prefill
 from fastsched.scheduler.publish cimport Publishing
 from fastsched.scheduler.records cimport ClientRecord, WorkerRecord
 from fastsched.scheduler.reports cimport Reports
+from fastsched.scheduler.silence cimport Silence
 from fastsched.wire.items cimport make, quoted
 
 cdef int _WAITING
@@ -37,6 +38,7 @@ cdef class SchedulerMachine:
     cdef Reports _reports
     cdef Effects _effects
     cdef object _calls
+    cdef Silence _silence
 
     @cython.locals(client=ClientRecord)
     cpdef receive(self, object peer, object message, double now)
@@ -45,7 +47,11 @@ cdef class SchedulerMachine:
     cpdef congested(self, object peer, bint full, double now)
     cpdef next_deadline(self)
 
-    @cython.locals(books=Books, actions=list, staying=list, dirty=list, outbox=Outbox)
+    @cython.locals(client=ClientRecord)
+    cpdef heard(self, object peer, double now)
+    cdef _hear(self, ClientRecord client, double now)
+
+    @cython.locals(books=Books, actions=list, staying=list, dirty=list, outbox=Outbox, worker=WorkerRecord)
     cpdef list drain(self, bint patient=*)
     cpdef bint has_left(self)
 

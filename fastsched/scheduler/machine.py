@@ -28,6 +28,7 @@ from fastsched.scheduler.publish import Publishing
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
 from fastsched.scheduler.reports import Reports
 from fastsched.scheduler.scatter import Scattering
+from fastsched.scheduler.silence import Silence
 from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import (
     Call,
@@ -112,7 +113,8 @@ class SchedulerMachine:
         self._futures = Futures(self.books)
         self._publishing = Publishing(self.books, self._futures)
         self._demand = Demand(self.books)
-        self._reports = Reports(self.books, self._prefill)
+        self._silence = Silence(self.books)
+        self._reports = Reports(self.books, self._prefill, self._silence)
         self._effects = Effects(self.books, self._scattering, self._prefill)
         self._calls = Calls(self.books, {"name": name, "version": version})
 
@@ -134,7 +136,7 @@ class SchedulerMachine:
         if role == _WORKER:
             handle = books.core.add_worker(register.nthreads, register.nthreads)
             # an outbox of its own: what is said to its tasks must not break up the batches of what it shall run
-            worker = WorkerRecord(peer, handle, register, books.outbox(peer), now)
+            worker = WorkerRecord(client, handle, register, books.outbox(peer), now)
             books.workers[peer] = books.names[worker.name] = books.handles[handle] = worker
             books.hopeless = self._given_up = None
             self._prefill.joined(worker)
@@ -147,10 +149,17 @@ class SchedulerMachine:
         client = self.books.clients.get(peer)
         if client is None:
             return
+        self._hear(client, now)
         try:
             self._take_in(client, message, now)
         except (ProtocolError, OverflowError) as error:  # OverflowError: an int beyond the core's
             self._put_out(peer, f"{type(message).__name__}: {error}")
+
+    def heard(self, peer: int, now: float) -> None:
+        """Something came from this peer, though no whole message yet."""
+        client = self.books.clients.get(peer)
+        if client is not None:
+            self._hear(client, now)
 
     def lost(
         self,
@@ -186,7 +195,8 @@ class SchedulerMachine:
         self._futures.gone(client)
         worker = books.workers.get(peer)
         if worker is not None:
-            books.core.set_open(worker.handle, False)
+            worker.suspect = True
+            books.settle_open(worker)
             self._blame(worker, cause or "its connection ended", executing, stderr)
             self._effects.apply()  # what was decided about the worker in this turn: the core forgets it with the worker
             self._remove(worker)
@@ -201,14 +211,15 @@ class SchedulerMachine:
         if worker is not None:
             worker.suspect = True
             self._demand.gone(worker)
-            self.books.core.set_open(worker.handle, False)
+            self.books.settle_open(worker)
 
     def congested(self, peer: int, full: bool, now: float) -> None:
         """A worker does not read what it is sent (or does so again): no more tasks for it meanwhile."""
         self._now = now
         worker = self.books.workers.get(peer)
-        if worker is not None and not worker.suspect:
-            self.books.core.set_open(worker.handle, not full)
+        if worker is not None:
+            worker.full = full
+            self.books.settle_open(worker)
 
     def give_up(self, text: str, now: float) -> None:
         """No more workers will come: once none is left all that waits ends as NO_WORKERS, until one joins after all."""
@@ -220,11 +231,15 @@ class SchedulerMachine:
         """A deadline has passed."""
         self._now = now
         self._reports.tick(now)
+        for worker in self._silence.tick(now):
+            text = f"{worker.name} was not heard for {self._config.worker_ttl:g} s"
+            self._actions.append(make(PutOut, (worker.peer, text)))
+            self.lost(worker.peer, now, text)
 
     def next_deadline(self) -> float | None:
         """When `tick` (and a drain) is due if nothing else happens."""
         first = self._reports.next_deadline()
-        for when in (self._prefill.next_deadline(), self._demand.next_deadline()):
+        for when in (self._prefill.next_deadline(), self._demand.next_deadline(), self._silence.next_deadline()):
             if first is None or (when is not None and when < first):
                 first = when
         return first
@@ -251,6 +266,9 @@ class SchedulerMachine:
                 staying.append(outbox)
                 continue
             peer = outbox.peer
+            worker = books.workers.get(peer)
+            if worker is not None:
+                self._silence.told(worker, self._now)
             actions += [make(Send, (peer, message)) for message in outbox.take()]
         dirty += staying
         books.let_pass()
@@ -275,12 +293,19 @@ class SchedulerMachine:
         self._publishing.check()
         self._demand.check()
         self._reports.check()
+        self._silence.check()
 
     def info(self) -> dict[str, Any]:
         """The identity of the scheduler and of all workers, as plain data."""
         return self._calls.info()
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _hear(self, client: ClientRecord, now: float) -> None:
+        client.heard = now
+        client.answered = True
+        if client.silent:
+            self._silence.returned(self.books.workers[client.peer], now)
 
     def _may_stay(self, outbox: Outbox) -> bool:
         """Whether this peer is a worker that can do nothing with what there is for it, but put it behind the rest."""
@@ -323,7 +348,9 @@ class SchedulerMachine:
             self._calls.call(client, message)
         elif isinstance(message, RanFunction):
             self._calls.ran(self._worker(client), message)
-        elif not isinstance(message, Pulse):
+        elif isinstance(message, Pulse):
+            client.beats = True
+        else:
             raise ProtocolError(NOT_NOW)
 
     def _claim(self, client: ClientRecord, message: Claim) -> None:
@@ -398,6 +425,7 @@ class SchedulerMachine:
         self._prefill.gone(worker)
         self._demand.gone(worker)
         self._reports.gone(worker)
+        self._silence.gone(worker)
         self._calls.worker_gone(worker)
         self._scattering.gone(worker)
         self._end_if_hopeless()

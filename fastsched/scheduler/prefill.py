@@ -82,7 +82,7 @@ class Prefill:
             if n <= 0:
                 crowded.discard(worker)
                 continue
-            if idle <= 0:
+            if idle <= 0 or worker.client.silent:
                 continue
             when = self._when(worker, n)
             if when > now:

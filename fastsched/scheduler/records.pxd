@@ -23,6 +23,10 @@ cdef class ClientRecord:
     cdef public object functions
     cdef readonly dict inlined
     cdef public int64_t inlined_bytes
+    cdef public double heard
+    cdef public bint answered
+    cdef public bint beats
+    cdef public bint silent
 
 
 @cython.final
@@ -36,7 +40,12 @@ cdef class WorkerRecord:
     cdef readonly str address
     cdef readonly object memory_limit
     cdef readonly object functions
+    cdef readonly ClientRecord client
     cdef public bint suspect
+    cdef public bint full
+    cdef public bint watched
+    cdef public double returns
+    cdef public dict moved
     cdef public int64_t limit
     cdef public int64_t lent
     cdef public double mean

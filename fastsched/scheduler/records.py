@@ -49,7 +49,19 @@ class ClientRecord:
         What it is told as a client.
     """
 
-    __slots__ = ("functions", "futures", "inlined", "inlined_bytes", "name", "outbox", "peer")
+    __slots__ = (
+        "answered",
+        "beats",
+        "functions",
+        "futures",
+        "heard",
+        "inlined",
+        "inlined_bytes",
+        "name",
+        "outbox",
+        "peer",
+        "silent",
+    )
 
     def __init__(self, peer: int, name: str, outbox: Outbox) -> None:
         self.peer = peer
@@ -61,6 +73,11 @@ class ClientRecord:
         )  # what it has sent, oldest first; it keeps the same list
         self.inlined: dict[int, int] = {}  # as `TaskRecord.inlined`, for futures that are not the first of their task
         self.inlined_bytes = 0  # the sum of both, bounded by Config.inline_budget
+        # written by `machine` at each message, and by `silence`
+        self.heard = 0.0  # its last sign of life
+        self.answered = True  # that came after all that it was told
+        self.beats = False  # it has a pulse
+        self.silent = False  # and has not been heard for too long
 
     def __repr__(self) -> str:
         return f"<ClientRecord {self.name}>"
@@ -74,8 +91,8 @@ class WorkerRecord:
 
     Parameters
     ----------
-    peer : int
-        The connection.
+    client : ClientRecord
+        What its tasks hold, on the same connection.
     handle : int
         Its row in the core.
     register : Register
@@ -89,6 +106,8 @@ class WorkerRecord:
     __slots__ = (
         "address",
         "asked",
+        "client",
+        "full",
         "functions",
         "handle",
         "heard",
@@ -96,17 +115,21 @@ class WorkerRecord:
         "limit",
         "mean",
         "memory_limit",
+        "moved",
         "name",
         "outbox",
         "patience",
         "peer",
         "pid",
+        "returns",
         "slots",
         "suspect",
+        "watched",
     )
 
-    def __init__(self, peer: int, handle: int, register: Register, outbox: Outbox, now: float) -> None:
-        self.peer = peer
+    def __init__(self, client: ClientRecord, handle: int, register: Register, outbox: Outbox, now: float) -> None:
+        self.client = client
+        self.peer = client.peer
         self.handle = handle
         self.outbox = outbox
         self.name = register.name
@@ -118,6 +141,11 @@ class WorkerRecord:
             OrderedDict()
         )  # sent on this connection, oldest first; it keeps the same list
         self.suspect = False  # its connection ended and nobody knows yet how it died: named to nobody
+        self.full = False  # it does not read what it is sent
+        # written by `silence`
+        self.watched = False  # something is expected of it
+        self.returns = 0.0  # it was silent: until when it may report what was moved; 0: it was not
+        self.moved: dict[int, int] = {}  # attempts that were given to others while it was silent: task id -> run
         # written by `prefill`
         self.limit = 0  # tasks that it is sent at most
         self.lent = 0  # of them, those that hold no slot (as it last said)

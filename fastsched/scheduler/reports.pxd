@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t
 from fastsched._core cimport SchedulerCore
 from fastsched.scheduler.books cimport Books, weigh
 from fastsched.scheduler.prefill cimport Prefill
+from fastsched.scheduler.silence cimport Silence
 from fastsched.scheduler.task cimport TaskRecord
 from fastsched.scheduler.records cimport WorkerRecord
 from fastsched.wire.items cimport make
@@ -20,6 +21,7 @@ cdef int _DATA_LOST
 cdef class Reports:
     cdef Books _books
     cdef Prefill _prefill
+    cdef Silence _silence
     cdef list _resting
 
     @cython.locals(seconds=double, lent=int64_t)
@@ -28,8 +30,8 @@ cdef class Reports:
     cdef _rarer(self, WorkerRecord worker, object message, double now)
 
     @cython.locals(
-        books=Books, core=SchedulerCore, handle=int, total=double, task_id=int64_t, run=int64_t, nbytes=int64_t,
-        micros=int64_t, record=TaskRecord,
+        books=Books, core=SchedulerCore, handle=int, total=double, task_id=int64_t, run=int64_t, again=int64_t,
+        nbytes=int64_t, micros=int64_t, record=TaskRecord,
     )
     cdef double _finished(self, WorkerRecord worker, object items) except? -1
 

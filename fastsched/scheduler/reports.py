@@ -16,6 +16,7 @@ from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.records import WorkerRecord
+from fastsched.scheduler.silence import Silence
 from fastsched.scheduler.task import TaskRecord
 from fastsched.wire.items import make
 from fastsched.wire.messages import Done, ErredItem, ErrorItem, ErrorKind, FinishedItem, MissingItem
@@ -57,11 +58,14 @@ class Reports:
         The tables.
     prefill : Prefill
         Hears run times and what was given back.
+    silence : Silence
+        Knows which attempts were moved while their worker was silent.
     """
 
-    def __init__(self, books: Books, prefill: Prefill) -> None:
+    def __init__(self, books: Books, prefill: Prefill, silence: Silence) -> None:
         self._books = books
         self._prefill = prefill
+        self._silence = silence
         self._resting: list[Resting] = []
 
     def done(self, worker: WorkerRecord, message: Done, now: float) -> None:
@@ -129,8 +133,10 @@ class Reports:
             if nbytes < 0 or micros < 0:
                 raise ProtocolError("a negative size or run time")
             if not core.finish(task_id, run, handle, nbytes):
-                self._stale(worker, task_id, run)
-                continue
+                again = self._silence.reclaim(worker, task_id, run)
+                if not again or not core.finish(task_id, again, handle, nbytes):
+                    self._stale(worker, task_id, run)
+                    continue
             record = books.record(task_id)
             record.type_name = intern(type_name)
             record.nbytes = nbytes
@@ -148,8 +154,10 @@ class Reports:
         task_id, run, error = report
         books, core = self._books, self._books.core
         if not core.known(task_id) or core.run(task_id) != run or core.worker(task_id) != worker.handle:
-            self._stale(worker, task_id, run)
-            return
+            run = self._silence.reclaim(worker, task_id, run)
+            if not run:
+                self._stale(worker, task_id, report[1])
+                return
         item = make(ErrorItem, tuple(error))
         if item.kind not in _ERRORS_OF_TASKS:
             raise ProtocolError(f"a task cannot end by error {item.kind}")

@@ -100,7 +100,6 @@ class SchedulerServer:
         self._listener: Listener | None = None
         self._last = 0
         self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at: float | None = None
         self._supervised: set[str] = set()  # workers whose death somebody will explain
         self._deaths: dict[str, _Death] = {}  # how workers died whose connection has not ended yet
         self._pressed: set[int] = set()  # workers that should get no tasks: for their memory,
@@ -398,20 +397,26 @@ class SchedulerServer:
             return
         with self.turns.lock:
             deadline = self.machine.next_deadline()
-        if deadline == self._alarm_at:
+        if deadline == self.turns.alarm_at:
             return
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        self._alarm_at = deadline
+        self.turns.alarm_at = deadline
         if deadline is not None:
             self._alarm = self._loop.call_later(max(0.0, deadline - self._clock()), self._ring)
 
     def _ring(self) -> None:
         self._alarm = None
-        self._alarm_at = None
+        self.turns.alarm_at = None
+        self.pump.catch_up()  # what has come counts, before it is judged who was not heard
         with self.turns.lock:
-            self.machine.tick(self._clock())
+            now = self._clock()
+            for peer in self.turns.peers.values():
+                if peer.worker and peer.channel.reads != peer.reads:
+                    peer.reads = peer.channel.reads
+                    self.machine.heard(peer.number, now)  # perhaps in the midst of a long message
+            self.machine.tick(now)
         self.turns.turn_over()
 
 

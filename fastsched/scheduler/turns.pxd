@@ -17,6 +17,7 @@ cdef class Peer:
     cdef public bint registered
     cdef public list early
     cdef public str page
+    cdef public Py_ssize_t reads
 
 
 @cython.final
@@ -26,6 +27,7 @@ cdef class Turns:
     cdef readonly dict peers
     cdef readonly dict channels
     cdef public bint closed
+    cdef public object alarm_at
     cdef Pump _pump
     cdef object _troubles
     cdef bint _due

@@ -37,7 +37,7 @@ class Peer:
         Where it is.
     """
 
-    __slots__ = ("channel", "early", "number", "page", "registered", "role", "timer", "worker")
+    __slots__ = ("channel", "early", "number", "page", "reads", "registered", "role", "timer", "worker")
 
     def __init__(self, number: int, role: Role, channel: Channel) -> None:
         self.number = number
@@ -47,6 +47,7 @@ class Peer:
         self.worker = ""  # the name of a worker that is in
         self.registered = False  # it has said who it is
         self.early: list[Message] = []  # what came before it was let in
+        self.reads = 0  # of its channel, when they were last looked at
         self.page = ""  # where a worker's running tasks can be read
 
 
@@ -105,9 +106,23 @@ class Turns:
         By number.
     channels : dict
         The peers whose channel is open, by it.
+    alarm_at : float or None
+        For when `server` has set its alarm: it need not be told of this deadline.
     """
 
-    __slots__ = ("_due", "_left", "_pump", "_troubles", "_turning", "channels", "closed", "lock", "machine", "peers")
+    __slots__ = (
+        "_due",
+        "_left",
+        "_pump",
+        "_troubles",
+        "_turning",
+        "alarm_at",
+        "channels",
+        "closed",
+        "lock",
+        "machine",
+        "peers",
+    )
 
     def __init__(self, machine: SchedulerMachine, pump: Pump, troubles: Troubles) -> None:
         self.machine = machine
@@ -115,6 +130,7 @@ class Turns:
         self.peers: dict[int, Peer] = {}
         self.channels: dict[Channel, Peer] = {}
         self.closed = False
+        self.alarm_at: float | None = None
         self._pump = pump
         self._troubles = troubles
         self._due = False
@@ -201,7 +217,8 @@ class Turns:
         finally:
             self._turning = False
         self._left = patient and machine.has_left()
-        if self._left or machine.next_deadline() is not None:
+        deadline = machine.next_deadline()
+        if self._left or (deadline is not None and deadline != self.alarm_at):
             self._pump.arm()
 
     def _carry_out(self, actions: list[Any]) -> None:

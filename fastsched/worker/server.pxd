@@ -3,6 +3,7 @@
 cimport cython
 
 from fastsched._wait cimport TurnLock, Waiter, monotonic
+from fastsched.net._pulse cimport Heart
 from fastsched.net._pump cimport Pump
 from fastsched.page cimport Page
 from fastsched.wire.items cimport fields, make
@@ -36,6 +37,7 @@ cdef class WorkerServer:
     cdef object _listener
     cdef object _scheduler
     cdef object _readers
+    cdef Heart _heart  # None before it has started, and if it is to have no pulse
     cdef bint _ending
 
     @cython.locals(machine=WorkerMachine, lock=TurnLock, now=double, for_client=list, others=list)

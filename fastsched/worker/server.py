@@ -22,6 +22,7 @@ from typing import Any
 from fastsched._version import __version__
 from fastsched._wait import TurnLock, Waiter, monotonic
 from fastsched.errors import SerializationError
+from fastsched.net._pulse import Heart
 from fastsched.net._pump import Pump
 from fastsched.net.address import Address, Scheme, unix_address
 from fastsched.net.channel import Channel
@@ -85,6 +86,8 @@ FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put, Adopt, 
 
 NO_NEWS = Done((), (), (), (), (), 0)
 
+BEAT = Pulse(0)
+
 GATHER_SECONDS = 0.0003
 """Reports of tasks that follow each other closely are gathered so long: a message costs as much as five no-ops."""
 
@@ -133,6 +136,7 @@ class WorkerServer:
         self._listener: Listener | None = None
         self._scheduler: Stream | None = None
         self._readers = Readers(loop, settings.config, self._asked)
+        self._heart: Heart | None = None
         self._ending = False
         self.pump.join(self)
 
@@ -163,17 +167,13 @@ class WorkerServer:
         allowed = ALLOWED[Role.SCHEDULER]
         stream = Stream(connection, self.pump, self.config, allowed, self._received, self._scheduler_gone)
         self._scheduler = stream
-        stream.send(
-            Register(
-                self.name,
-                __version__,
-                os.getpid(),
-                self.nthreads,
-                self.address,
-                settings.memory_limit,
-                self._page.path,
-            )
-        )
+        address, page = self.address, self._page.path
+        register = Register(self.name, __version__, os.getpid(), self.nthreads, address, settings.memory_limit, page)
+        if self.config.pulse_seconds > 0:
+            stream.send_all([register, BEAT])
+            self._heart = Heart(stream.seam(BEAT), self.config.pulse_seconds)
+        else:
+            stream.send(register)
 
     def _data_address(self, connection: Connection) -> Address:
         """In the cluster's directory, else at the host that was told, else on the way to the scheduler."""
@@ -201,6 +201,8 @@ class WorkerServer:
             return
         log.debug("worker %s stops: %s", self.name, reason)
         self._ending = True
+        if self._heart is not None:
+            self._heart.stop()
         if planned:
             self._page.clear()
             with self.lock:
@@ -264,6 +266,8 @@ class WorkerServer:
         try:
             starts = self._machine.starts()
             news = self._machine.has_news()
+            if self._heart is not None:
+                self._heart.told(self._machine.n_rows)
         finally:
             lock.release()
         if starts:
@@ -313,6 +317,8 @@ class WorkerServer:
             packet = self._machine.reports()
             if packet and self._scheduler is not None:
                 self._send(self._scheduler, packet)
+            if self._heart is not None:
+                self._heart.hold(self._machine.n_rows)
         finally:
             lock.release()
         if rest:

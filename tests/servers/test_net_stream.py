@@ -137,9 +137,9 @@ class Halting:
         self.half_sent = threading.Event()
         self.others_tried = threading.Event()
 
-    def __call__(self, fd, pieces) -> int:
+    def __call__(self, fd, pieces, seam, ends) -> int:
         if self.half_sent.is_set():
-            return send_some(fd, pieces)
+            return send_some(fd, pieces, seam, ends)
         (piece,) = pieces
         sent = send_some(fd, [piece[: len(piece) // 2]])
         self.half_sent.set()

@@ -153,7 +153,7 @@ def settings_of(directory: Path, name: str, config: Config, nthreads: int = 1) -
 @asynccontextmanager
 async def world(directory: Path, **limits: Any):
     """A fake scheduler; its workers are gone at the end."""
-    config = Config(**limits)
+    config = Config(**{"pulse_seconds": 0.0} | limits)  # tests count the messages of a worker
     async with server(config, directory) as (_, let_in):
         here = World(directory, config, let_in)
         try:

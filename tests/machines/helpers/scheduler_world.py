@@ -38,6 +38,7 @@ from fastsched.wire.messages import (
     Message,
     MissingItem,
     Publish,
+    Pulse,
     Put,
     RanFunction,
     Register,
@@ -91,9 +92,13 @@ class World:
         self._join(client, Role.CLIENT, Register(name, "1", 0, 0, "", 0, ""))
         return client
 
-    def worker(self, name: str = "w", nthreads: int = 1) -> Worker:
+    def worker(self, name: str = "w", nthreads: int = 1, beats: bool = False) -> Worker:
+        """A worker; one that `beats` is heard whenever time passes, until the test sets `beats` to False."""
         worker = Worker(self, next(self._numbers), name, nthreads)
         self._join(worker, Role.WORKER, Register(name, "1", 7, nthreads, f"tcp://{name}:1", 0, ""))
+        if beats:
+            worker.beats = True
+            worker.beat()
         return worker
 
     def join(self, role: Role, register: Register) -> Peer:
@@ -120,6 +125,9 @@ class World:
         end = self.now + seconds
         while (deadline := without_frames(self.machine.next_deadline)) is not None and deadline <= end:
             self.now = max(self.now, deadline)
+            for peer in self.peers.values():
+                if isinstance(peer, Worker) and peer.beats:
+                    peer.beat()
             without_frames(self.machine.tick, self.now)
             self.settle()
             again = self.machine.next_deadline()
@@ -345,6 +353,7 @@ class Worker(Peer):
         self.functions: dict[bytes, Frames] = {}
         self.requests: list[int] = []  # functions to run
         self.lent = 0
+        self.beats = False
         self.put: dict[int, str] = {}  # values that it was sent and has not acknowledged: id -> key
         self.fetched: dict[int, str] = {}  # inputs of its tasks
         self.grants: list[int] = []
@@ -495,6 +504,10 @@ class Worker(Peer):
         """Report that these inputs of a task are not to be had."""
         item = self.tasks.pop(key)
         self.done(missing=[MissingItem(item.id, item.run, tuple(inputs))])
+
+    def beat(self) -> None:
+        """A sign of life."""
+        self.say(Pulse(0))
 
     def lend(self, n: int) -> None:
         """Say how many of its tasks hold no slot."""
