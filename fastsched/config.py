@@ -107,9 +107,7 @@ class Config(_Numbers):
     restart_seconds: float = 0.1  # before the replacement of the second of them in a row; doubled for each further one
     memory_pause: float = 0.8  # of a worker's memory limit: while it executes something and uses more, it gets no tasks
     pulse_seconds: float = 1.0  # a worker that holds anything of the cluster is heard at least so often
-    silence_seconds: float = (
-        3.0  # the work of a worker that was not heard for so long moves (at least 2 pulses; 0: never)
-    )
+    silence_seconds: float = 3.0  # after so long without a pulse a worker's work moves (at least 2 pulses; 0: never)
     worker_ttl: float = 300.0  # and after so long it is lost (dask: worker-ttl; 0: only with its process or connection)
     lost_seconds: float = 1.0  # how long an ended connection waits for the supervisor to say how the process died
     close_seconds: float = 2.0  # from asking a worker to stop to killing it

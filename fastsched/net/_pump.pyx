@@ -205,16 +205,16 @@ cdef class Pump:
 
     def catch_up(self):
         cdef int ready[MOST]
-        cdef int n, rounds
+        cdef int n = 1, left = MOST_ROUNDS
         if self.leading or self.closed or in_turn():
             return
         self.leading = True
         try:
-            for rounds in range(MOST_ROUNDS):
+            while n > 0 and left > 0:
                 n = pollset_wait(self.pollset, ready, MOST, 0.0)
-                if n <= 0:
-                    break
-                self._read(ready, n)
+                if n > 0:
+                    self._read(ready, n)
+                left -= 1
         finally:
             self.leading = False
             self._leave()

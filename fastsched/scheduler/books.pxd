@@ -131,6 +131,7 @@ cdef class Books:
 
     # -- peers
     cpdef WorkerRecord worker(self, int handle)
+
     @cython.locals(shut=bint)
     cpdef settle_open(self, WorkerRecord worker)
     cpdef Outbox outbox(self, object peer)

@@ -213,7 +213,7 @@ class Books:
                 record.frames = None
 
     def addresses(self, record: TaskRecord, but: WorkerRecord | None = None) -> tuple[str, ...]:
-        """Where a value can be fetched, as far as it is worth saying: from who is silent only if there is nobody else."""
+        """Where a value can be fetched, as far as it is worth saying; from silent workers if there are no others."""
         found = []
         silent = []
         for handle in self.core.holders(record.id):

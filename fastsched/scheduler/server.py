@@ -413,8 +413,9 @@ class SchedulerServer:
         with self.turns.lock:
             now = self._clock()
             for peer in self.turns.peers.values():
-                if peer.worker and peer.channel.reads != peer.reads:
-                    peer.reads = peer.channel.reads
+                channel = peer.channel
+                if peer.worker and isinstance(channel, Stream) and channel.reads != peer.reads:
+                    peer.reads = channel.reads
                     self.machine.heard(peer.number, now)  # perhaps in the midst of a long message
             self.machine.tick(now)
         self.turns.turn_over()

@@ -58,5 +58,5 @@ cdef class Silence:
     )
     cdef _move_values(self, WorkerRecord worker)
 
-    @cython.locals(handle=int, worker=WorkerRecord)
+    @cython.locals(handle=int, audible=int)
     cdef bint _is_audible(self, int64_t task_id) except -1

@@ -2,16 +2,16 @@
 
 One concern: from what a worker says, and when, to where its tasks may go. A worker of which something is expected (it
 has tasks or values, or was told something) lets itself be heard every `Config.pulse_seconds`, whatever its tasks do
-with the interpreter lock, if it has a pulse at all. One that is not heard for `Config.silence_seconds` was stopped, swapped out or cut off. That
-is no death, and nobody is blamed:
+with the interpreter lock, if it has a pulse at all. One that is not heard for `Config.silence_seconds` was stopped,
+swapped out or cut off. That is no death, and nobody is blamed:
 
 - it gets no new tasks;
 - tasks that wait there for a slot are given to others;
-- tasks that run there, and values there that others need and nobody else has, are computed a second time where slots
-  are idle.
+- tasks that run there, and values there that others need and nobody else has, are computed a second time, tasks only
+  where slots are idle.
 
-When it is heard again, what it reports of such an attempt counts as long as no other attempt was faster; what is left of
-them a moment later is dropped, and it gets tasks again. It is lost only with its connection, its process, or after
+When it is heard again, what it reports of such an attempt counts if no other attempt was faster; what is left of them a
+moment later is dropped, and it gets tasks again. It is lost only with its connection, its process, or after
 `Config.worker_ttl` of silence. If no worker is heard, nothing moves: the fault is probably on this side.
 
 The scheduler may itself have been stopped, and then it was deaf. So whoever calls `tick` first reads all that has come,
@@ -241,7 +241,7 @@ class Silence:
                 worker.moved[task_id] = run
 
     def _move_values(self, worker: WorkerRecord) -> None:
-        """Values that somebody needs now and nobody else has: to be computed again, and whoever waits for them waits."""
+        """Values that others need now and nobody else has are computed again; who waits for them is sent out again."""
         books, core, handle = self._books, self._books.core, worker.handle
         for task_id in core.replicas_of(handle):
             if not core.needed(task_id):
@@ -252,7 +252,7 @@ class Silence:
             blocked = False
             for dependent in core.dependents(task_id):
                 state, other = core.state(dependent), core.worker(dependent)
-                if state == _WAITING or state == _READY:
+                if state in (_WAITING, _READY):
                     blocked = True
                 elif state == _ASSIGNED and other != handle:
                     blocked = True
@@ -265,7 +265,7 @@ class Silence:
 
     def _is_audible(self, task_id: int) -> bool:
         """Whether somebody holds this value who is heard."""
+        audible = 0
         for handle in self._books.core.holders(task_id):
-            if not self._books.worker(handle).client.silent:
-                return True
-        return False
+            audible += not self._books.worker(handle).client.silent
+        return audible > 0
