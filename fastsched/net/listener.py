@@ -23,6 +23,7 @@ from typing import Any
 from fastsched.config import Config
 from fastsched.errors import AddressError, ConnectError, HandshakeError
 from fastsched.net.address import Address, Scheme
+from fastsched.net.forks import hold_alone
 from fastsched.net.stream import Connection
 from fastsched.wire.handshake import NONCE_BYTES, ServerSide
 from fastsched.wire.messages import Role
@@ -173,6 +174,7 @@ class Listener:
 
 def set_options(sock: socket.socket) -> None:
     """What every connection of ours wants: no blocking, small messages at once, an end to dead peers."""
+    hold_alone(sock)
     sock.setblocking(False)
     if sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -195,6 +197,7 @@ async def _bind(address: Address, loop: asyncio.AbstractEventLoop) -> socket.soc
             raise AddressError(f"cannot listen at {address}: {error.strerror}") from error
         family, place = found[0][0], found[0][4]
     sock = socket.socket(family, socket.SOCK_STREAM)
+    hold_alone(sock)
     try:
         sock.setblocking(False)
         if family != socket.AF_UNIX:

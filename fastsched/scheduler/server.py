@@ -325,7 +325,8 @@ class SchedulerServer:
             self._lost(peer, known or _Death(None if reason is None else str(reason), None, ""))
 
     def _cut(self, peer: Peer) -> None:
-        """The process is dead and its connection still open."""
+        """The process is dead and its connection still open: a child of it holds it, or there is unread news."""
+        self.pump.catch_up()
         peer.channel.close(flush=False)
 
     def _lost(self, peer: Peer, death: _Death | None) -> None:

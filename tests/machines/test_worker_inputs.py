@@ -189,6 +189,17 @@ def test_an_answer_that_nobody_waits_for_is_thrown_away():
     assert bench.is_empty()
 
 
+def test_an_input_that_is_needed_again_from_elsewhere_does_not_wait_for_an_answer_that_may_never_come():
+    bench = Bench()
+    bench.run(2, remote(1, A))
+    bench.drop(2)
+    bench.run(2, remote(1, B), attempt=2)
+    assert [fetch.address for fetch in bench.fetches] == [A, B]
+    bench.fetched(A, (1, None))
+    bench.fetched(B, (1, b"one"))
+    assert bench.take_started() == ["key-2"]
+
+
 def test_an_input_that_is_needed_again_uses_the_answer_under_way():
     bench = Bench()
     bench.run(2, remote(1, A))
