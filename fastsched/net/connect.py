@@ -15,6 +15,7 @@ from fastsched.config import Config
 from fastsched.errors import AddressError, ConnectError, HandshakeError
 from fastsched.net.address import Address, Scheme, parse
 from fastsched.net.listener import READ_BYTES, set_options
+from fastsched.net.patience import within
 from fastsched.net.stream import Connection
 from fastsched.wire.handshake import NONCE_BYTES, ClientSide
 from fastsched.wire.messages import Role
@@ -55,7 +56,7 @@ async def connect(
         address = parse(address)
     seconds = config.connect_seconds if timeout is None else timeout
     try:
-        async with asyncio.timeout(seconds):
+        async with within(seconds):
             sock = await _reach(address)
             try:
                 side = await _shake_hands(sock, ClientSide(role, key, secrets.token_bytes(NONCE_BYTES)))

@@ -24,6 +24,7 @@ from fastsched.config import Config
 from fastsched.errors import AddressError, ConnectError, HandshakeError
 from fastsched.net.address import Address, Scheme
 from fastsched.net.forks import hold_alone
+from fastsched.net.patience import within
 from fastsched.net.stream import Connection
 from fastsched.wire.handshake import NONCE_BYTES, ServerSide
 from fastsched.wire.messages import Role
@@ -146,7 +147,7 @@ class Listener:
         try:
             set_options(sock)
             label = _label(sock)
-            async with asyncio.timeout(self._config.handshake_seconds):
+            async with within(self._config.handshake_seconds):
                 role = await self._shake_hands(sock, side)
         except TimeoutError:
             log.warning("%s did not finish the handshake within %g s", label, self._config.handshake_seconds)

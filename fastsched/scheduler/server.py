@@ -13,6 +13,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from fastsched._version import __version__
@@ -22,6 +23,7 @@ from fastsched.net._pump import Pump
 from fastsched.net.address import Address
 from fastsched.net.channel import Channel
 from fastsched.net.listener import Listener, listen
+from fastsched.net.patience import Limit
 from fastsched.net.stream import Connection, Stream
 from fastsched.page import read_page
 from fastsched.scheduler.machine import SchedulerMachine
@@ -226,7 +228,7 @@ class SchedulerServer:
             return
         with self.turns.lock:
             peer = self._enter(connection.role, stream)
-        peer.timer = self._loop.call_later(self._config.handshake_seconds, self._too_late, peer)
+        peer.timer = Limit(self._loop, self._config.handshake_seconds, partial(self._too_late, peer))
 
     def _enter(self, role: Role, channel: Channel) -> Peer:
         self._last += 1

@@ -18,6 +18,7 @@ from fastsched._wait import TurnLock, monotonic
 from fastsched.errors import SerializationError
 from fastsched.net._pump import Pump
 from fastsched.net.channel import Channel
+from fastsched.net.patience import Limit
 from fastsched.scheduler.machine import PutOut, SchedulerMachine, Send
 from fastsched.wire.messages import Message, Role
 
@@ -43,7 +44,7 @@ class Peer:
         self.number = number
         self.role = role
         self.channel = channel
-        self.timer: asyncio.TimerHandle | None = None  # until it registers, or until its death is explained
+        self.timer: asyncio.TimerHandle | Limit | None = None  # until it registers, or until its death is explained
         self.worker = ""  # the name of a worker that is in
         self.registered = False  # it has said who it is
         self.early: list[Message] = []  # what came before it was let in

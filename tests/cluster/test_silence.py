@@ -246,3 +246,78 @@ def test_work_of_a_stopped_worker_moves_over_tcp_too(remote: Client, tmp_path: P
         assert future.result(timeout=30) == (others(remote, pid)[0], 2)
         assert time.monotonic() - start < SILENCE + 0.5 + SLACK
     assert len(pids(remote)) == 2
+
+
+def test_a_forked_child_that_outlives_its_worker_delays_nothing_over_tcp_either(
+    scheduler: Command, run: Callable[..., Command], tmp_path: Path
+) -> None:
+    """There the connection's end must say it."""
+    run("worker", "fastsched.json", "--nthreads", "1")
+    with Client(str(tmp_path / "fastsched.json"), set_as_default=False) as client:
+        client.wait_for_workers(1, timeout=20)
+        path = tmp_path / "child"
+        future = client.submit(fork_and_die, str(path))
+        end = time.monotonic() + 30
+        while not path.exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        start = time.monotonic()
+        while client.scheduler_info()["workers"]:
+            assert time.monotonic() - start < 1.5
+            time.sleep(0.01)
+        os.kill(int(path.read_text()), signal.SIGKILL)
+        future.cancel()
+
+
+# -- clocks -----------------------------------------------------------------------------------------------------------
+
+JUMPING = """
+import itertools, time
+_time, _jumps = time.time, itertools.cycle((0.0, 1e7, -1e7, 3600.0, -5.0))
+
+def jumping():
+    return _time() + next(_jumps)
+
+time.time = jumping
+"""
+
+AT_ANY_TIME = """
+import os, signal, time
+from fastsched import Client
+from tests.cluster.functions import inc
+from tests.cluster.test_silence import name_of_the_clock, pids
+
+with Client(n_workers=2, threads_per_worker=1) as client:
+    client.wait_for_workers(2, timeout=30)
+    print({time.time.__name__, *client.run(name_of_the_clock).values()})
+    print(client.gather(client.map(inc, range(500), pure=False)) == list(range(1, 501)))
+    long = client.map(time.sleep, [4.0, 4.001])
+    start = time.monotonic()
+    try:
+        long[0].result(timeout=1.0)
+    except TimeoutError:
+        print(0.9 < time.monotonic() - start < 3.0)
+    print(client.gather(long), len(pids(client)), time.monotonic() - start < 8.0)
+    os.kill(client.submit(os.getpid, pure=False).result(), signal.SIGKILL)
+    client.wait_for_workers(2, timeout=30)
+    print(client.submit(inc, 1, pure=False).result(timeout=30))
+"""
+
+
+def name_of_the_clock() -> str:
+    return time.time.__name__
+
+
+def test_a_clock_that_is_set_in_between_changes_nothing(tmp_path: Path) -> None:
+    """Each look at the time of day shows another year, here, in the helper and in the workers."""
+    (tmp_path / "sitecustomize.py").write_text(JUMPING)
+    done = subprocess.run(
+        [sys.executable, "-c", AT_ANY_TIME],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.split("\n") == ["{'jumping'}", "True", "True", "[None, None] 2 True", "2", ""]
