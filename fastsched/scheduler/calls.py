@@ -107,6 +107,7 @@ class Calls:
                     "memory_limit": worker.memory_limit,
                     "tasks": books.core.n_assigned(worker.handle),
                     "lent": books.core.lent(worker.handle),
+                    "silent": bool(worker.client.silent),
                 }
                 for worker in books.workers.values()
             },

@@ -56,7 +56,7 @@ class Fetches:
         fetching = self._fetching.get(id)
         if fetching is None:
             fetching = self._fetching[id] = _Fetching(nbytes)
-        elif fetching.row == NOBODY and fetching.asked not in addresses:
+        elif fetching.row == NOBODY and addresses and fetching.asked not in addresses:
             fetching.asked = ""  # who was asked may be silent, and is not named any more: do not wait for that answer
         fetching.row = row
         fetching.addresses += [at for at in addresses if at != fetching.asked and at not in fetching.addresses]
