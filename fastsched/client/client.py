@@ -424,17 +424,15 @@ class Client(ClusterFace, AsyncFace):
         if first_error and any(future.record.status in (Status.ERROR, Status.CANCELLED) for future in futures):
             return
         self.run_children([future.record for future in pending], timeout, first_error, 1 if first else 0)
-        pending = [future for future in pending if not future.record.settled]
-        if not pending:
+        if all(future.record.settled for future in pending):
             return
-        waiting = countdown(pending, first_error, first)
+        waiting = countdown(pending, first_error, first)  # of those, too, that have ended in this thread
         try:
             if waiting.over:
                 return
             if not self.wait_on(waiting, timeout):
-                raise TimeoutError(
-                    f"{len(pending)} futures are not done after {timeout} s, the first is {pending[0].key!r}"
-                )
+                late = [future.key for future in pending if not future.record.settled] or [pending[0].key]
+                raise TimeoutError(f"{len(late)} futures are not done after {timeout} s, the first is {late[0]!r}")
         finally:
             waiting.leave(future.record for future in pending)
 

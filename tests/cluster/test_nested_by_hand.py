@@ -15,7 +15,6 @@ import pytest
 
 from fastsched import (
     Client,
-    LocalCluster,
     NotInTaskError,
     as_completed,
     get_client,
@@ -26,17 +25,10 @@ from fastsched import (
     worker_client,
 )
 from fastsched.worker.context import current
-from tests.cluster.conftest import remaining
 from tests.cluster.functions import append_line, fail, inc, slow_inc
-from tests.cluster.nested_books import left
+from tests.cluster.nested_clusters import cluster_of, emptied
 
 SECONDS = 60.0
-
-
-def cluster_of(workers: int) -> Iterator[Client]:
-    """Workers of one thread each."""
-    with LocalCluster(workers, 1) as cluster, Client(cluster, set_as_default=False) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +39,6 @@ def single_cluster() -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def pair_cluster() -> Iterator[Client]:
     yield from cluster_of(2)
-
-
-def emptied(observer: Client) -> Iterator[Client]:
-    """A client of this cluster; it leaves nothing behind."""
-    with Client(observer.cluster, set_as_default=False) as client:
-        yield client
-    assert remaining(observer) == {}, "tasks are left in the scheduler"
-    assert left(observer) == {}, "something is left in the workers"
-    observer.cluster.check()
 
 
 @pytest.fixture

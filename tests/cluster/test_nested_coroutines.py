@@ -20,9 +20,7 @@ import pytest
 from fastsched import (
     CancelledError,
     Client,
-    Config,
     CyclicWait,
-    LocalCluster,
     NotInTaskError,
     WorkerLost,
     as_completed,
@@ -33,21 +31,11 @@ from fastsched import (
     wait,
     worker_client,
 )
-from fastsched.worker.context import current
-from tests.cluster.conftest import remaining
+from fastsched.worker.context import current, host
 from tests.cluster.functions import Attempts, append_line, blob, fail, inc, slow_inc
-from tests.cluster.nested_books import left
+from tests.cluster.nested_clusters import cluster_of, emptied
 
 SECONDS = 60.0
-
-
-def cluster_of(workers: int, **config: Any) -> Iterator[Client]:
-    """Workers of one thread each, which must be empty in the end."""
-    with (
-        LocalCluster(workers, 1, config=Config(**config)) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +46,6 @@ def single_cluster() -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def pair_cluster() -> Iterator[Client]:
     yield from cluster_of(2)
-
-
-def emptied(observer: Client) -> Iterator[Client]:
-    """A client of this cluster; it leaves nothing behind."""
-    with Client(observer.cluster, set_as_default=False) as client:
-        yield client
-    assert remaining(observer) == {}, "tasks are left in the scheduler"
-    assert left(observer) == {}, "something is left in the workers"
-    observer.cluster.check()
 
 
 @pytest.fixture
@@ -526,6 +505,46 @@ def test_a_coroutine_that_nobody_wants_ends_at_its_await(anywhere: Client, tmp_p
             future.result()
     del future
     assert read(path, 2) == ["began", "cancelled"]
+
+
+async def holds_a_child(path: str) -> None:
+    future = get_client().submit(waits_for_ever, path, pure=False)
+    await future
+
+
+def test_a_cancelled_coroutine_lets_its_children_go(anywhere: Client, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    future = anywhere.submit(holds_a_child, str(path), pure=False)
+    read(path, 1)
+    future.cancel()
+    assert read(path, 2) == ["began", "cancelled"]
+
+
+async def stops_the_loop(path: str) -> None:
+    await asyncio.sleep(0)
+    Path(path).touch()
+    while Path(path).exists():
+        time.sleep(0.001)
+
+
+def test_a_coroutine_that_is_cancelled_before_its_first_step_ends(single: Client, tmp_path: Path) -> None:
+    path, lines = tmp_path / "stopped", tmp_path / "lines"
+    first = single.submit(stops_the_loop, str(path), pure=False)
+    while not path.exists():
+        time.sleep(0.002)
+    other = single.submit(waits_for_ever, str(lines), pure=False)
+    while single.run(coroutines_here).popitem()[1] < 2:
+        time.sleep(0.002)
+    other.cancel()
+    single.run(coroutines_here)  # the worker has heard of the end of the other one
+    path.unlink()
+    assert first.result(SECONDS) is None
+
+
+def coroutines_here() -> int:
+    """For `Client.run`."""
+    worker: Any = host()
+    return worker.census()["coroutines"]
 
 
 def cancels_its_child(path: str, way: str) -> list[str]:

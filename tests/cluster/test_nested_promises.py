@@ -13,21 +13,13 @@ from typing import Any
 
 import pytest
 
-from fastsched import Client, Config, LocalCluster, as_completed, get_client, get_worker, wait, worker_client
+from fastsched import Client, as_completed, get_client, get_worker, wait, worker_client
 from tests.cluster.conftest import remaining
-from tests.cluster.functions import append_line, inc
+from tests.cluster.functions import append_line, fail, inc
 from tests.cluster.nested_books import left
+from tests.cluster.nested_clusters import cluster_of, emptied
 
 SECONDS = 60.0
-
-
-def cluster_of(workers: int, threads: int = 1, **config: Any) -> Iterator[Client]:
-    """A cluster, which must be empty in the end."""
-    with (
-        LocalCluster(workers, threads, config=Config(**config)) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +30,6 @@ def single_cluster() -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def pair_cluster() -> Iterator[Client]:
     yield from cluster_of(2)
-
-
-def emptied(observer: Client) -> Iterator[Client]:
-    """A client of this cluster; it leaves nothing behind."""
-    with Client(observer.cluster, set_as_default=False) as client:
-        yield client
-    assert remaining(observer) == {}, "tasks are left in the scheduler"
-    assert left(observer) == {}, "something is left in the workers"
-    observer.cluster.check()
 
 
 @pytest.fixture
@@ -117,6 +100,34 @@ def inline_again_after_a_block_that_opts_out() -> list[bool]:
 
 def test_opting_out_ends_with_its_block(single: Client) -> None:
     assert single.submit(inline_again_after_a_block_that_opts_out).result(SECONDS) == [False, True]
+
+
+def gathers_in_vain(path: str, n: int) -> int:
+    """How many of its children have run when the first has failed."""
+    client = get_client()
+    futures = [client.submit(fail, "first", pure=False), *[client.submit(append_line, path, f"{i}") for i in range(n)]]
+    try:
+        client.gather(futures)
+    except ValueError:
+        return Path(path).read_text().count("\n")
+    return -1
+
+
+def test_a_failure_keeps_the_children_after_it_from_beginning(single: Client, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.touch()
+    assert single.submit(gathers_in_vain, str(path), 20).result(SECONDS) == 0
+
+
+def first_of_its_children(path: str, n: int) -> tuple[int, int]:
+    """How many have ended, and how many have run, when it is told of the first."""
+    futures = [get_client().submit(append_line, path, f"{i}", pure=False) for i in range(n)]
+    done, _ = wait(futures, return_when="FIRST_COMPLETED")
+    return len(done), Path(path).read_text().count("\n")
+
+
+def test_waiting_for_the_first_runs_one(single: Client, tmp_path: Path) -> None:
+    assert single.submit(first_of_its_children, str(tmp_path / "lines"), 20).result(SECONDS) == (1, 1)
 
 
 # -- how often --------------------------------------------------------------------------------------------------------
