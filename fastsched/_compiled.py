@@ -30,6 +30,7 @@ MODULES = (
     "page",
     "scheduler/books",
     "scheduler/calls",
+    "scheduler/circles",
     "scheduler/demand",
     "scheduler/effects",
     "scheduler/futures",
@@ -72,6 +73,7 @@ MODULES = (
     "worker/runner",
     "worker/server",
     "worker/store",
+    "worker/waits",
 )
 """Paths without suffix, relative to the package."""
 

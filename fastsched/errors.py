@@ -77,7 +77,7 @@ class DataLost(TaskFailure):
 
 
 class CyclicWait(TaskFailure):
-    """A task waits for its own result. Reserved: such a wait is not found yet, see the page on nesting."""
+    """A task waits for its own result, perhaps through others. Raised by its wait; the message names them all."""
 
 
 class RemoteError(TaskFailure):

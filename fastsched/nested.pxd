@@ -13,7 +13,7 @@ cdef class _InTask:
     @cython.locals(task=CurrentTask, had=bint, over=bint)
     cpdef bint wait(self, Session session, Waiter waiter, object timeout) except -1
 
-    @cython.locals(pause=double)
+    @cython.locals(pause=double, waited=double)
     cdef bint _wait(self, CurrentTask task, Session session, Waiter waiter, object timeout) except -1
 
     @cython.locals(task=CurrentTask, record=FutureRecord, fids=list, keys=tuple)

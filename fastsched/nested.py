@@ -15,7 +15,7 @@ from fastsched._wait import Waiter, may_wait
 from fastsched.client import binding
 from fastsched.client.client import Client
 from fastsched.client.linked import LinkedClient
-from fastsched.client.record import FutureRecord, Reply
+from fastsched.client.record import CountDown, FutureRecord, Next, Reply
 from fastsched.client.session import Session
 from fastsched.errors import CancelledError, CyclicWait, NotInTaskError
 from fastsched.timing import Timeout
@@ -27,6 +27,11 @@ LAST_LOOK_SECONDS = 2.0
 ANSWER_SECONDS = 0.01
 """A thread that has waited so long looks whether what it waits for is here, and cannot start because its slot is held
 by somebody who waits for this thread (for a lock, say); it looks again after twice the time, up to the second."""
+
+LONG_SECONDS = 1.0
+"""At the first such look after this time it also has the scheduler look whether it waits in a circle."""
+
+_FOR_TASKS = frozenset((CountDown, Next))  # waiters for tasks that were submitted; others wait for answers
 
 __all__ = ["Worker", "adopt", "get_client", "get_worker", "rejoin", "secede", "worker_client"]
 
@@ -265,18 +270,25 @@ class _InTask:
         try:  # begun first, looked at second: who drops the task says so first, and opens the waiter second
             over = not task.job.dropped and self._wait(task, session, waiter, timeout)
         finally:
-            task.host.end_wait(task, had)
+            circle = task.host.end_wait(task, had)
         if task.job.dropped:
             raise _dropped(task)
+        if circle:
+            raise CyclicWait(f"task {task.key!r} waits for itself: {circle}")
         return over
 
     def _wait(self, task: context.CurrentTask, session: Session, waiter: Waiter, timeout: float | None) -> bool:
         if timeout is not None:
             return session.wait(waiter, timeout)
-        pause = FIRST_LOOK_SECONDS
+        pause, waited = FIRST_LOOK_SECONDS, 0.0
         while not session.wait(waiter, pause):
+            waited += pause
             if task.host.unstick(task) and not session.wait(waiter, ANSWER_SECONDS):
                 task.host.unstick(task)
+            if waited > LONG_SECONDS and type(waiter) in _FOR_TASKS:
+                fids, first = waiter.awaited()  # type: ignore[attr-defined]
+                if task.host.tell_wait(task, fids, first) and not session.wait(waiter, ANSWER_SECONDS):
+                    task.host.tell_wait(task, fids, first)
             pause = min(2.0 * pause, LAST_LOOK_SECONDS)
         return True
 

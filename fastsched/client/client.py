@@ -418,10 +418,8 @@ class Client(ClusterFace, AsyncFace):
         for future in futures:
             if future.record.released and future.record.status in (Status.PENDING, Status.CANCELLED):
                 raise ClosedError(f"the future {future.key!r} was released")
-        pending = [future for future in futures if not future.record.settled]
-        if not pending or (first and len(pending) < len(futures)):
-            return
-        if first_error and any(future.record.status in (Status.ERROR, Status.CANCELLED) for future in futures):
+        pending = _to_wait_for(futures, first_error, first)
+        if not pending:
             return
         self.run_children([future.record for future in pending], timeout, first_error, 1 if first else 0)
         if all(future.record.settled for future in pending):
@@ -571,3 +569,13 @@ class Client(ClusterFace, AsyncFace):
 
     def __reduce__(self) -> Any:
         raise TypeError("a Client cannot be pickled; inside a task use worker_client() or get_client()")
+
+
+def _to_wait_for(futures: list[Future[Any]], first_error: bool, first: bool) -> list[Future[Any]]:
+    """Those that have not ended, if they must; none if enough have, see `Client.wait_for`."""
+    pending = [future for future in futures if not future.record.settled]
+    if first and len(pending) < len(futures):
+        return []
+    if first_error and any(future.record.status in (Status.ERROR, Status.CANCELLED) for future in futures):
+        return []
+    return pending

@@ -23,6 +23,10 @@ cdef class CountDown(Waiter):
     cdef set _missing
 
 
+cdef class Next(Waiter):
+    cdef dict _open
+
+
 cdef class Reply(Waiter):
     cdef readonly bint ok
     cdef readonly object value

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from fastsched._wait import Waiter
 from fastsched.wire.messages import ErrorItem, Frames
 
-__all__ = ["Arrival", "CountDown", "FutureRecord", "Observer", "Reply", "Status"]
+__all__ = ["Arrival", "CountDown", "FutureRecord", "Next", "Observer", "Reply", "Status"]
 
 
 class Status(StrEnum):
@@ -139,11 +139,32 @@ class CountDown(Waiter):
         for record in records:
             record.unwatch(self)
 
+    def awaited(self) -> tuple[list[int], bool]:
+        """The fids of what has not ended, and whether the first of them will do."""
+        return list(self._missing), self._first
+
     def notify(self, record: FutureRecord) -> None:
         """See `Observer`."""
         self._missing.discard(record.fid)
         if not self._missing or self._first or (self._first_error and record.status is not _FINISHED):
             self.open()
+
+
+class Next(Waiter):
+    """A thread waits here for the next of several ends, of which `Arrival` tells.
+
+    Parameters
+    ----------
+    open : dict of Future
+        Those that have not ended, by their `Arrival`.
+    """
+
+    def __init__(self, open: dict[Any, Any]) -> None:
+        self._open = open
+
+    def awaited(self) -> tuple[list[int], bool]:
+        """See `CountDown.awaited`."""
+        return [future.record.fid for future in list(self._open.values())], True
 
 
 class Arrival:

@@ -19,7 +19,7 @@ from fastsched.client.asynchronous import Bell
 from fastsched.client.client import Client
 from fastsched.client.containers import futures_of
 from fastsched.client.future import Future
-from fastsched.client.record import Arrival, Status
+from fastsched.client.record import Arrival, Next, Status
 from fastsched.timing import Timeout, seconds
 
 __all__ = ["ALL_COMPLETED", "FIRST_COMPLETED", "DoneAndNotDoneFutures", "as_completed", "fire_and_forget", "wait"]
@@ -270,7 +270,7 @@ class as_completed:  # noqa: N801  dask's name
         if self._ended:
             return
         remaining = self._remaining()
-        waiter = Waiter()
+        waiter = Next(self._open)
         self._waiting.append(waiter)  # first; who ends enters itself first, and looks for us second
         try:
             if not (self._ended or self.is_empty()) and not self._client.wait_on(waiter, remaining):

@@ -3,6 +3,7 @@
 cimport cython
 
 from fastsched.scheduler.books cimport Books
+from fastsched.scheduler.circles cimport Circles
 from fastsched.scheduler.demand cimport Demand
 from fastsched.scheduler.effects cimport Effects
 from fastsched.scheduler.futures cimport Futures
@@ -35,6 +36,7 @@ cdef class SchedulerMachine:
     cdef Futures _futures
     cdef Publishing _publishing
     cdef Demand _demand
+    cdef Circles _circles
     cdef Reports _reports
     cdef Effects _effects
     cdef object _calls

@@ -19,6 +19,7 @@ from fastsched.errors import ProtocolError
 from fastsched.scheduler import invariants
 from fastsched.scheduler.books import Books
 from fastsched.scheduler.calls import Calls
+from fastsched.scheduler.circles import Circles
 from fastsched.scheduler.demand import Demand
 from fastsched.scheduler.effects import Effects
 from fastsched.scheduler.futures import Futures
@@ -48,6 +49,7 @@ from fastsched.wire.messages import (
     Scatter,
     Submit,
     Surplus,
+    Waiting,
     Want,
     Welcome,
 )
@@ -113,6 +115,7 @@ class SchedulerMachine:
         self._futures = Futures(self.books)
         self._publishing = Publishing(self.books, self._futures)
         self._demand = Demand(self.books)
+        self._circles = Circles(self.books)
         self._silence = Silence(self.books)
         self._reports = Reports(self.books, self._prefill, self._silence)
         self._effects = Effects(self.books, self._scattering, self._prefill)
@@ -199,7 +202,9 @@ class SchedulerMachine:
             books.settle_open(worker)
             self._blame(worker, cause or "its connection ended", executing, stderr)
             self._effects.apply()  # what was decided about the worker in this turn: the core forgets it with the worker
+            self._circles.gone(worker)
             self._remove(worker)
+            self._circles.look_again()
 
     def suspect(self, peer: int, now: float) -> None:
         """The connection of a worker ended; how it died will be known soon.
@@ -292,6 +297,7 @@ class SchedulerMachine:
         self._prefill.check()
         self._publishing.check()
         self._demand.check()
+        self._circles.check()
         self._reports.check()
         self._silence.check()
 
@@ -336,6 +342,8 @@ class SchedulerMachine:
             self._claim(client, message)
         elif isinstance(message, Surplus):
             self._demand.offered(self._worker(client), message.tasks)
+        elif isinstance(message, Waiting):
+            self._circles.report(client, self._worker(client), message)
         elif isinstance(message, Locate):
             self._futures.locate(client, message.fids)
         elif isinstance(message, Keep):

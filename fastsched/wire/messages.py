@@ -29,13 +29,13 @@ from fastsched.wire.buffer import Buffer
 from fastsched.wire.enums import ErrorKind, Role, Stage, Verb
 
 __all__ = [
-    "ALLOWED", "CODES", "MESSAGES", "Adopt", "Answer", "Buffer", "Call", "Cancel", "Claim", "Data", "Despair",
+    "ALLOWED", "CODES", "MESSAGES", "Adopt", "Answer", "Buffer", "Call", "Cancel", "Circle", "Claim", "Data", "Despair",
     "Dismiss", "Done", "Drop", "ErredItem", "ErrorItem", "ErrorKind", "Expect", "FailedItem", "FinishedItem",
     "Frames", "Free", "FunctionItem", "GetData", "Grant", "InputItem", "Keep", "LocalItem", "Locate", "Located",
     "LocatedItem", "Message", "MissingItem", "Obituary", "Oversee", "Pressure", "Publish", "Pulse", "Put", "PutItem",
     "RanFunction", "Refuse", "Register", "Release", "Report", "ResultItem", "Retract", "Role", "Run", "RunFunction",
-    "RunItem", "Scatter", "ScatterItem", "Shutdown", "Stage", "Submit", "Surplus", "TaskItem", "Verb", "Want",
-    "WantItem", "Welcome",
+    "RunItem", "Scatter", "ScatterItem", "Shutdown", "Stage", "Submit", "Surplus", "TaskItem", "Verb", "Waiting",
+    "Want", "WantItem", "Welcome",
 ]  # fmt: skip
 
 
@@ -363,6 +363,13 @@ class Grant(NamedTuple):
     slots: Natural
 
 
+class Circle(NamedTuple):
+    """Answers `Waiting`: this wait will never end, because the last of these tasks waits for the first."""
+
+    wait: Natural
+    keys: tuple[str, ...]  # each waits for the next; the first and the last are one, or tasks of one thread
+
+
 # -- worker -> scheduler ----------------------------------------------------------------------------------------------
 
 
@@ -402,6 +409,15 @@ class Claim(NamedTuple):
     """
 
     fids: Fids
+
+
+class Waiting(NamedTuple):
+    """A thread of this worker has waited for long: it goes on when all of `fids` have ended, or the first of them."""
+
+    wait: Natural  # the worker's own number for it; a further report of the same number replaces the one before
+    attempts: Attempts  # the tasks of the thread, of which each waits for the next one; none: the wait is over
+    fids: Fids
+    first: bool
 
 
 class Surplus(NamedTuple):
@@ -511,8 +527,8 @@ class Data(NamedTuple):
 Message: TypeAlias = (
     Submit | Want | Release | Cancel | Scatter | Locate | Call | Keep
     | Report | Located | Answer
-    | Run | Free | Retract | Drop | Put | RunFunction | Shutdown | Adopt | Grant
-    | Done | RanFunction | Publish | Surplus | Claim
+    | Run | Free | Retract | Drop | Put | RunFunction | Shutdown | Adopt | Grant | Circle
+    | Done | RanFunction | Publish | Surplus | Claim | Waiting
     | Oversee | Expect | Obituary | Pressure | Despair | Dismiss
     | Register | Welcome | Refuse | Pulse
     | GetData | Data
@@ -539,11 +555,13 @@ MESSAGES: dict[int, type] = {
     46: Shutdown,
     47: Adopt,
     48: Grant,
+    49: Circle,
     60: Done,
     61: RanFunction,
     62: Publish,
     63: Surplus,
     64: Claim,
+    65: Waiting,
     70: Oversee,
     71: Expect,
     72: Obituary,
@@ -562,11 +580,11 @@ MESSAGES: dict[int, type] = {
 CODES: dict[type, int] = {kind: code for code, kind in MESSAGES.items()}
 
 _CLIENT = (Submit, Want, Release, Cancel, Scatter, Locate, Call, Keep)
-_WORKER = (Done, RanFunction, Publish, Surplus, Claim)
+_WORKER = (Done, RanFunction, Publish, Surplus, Claim, Waiting)
 _SUPERVISOR = (Oversee, Expect, Obituary, Pressure, Despair)
 _BOTH = (Register, Pulse)
 _TO_EACH = (Report, Located, Answer, Welcome, Refuse, Pulse)
-_TO_WORKERS = (Run, Free, Retract, Drop, Put, RunFunction, Shutdown, Adopt, Grant)
+_TO_WORKERS = (Run, Free, Retract, Drop, Put, RunFunction, Shutdown, Adopt, Grant, Circle)
 
 ALLOWED: dict[Role, frozenset[type]] = {
     Role.CLIENT: frozenset((*_CLIENT, *_BOTH, GetData)),

@@ -81,8 +81,14 @@ class Host(Protocol):
         The waiter is opened, too, if nobody wants the task any more (`Job.dropped`).
         """
 
-    def end_wait(self, task: CurrentTask, had: bool) -> None:
-        """It waits no longer. `had`: it needs a slot again."""
+    def tell_wait(self, task: CurrentTask, fids: list[int], first: bool) -> bool:
+        """It has waited for long, for all of these futures or for the `first` of them: the scheduler shall know.
+
+        The waiter is opened, too, if the scheduler finds that it waits in a circle. True: there is more to tell soon.
+        """
+
+    def end_wait(self, task: CurrentTask, had: bool) -> str:
+        """It waits no longer. `had`: it needs a slot again. Gives back in what circle it has waited, "" if in none."""
 
     def run_children(self, task: CurrentTask, fids: Iterable[int], until_error: bool, most: int) -> None:
         """Run those of the children behind these futures that have not begun, in this thread.

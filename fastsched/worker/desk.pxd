@@ -19,6 +19,8 @@ cdef class Desk:
     cdef public Place place
     cdef public Brood brood
     cdef public Waiter blocked
+    cdef public object wait
+    cdef public str circle
     cdef public bint lendable
     cdef public bint listed
     cdef public bint deep

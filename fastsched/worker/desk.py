@@ -37,6 +37,10 @@ class Desk:
         The children of its tasks that have not begun.
     blocked : Waiter or None
         What its task waits for at the moment.
+    wait : int
+        The number under which that was reported to the scheduler, 0 if it was not.
+    circle : str
+        That it is part of a circle, and of which.
     lendable : bool
         The task is in a `worker_client` block and runs no child. Changed by the thread; to False under the lock only.
     listed, deep : bool
@@ -59,6 +63,7 @@ class Desk:
         "away",
         "blocked",
         "brood",
+        "circle",
         "deep",
         "depth",
         "job",
@@ -75,6 +80,7 @@ class Desk:
         "steps",
         "still",
         "still_at",
+        "wait",
         "waiter",
     )
 
@@ -87,6 +93,8 @@ class Desk:
         self.place: Place
         self.brood: Brood | None = None
         self.blocked: Waiter | None = None
+        self.wait = 0
+        self.circle = ""
         self.lendable = self.listed = self.deep = False
         self.depth = 0
         self.away = self.since = self.moved = 0.0

@@ -19,7 +19,7 @@ cpdef end_unwanted(object desks, Children children)
 
 @cython.locals(job=Job, wanted=bint)
 cpdef list unwanted_coroutines(object jobs)
-cdef list _chain(CurrentTask task)
+cpdef list chain_of(CurrentTask task)
 
 
 @cython.locals(job=Job, wanted=bint, any_wanted=bint)

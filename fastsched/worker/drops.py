@@ -27,7 +27,7 @@ from fastsched.worker.desk import Desk
 from fastsched.worker.jobs import Brood, Child, ChildStage, Job
 from fastsched.worker.lineage import can_leave
 
-__all__ = ["end_unwanted", "unwanted_coroutines"]
+__all__ = ["chain_of", "end_unwanted", "unwanted_coroutines"]
 
 # Plain ints: to look up a member of an enum runs Python code.
 RUNNING, AWAY = map(int, (ChildStage.RUNNING, ChildStage.AWAY))
@@ -42,7 +42,7 @@ def end_unwanted(desks: Iterable[Desk], children: Children) -> None:
         task, brood = desk.place.task, desk.brood
         if task is None:
             continue
-        chain = _chain(task)
+        chain = chain_of(task)
         if not chain[0].wanted:
             _let_go(chain, brood, children)
         if not _mark(chain, brood) and brood is not None and not brood.over:
@@ -65,7 +65,7 @@ def unwanted_coroutines(jobs: Iterable[Job]) -> list[Job]:
     return unwanted
 
 
-def _chain(task: CurrentTask) -> list[Job]:
+def chain_of(task: CurrentTask) -> list[Job]:
     """What its thread runs, the outermost first."""
     chain: list[Job] = [task.job]
     while task.outer is not None:

@@ -10,10 +10,12 @@ from fastsched.wire.items cimport fields, make
 from fastsched.wire.runs cimport as_messages
 from fastsched.worker.channel cimport WorkerClientChannel
 from fastsched.worker.context cimport CurrentTask
+from fastsched.worker.desk cimport Desk
 from fastsched.worker.drops cimport end_unwanted
 from fastsched.worker.executor cimport Executor
 from fastsched.worker.machine cimport WorkerMachine
 from fastsched.worker.nest cimport Nest
+from fastsched.worker.waits cimport Waits
 
 
 @cython.final
@@ -31,6 +33,7 @@ cdef class WorkerServer:
     cdef WorkerMachine _machine
     cdef Page _page
     cdef Executor _executor
+    cdef Waits _waits
     cdef double _flushed
     cdef WorkerClientChannel _client
     cdef object _peers
@@ -68,7 +71,10 @@ cdef class WorkerServer:
     cpdef bint open_block(self, CurrentTask task) except -1
     cpdef close_block(self, CurrentTask task)
     cpdef bint begin_wait(self, CurrentTask task, Waiter waiter) except -1
-    cpdef end_wait(self, CurrentTask task, bint had)
+    cpdef bint tell_wait(self, CurrentTask task, list fids, bint first) except -1
+
+    @cython.locals(desk=Desk)
+    cpdef str end_wait(self, CurrentTask task, bint had)
     cpdef run_children(self, CurrentTask task, object fids, bint until_error, Py_ssize_t most)
 
 

@@ -36,6 +36,7 @@ from fastsched.wire.items import fields, make
 from fastsched.wire.messages import (
     ALLOWED,
     Adopt,
+    Circle,
     DatumItem,
     Done,
     Drop,
@@ -73,6 +74,7 @@ from fastsched.worker.machine import SCHEDULER, WorkerMachine
 from fastsched.worker.readers import Readers
 from fastsched.worker.runner import run_function
 from fastsched.worker.settings import Settings
+from fastsched.worker.waits import Waits
 
 __all__ = ["WorkerServer"]
 
@@ -130,6 +132,7 @@ class WorkerServer:
         self._machine = WorkerMachine(settings.config, settings.nthreads, settings.name, seed=os.getpid())
         self._page = Page(settings.page, settings.nthreads)
         self._executor = Executor(self._machine, self._page, self, self.flush, self._leave)
+        self._waits = Waits(self._machine.nest.everybody())
         self._flushed = 0.0  # when a message last left
         self._client = WorkerClientChannel(self._forward)
         self._peers = DataPeers(loop, Role.WORKER, settings.worker_key, settings.config)
@@ -302,6 +305,9 @@ class WorkerServer:
                 case Refuse(text):
                     log.error("worker %s is put out by the scheduler: %s", self.name, text)
                     self.stop(text)
+                case Circle():
+                    with self.lock:
+                        self._waits.found(message)
                 case Pulse():
                     pass
 
@@ -465,9 +471,22 @@ class WorkerServer:
         """See `context.Host`."""
         return self._executor.begin_wait(task, waiter)
 
-    def end_wait(self, task: CurrentTask, had: bool) -> None:
+    def tell_wait(self, task: CurrentTask, fids: list[int], first: bool) -> bool:
         """See `context.Host`."""
+        with self.lock:
+            due = self._waits.tell(task, fids, first)
+        self.flush()
+        return due
+
+    def end_wait(self, task: CurrentTask, had: bool) -> str:
+        """See `context.Host`."""
+        circle, desk = "", task.thread
+        if desk.wait:
+            with self.lock:
+                circle = self._waits.over(desk)
+            self._leave()
         self._executor.end_wait(task, had)
+        return circle
 
     def run_children(self, task: CurrentTask, fids: Iterable[int], until_error: bool, most: int) -> None:
         """See `context.Host`."""
@@ -529,6 +548,7 @@ class WorkerServer:
             counts = self._machine.nest.census()
             counts["rows"] = self._machine.n_rows
             counts["lent"] = self._machine.lent
+            counts["waits"] = len(self._waits.told)
         counts["coroutines"] = self._executor.coroutines.count
         counts["parked"] = self._executor.parked
         return counts

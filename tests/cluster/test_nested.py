@@ -329,3 +329,30 @@ def test_children_of_the_oldest_parent_go_first(single: Client) -> None:
     """Not all parents start before the first child runs: their threads would pile up."""
     parents = [single.submit(parents_waiting, i) for i in range(400)]
     assert max(single.gather(parents)) < 200
+
+
+def first_of_two() -> tuple[int, int, float]:
+    with worker_client() as client:
+        began = time.monotonic()
+        slow, quick = client.submit(slow_inc, 1, 5.0, local=False), client.submit(inc, 1)
+        done, others = wait([slow, quick], return_when="FIRST_COMPLETED")
+        return len(done), len(others), time.monotonic() - began
+
+
+def test_a_child_that_runs_inside_may_be_the_first_that_is_waited_for(single: Client) -> None:
+    done, others, seconds = single.submit(first_of_two, pure=False).result()
+    assert (done, others) == (1, 1)
+    assert seconds < 3.0
+
+
+def first_failure() -> float:
+    with worker_client() as client:
+        began = time.monotonic()
+        slow, broken = client.submit(slow_inc, 1, 5.0, local=False), client.submit(fail, "inside")
+        with pytest.raises(ValueError, match="inside"):
+            client.gather([slow, broken])
+        return time.monotonic() - began
+
+
+def test_a_failure_inside_ends_a_gather_at_once(single: Client) -> None:
+    assert single.submit(first_failure, pure=False).result() < 3.0

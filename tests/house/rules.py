@@ -36,6 +36,7 @@ FLOORS = (
     ("worker/coroutines.py", Floor.SHELL),
     ("worker/desk.*", Floor.SHELL),
     ("worker/drops.*", Floor.SHELL),
+    ("worker/waits.*", Floor.SHELL),
     ("worker/executor.*", Floor.SHELL),
     ("worker/process.py", Floor.SHELL),
     ("worker/relays.*", Floor.SHELL),

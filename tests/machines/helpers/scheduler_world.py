@@ -21,6 +21,7 @@ from fastsched.wire.messages import (
     Answer,
     Call,
     Cancel,
+    Circle,
     Done,
     Drop,
     ErredItem,
@@ -357,6 +358,7 @@ class Worker(Peer):
         self.put: dict[int, str] = {}  # values that it was sent and has not acknowledged: id -> key
         self.fetched: dict[int, str] = {}  # inputs of its tasks
         self.grants: list[int] = []
+        self.circles: list[tuple[int, tuple[str, ...]]] = []
         self.adopted: dict[int, tuple[int, int]] = {}  # by fid: (task id, run)
         self._published: dict[int, LocalItem] = {}  # by fid, until it is adopted or not
         self._names: dict[int, str] = {}
@@ -394,6 +396,8 @@ class Worker(Peer):
                     self._adopt(fid, id, run)
             case Grant(slots):
                 self.grants.append(slots)
+            case Circle(wait, keys):
+                self.circles.append((wait, keys))
             case _:
                 super().hear(message)
 
