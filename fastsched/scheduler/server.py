@@ -102,6 +102,7 @@ class SchedulerServer:
         self._listener: Listener | None = None
         self._last = 0
         self._alarm: asyncio.TimerHandle | None = None
+        self._looked = 0.0  # when it was last looked who was heard
         self._supervised: set[str] = set()  # workers whose death somebody will explain
         self._deaths: dict[str, _Death] = {}  # how workers died whose connection has not ended yet
         self._pressed: set[int] = set()  # workers that should get no tasks: for their memory,
@@ -419,7 +420,10 @@ class SchedulerServer:
                 channel = peer.channel
                 if peer.worker and isinstance(channel, Stream) and channel.reads != peer.reads:
                     peer.reads = channel.reads
-                    self.machine.heard(peer.number, now)  # perhaps in the midst of a long message
+                    client = self.machine.books.clients.get(peer.number)
+                    if client is not None and client.heard < self._looked:  # in the midst of a long message
+                        self.machine.heard(peer.number, now)
+            self._looked = now
             self.machine.tick(now)
         self.turns.turn_over()
 
