@@ -20,7 +20,7 @@ cdef class Demand:
     cpdef gone(self, WorkerRecord worker)
 
     @cython.locals(surplus=dict, idle=int64_t, worker=WorkerRecord, slots=int64_t)
-    cpdef look(self, double now)
+    cpdef look(self, double now, int64_t expected=*)
     cpdef next_deadline(self)
 
     @cython.locals(best=WorkerRecord, worker=WorkerRecord, tasks=int64_t, most=int64_t)

@@ -51,13 +51,17 @@ class Demand:
         self.surplus.pop(worker, None)
         self.granted.pop(worker, None)
 
-    def look(self, now: float) -> None:
-        """End of the turn: grant the slots that are idle. No task is ready then: it would have been placed there."""
+    def look(self, now: float, expected: int = 0) -> None:
+        """End of the turn: grant the slots that are idle. No task is ready then: it would have been placed there.
+
+        `expected`: so many of the slots are for tasks that were asked back. If none comes that is noticed when they are
+        asked for again.
+        """
         self._deadline = None
         surplus = self.surplus
         if not surplus:
             return
-        idle = self._books.core.idle_slots
+        idle = self._books.core.idle_slots - expected
         if idle > 0 and self.granted:
             idle -= self._taken(now)
         while idle > 0 and surplus:

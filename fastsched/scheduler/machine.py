@@ -261,7 +261,7 @@ class SchedulerMachine:
         books = self.books
         self._effects.apply()
         self._prefill.look(self._now)
-        self._demand.look(self._now)
+        self._demand.look(self._now, self._prefill.expected(self._now))
         actions: list[Action] = []
         staying: list[Outbox] = []
         dirty = books.dirty

@@ -17,6 +17,7 @@ cdef class Prefill:
     cdef double _prefill_seconds
     cdef int64_t _prefill_most
     cdef int64_t _prefill_unknown
+    cdef dict _asked
     cdef readonly set crowded
 
     cpdef joined(self, WorkerRecord worker)
@@ -34,6 +35,9 @@ cdef class Prefill:
         when=double, share=int64_t, attempts=list,
     )
     cpdef look(self, double now)
+
+    @cython.locals(worker=WorkerRecord, tasks=int64_t, asked=int64_t, until=double)
+    cpdef int64_t expected(self, double now) except -1
     cpdef next_deadline(self)
 
     @cython.locals(ahead=int64_t)

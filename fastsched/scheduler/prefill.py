@@ -38,6 +38,7 @@ class Prefill:
         self._prefill_seconds = books.config.prefill_seconds
         self._prefill_most = books.config.prefill_most
         self._prefill_unknown = books.config.prefill_unknown
+        self._asked: dict[WorkerRecord, tuple[int, float]] = {}  # tasks that were asked back; until when they may come
         self.crowded: set[WorkerRecord] = set()  # workers that may have more tasks than slots
 
     def joined(self, worker: WorkerRecord) -> None:
@@ -47,6 +48,7 @@ class Prefill:
     def gone(self, worker: WorkerRecord) -> None:
         """The worker left."""
         self.crowded.discard(worker)
+        self._asked.pop(worker, None)
 
     def heard(self, worker: WorkerRecord, finished: int, seconds: float, now: float) -> None:
         """A worker reported `finished` tasks that took `seconds` together."""
@@ -62,6 +64,7 @@ class Prefill:
     def returned(self, worker: WorkerRecord) -> None:
         """A worker gave tasks back: it may be asked again at once."""
         worker.asked = worker.patience = 0.0
+        self._asked.pop(worker, None)
 
     def assigned(self, worker: WorkerRecord) -> None:
         """It is sent a task: has it, with those that wait there for their inputs, more than slots?"""
@@ -81,6 +84,7 @@ class Prefill:
             n = -load
             if n <= 0:
                 crowded.discard(worker)
+                self._asked.pop(worker, None)
                 continue
             if idle <= 0 or worker.client.silent:
                 continue
@@ -94,8 +98,22 @@ class Prefill:
                 worker.outbox.add(_RETRACT, attempt)
             worker.patience = min(max(2.0 * worker.patience, PATIENCE), PATIENCE_MOST)
             worker.asked = now + worker.patience
+            self._asked[worker] = (len(attempts), now + SILENCE)
             self._deadline = worker.asked if self._deadline is None else min(self._deadline, worker.asked)
             idle -= len(attempts)
+
+    def expected(self, now: float) -> int:
+        """Tasks that were asked back for idle slots: others need not fill these."""
+        if not self._asked:
+            return 0
+        tasks = 0
+        for worker, (asked, until) in list(self._asked.items()):
+            if until <= now:
+                del self._asked[worker]
+            else:
+                tasks += asked
+                self._deadline = until if self._deadline is None else min(self._deadline, until)
+        return tasks
 
     def next_deadline(self) -> float | None:
         """When `look` may come to another result though nothing was heard."""

@@ -4,7 +4,8 @@ cimport cython
 
 from fastsched.wire.items cimport make
 from fastsched.worker.jobs cimport Brood, Child
-from fastsched.worker.lineage cimport can_leave, drop_held, drop_roots, held_keys, keep_roots, let_inputs_go, made_from, need_less
+from fastsched.worker.lineage cimport can_leave, drop_held, drop_roots, held_keys, is_light, keep_roots, let_inputs_go
+from fastsched.worker.lineage cimport made_from, need_less
 from fastsched.worker.post cimport Post
 from fastsched.worker.store cimport Value
 
@@ -32,6 +33,9 @@ cdef class Children:
     cdef public list erred
     cdef readonly Py_ssize_t handed_over
     cdef public bint shaken
+    cdef readonly dict warm
+    cdef Py_ssize_t _old
+    cdef Py_ssize_t _ticks
 
     # -- what becomes of one
     @cython.locals(dependent=Child)
@@ -43,8 +47,15 @@ cdef class Children:
     @cython.locals(source=Child)
     cdef _ended(self, Child child)
 
-    @cython.locals(todo=list, begun=bint)
     cdef retire(self, Child child)
+
+    @cython.locals(value=Value)
+    cdef bint _may_serve(self, Child child) except -1
+    cdef _cool(self, Child child)
+    cdef tick(self)
+
+    @cython.locals(todo=list, begun=bint)
+    cdef _drop(self, Child child)
 
     @cython.locals(child=Child)
     cdef tuple held(self, object pins)
@@ -56,8 +67,14 @@ cdef class Children:
     @cython.locals(brood=Brood)
     cdef take_out(self, Child child)
 
-    @cython.locals(brood=Brood)
+    @cython.locals(brood=Brood, child=Child)
     cdef Child oldest(self)
+
+    @cython.locals(brood=Brood)
+    cdef Py_ssize_t n_ready(self) except -1
+
+    @cython.locals(child=Child, micros=double, most=Py_ssize_t)
+    cdef bint hand_over_for(self, Py_ssize_t slots) except -1
 
     @cython.locals(source=Child, dependent=Child, todo=list, ahead=list)
     cdef hand_over(self, Child child)

@@ -28,6 +28,7 @@ from fastsched.worker.lineage import (
     drop_held,
     drop_roots,
     held_keys,
+    is_light,
     keep_roots,
     let_inputs_go,
     made_from,
@@ -37,7 +38,22 @@ from fastsched.worker.lineage import (
 from fastsched.worker.post import Post
 from fastsched.worker.store import Value
 
-__all__ = ["FIRST_PUBLIC", "Children"]
+__all__ = ["FIRST_PUBLIC", "TRAVEL_MICROS", "Children"]
+
+TRAVEL_MICROS = 25.0
+"""A finer task costs more to send away than to run here."""
+
+GRANT_MICROS = 10_000.0
+"""Work for so long is handed over per idle slot, if there is as much: the way to the next grant may take a while."""
+
+MOST_WARM = 64
+"""So many values serve equal calls a moment longer than their futures live."""
+
+WARM_BYTES = 1024
+"""Larger ones do not; nor do those of larger arguments."""
+
+MOMENT = 25
+"""Ticks of the backstop: a few hundredths of a second, in which the system may let a thread wait."""
 
 FIRST_PUBLIC = 1 << 62
 """Beyond what any client counts up to."""
@@ -73,6 +89,9 @@ class Children:
         whether it counts on that: who only looks at futures and dependents here would take them for unwanted.
     late : dict of ErrorItem
         Of those that ended in vain meanwhile, and that others may try again.
+    warm : dict of Child
+        Those that nobody wants any more, the oldest first, but whose value may be asked for once more in a moment: of
+        calls that all make the same one, the last future may be gone before the next of them makes it.
     finished, erred : list of ResultItem, list of FailedItem
         For the client.
     handed_over : int
@@ -84,6 +103,8 @@ class Children:
     __slots__ = (
         "_inline_bytes",
         "_numbers",
+        "_old",
+        "_ticks",
         "broods",
         "erred",
         "fids",
@@ -95,6 +116,7 @@ class Children:
         "publics",
         "shaken",
         "unadopted",
+        "warm",
     )
 
     def __init__(self, post: Post, inline_bytes: int) -> None:
@@ -111,6 +133,9 @@ class Children:
         self.erred: list[FailedItem] = []
         self.handed_over = 0
         self.shaken = False
+        self.warm: dict[Child, None] = {}
+        self._old = 0  # so many of them were warm a moment ago
+        self._ticks = 0
 
     # -- what becomes of one -------------------------------------------------------------------------------------------
 
@@ -165,7 +190,41 @@ class Children:
             self.retire(child)
 
     def retire(self, child: Child) -> None:
-        """Nobody wants it any more: neither it nor what only it has needed."""
+        """Nobody wants it any more."""
+        if not self._may_serve(child):
+            self._drop(child)
+            return
+        child.needs += 1
+        self.warm[child] = None
+        if len(self.warm) > MOST_WARM:
+            self._cool(next(iter(self.warm)))
+
+    def _may_serve(self, child: Child) -> bool:
+        """Whether it has a small value that was made here, and nothing else has to stay because of it."""
+        if child.stage != DONE or not child.started or child.public or self.keys.get(child.key) is not child:
+            return False
+        if child.lineage or child.pinned or child.holds or child.roots:
+            return False
+        assert child.value is not None
+        return child.value.nbytes <= WARM_BYTES and sum([len(frame) for frame in child.args]) <= WARM_BYTES
+
+    def _cool(self, child: Child) -> None:
+        del self.warm[child]
+        if self._old:
+            self._old -= 1
+        if need_less(child):
+            self._drop(child)
+
+    def tick(self) -> None:
+        """What has been warm for a moment is not any more."""
+        self._ticks += 1
+        if self._ticks % MOMENT == 0:
+            for child in list(itertools.islice(self.warm, self._old)):
+                self._cool(child)
+            self._old = len(self.warm)
+
+    def _drop(self, child: Child) -> None:
+        """It goes, and what only it has needed."""
         todo = [child]
         while todo:
             child = todo.pop()
@@ -222,11 +281,29 @@ class Children:
             del self.broods[brood]
 
     def oldest(self) -> Child | None:
-        """One of those that have been ready for long."""
+        """One of those that have been ready for long, and that take longer than to send what they need."""
         for brood in self.broods:
             for child in brood.ready:
-                return child
+                if is_light(child):
+                    return child
         return None
+
+    def n_ready(self) -> int:
+        """So many could begin."""
+        return sum([len(brood.ready) for brood in self.broods])
+
+    def hand_over_for(self, slots: int) -> bool:
+        """So many slots are idle elsewhere. False: there is nothing that would be worth it."""
+        most = max(slots, self.n_ready() * slots // (slots + 1))  # a fair part
+        micros = GRANT_MICROS * slots
+        while micros > 0.0 and most > 0:
+            child = self.oldest()
+            if child is None or child.function.micros < TRAVEL_MICROS:
+                return False
+            self.hand_over(child)
+            micros -= child.function.micros
+            most -= 1
+        return True
 
     def hand_over(self, child: Child) -> None:
         """Send the `Submit`: of inputs that have not begun first, then of what waits for it."""

@@ -390,10 +390,10 @@ class Executor:
                 self._lend(desk)
             desk.seen = desk.steps
         nest = self._machine.nest
-        if nest.waits():
+        if nest.waits() or nest.ages():
             with self._lock:
                 nest.tick()
-        if self._look_at_long_ones() or self._lenders or nest.waits():
+        if self._look_at_long_ones() or self._lenders or nest.waits() or nest.ages():
             self._pump.arm()
 
     def _look_at_long_ones(self) -> bool:

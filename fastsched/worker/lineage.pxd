@@ -43,3 +43,7 @@ cpdef list origin_of(Child child)
 cpdef set awaited_by(Brood brood, object children)
 cpdef tuple made_from(Child child)
 cpdef bint can_leave(Child child) except -1
+
+
+@cython.locals(source=Child, nbytes=double)
+cpdef bint is_light(Child child) except -1

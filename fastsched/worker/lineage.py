@@ -19,12 +19,19 @@ __all__ = [
     "drop_roots",
     "first_to_run",
     "held_keys",
+    "is_light",
     "keep_roots",
     "let_inputs_go",
     "made_from",
     "need_less",
     "origin_of",
 ]
+
+LIGHT_BYTES = 65536
+"""To send so many costs no more than the message does."""
+
+BYTES_PER_MICRO = 1000.0
+"""Of larger ones, so many for each microsecond that a child runs."""
 
 # Plain ints: to look up a member of an enum runs Python code.
 WAITING, READY, RUNNING, DONE, FAILED, AWAY, GONE = map(int, ChildStage)
@@ -120,6 +127,13 @@ def awaited_by(brood: Brood, children: Iterable[Child]) -> set[str]:
 def made_from(child: Child) -> tuple[Child, ...]:
     """What must be known before it is published: nothing of one that has no value and never will."""
     return () if child.stage == FAILED else child.lineage + child.pinned
+
+
+def is_light(child: Child) -> bool:
+    """Whether it takes longer, as far as is known, than to send elsewhere what it is made from."""
+    nbytes = sum([len(frame) for frame in child.args])
+    nbytes += sum([source.value.nbytes for source in child.lineage if source.value is not None])
+    return nbytes <= LIGHT_BYTES or nbytes <= BYTES_PER_MICRO * child.function.micros
 
 
 def can_leave(child: Child) -> bool:

@@ -77,7 +77,6 @@ cdef class Nest:
     cpdef unask(self, object id, object attempt)
     cdef list _answered(self, Child child)
 
-    @cython.locals(child=Child, micros=double)
     cpdef granted(self, object message)
     cpdef Function function(self, object fn)
     cpdef Child by_key(self, object key)
@@ -99,6 +98,7 @@ cdef class Nest:
     @cython.locals(child=Child)
     cpdef bint claim_away(self, Brood brood) except -1
     cpdef bint waits(self)
+    cpdef bint ages(self)
 
     @cython.locals(brood=Brood)
     cpdef tick(self)

@@ -53,7 +53,7 @@ from fastsched.wire.messages import (
 )
 from fastsched.wire.runs import Entry
 from fastsched.worker import invariants
-from fastsched.worker.children import FIRST_PUBLIC, Children
+from fastsched.worker.children import FIRST_PUBLIC, TRAVEL_MICROS, Children
 from fastsched.worker.jobs import Brood, Child, ChildStage, Function, Job
 from fastsched.worker.lineage import first_to_run, let_inputs_go
 from fastsched.worker.post import Post
@@ -66,12 +66,6 @@ WAITING, READY, RUNNING, DONE, FAILED, AWAY, GONE = map(int, ChildStage)
 
 MOST_AT_ONCE = 256
 """So many children one tick hands over for a thread that stands still; the others are not late a tick later."""
-
-TRAVEL_MICROS = 25.0
-"""A finer task costs more to send away than to run here."""
-
-GRANT_MICROS = 1000.0
-"""Work for so long is handed over per idle slot: the next grant comes in time."""
 
 MOST_CLAIMED = 8
 """So many children a thread that is stuck asks for."""
@@ -403,15 +397,8 @@ class Nest:
     def granted(self, message: Grant) -> None:
         """Slots are idle elsewhere: hand over for them."""
         self._told_surplus = 0
-        for _ in range(message.slots):
-            micros = GRANT_MICROS
-            while micros > 0.0:
-                child = self._children.oldest()
-                if child is None or child.function.micros < TRAVEL_MICROS:
-                    return
-                self._children.hand_over(child)
-                micros -= child.function.micros
-        self._tell_surplus()
+        if self._children.hand_over_for(message.slots):
+            self._tell_surplus()
 
     def function(self, fn: bytes) -> Function | None:
         """What is known of a function that a task of this worker has brought."""
@@ -473,6 +460,8 @@ class Nest:
         asked = self._answered(child)
         if child.brood is not None:
             child.brood.progress += 1
+            if child.brood.ready and not self._told_surplus:  # the backstop may be long in coming to a busy process
+                self._tell_surplus()
         child.values = ()
         if child.stage == RUNNING:
             if pins:
@@ -524,8 +513,13 @@ class Nest:
         """Whether something waits to begin: `tick` must come by."""
         return bool(self._children.broods)
 
+    def ages(self) -> bool:
+        """Whether something stays for a moment only: `tick` must come by."""
+        return bool(self._children.warm)
+
     def tick(self) -> None:
         """The backstop: children of threads that stand still are handed over; of the others the scheduler hears."""
+        self._children.tick()
         for brood in list(self._children.broods):
             if brood.progress == brood.seen:
                 self.give_up(brood)
@@ -536,7 +530,7 @@ class Nest:
     def _tell_surplus(self) -> None:
         oldest = self._children.oldest()
         if oldest is not None and oldest.function.micros >= TRAVEL_MICROS:
-            surplus = sum([len(brood.ready) for brood in self._children.broods])
+            surplus = self._children.n_ready()
             if surplus >= HANDFUL:
                 self._told_surplus = surplus
                 self._post.add(Surplus, make(Surplus, (surplus,)))

@@ -407,7 +407,7 @@ class WorkerServer:
             self._end_unwanted()
         if machine.nest.has_messages():
             packet += machine.nest.messages()
-        if machine.nest.waits():
+        if machine.nest.waits() or machine.nest.ages():
             self.pump.arm()
         if packet:
             rest = machine.errands()

@@ -127,3 +127,27 @@ def test_a_surplus_goes_with_its_worker(world):
     assert first.news() + second.news() == ["run a", "run b"]
     third = world.worker("third")
     assert third.grants == []
+
+
+def test_a_slot_for_which_a_task_was_asked_back_is_not_granted_until_that_lapses(world):
+    client, crowded = world.client(), world.worker("crowded")
+    client.submit("runs")
+    client.submit("waits")
+    rich = world.worker("rich")
+    rich.offer(5)
+    assert crowded.news() == ["run runs", "run waits", "retract waits"]
+    assert rich.grants == []
+    world.advance(0.003)
+    assert rich.grants == [1]
+
+
+def test_a_slot_that_is_still_idle_when_what_was_asked_back_has_come_is_granted(world):
+    client, crowded = world.client(), world.worker("crowded")
+    client.submit("runs")
+    client.submit("waits")
+    rich = world.worker("rich", nthreads=2)
+    rich.offer(5)
+    assert crowded.news() == ["run runs", "run waits", "retract waits"]
+    assert rich.grants == [1]
+    crowded.give_back("waits")
+    assert rich.news() == ["run waits"]

@@ -428,7 +428,7 @@ class Executor:
         nest = self._machine.nest
         if nest.has_messages():
             self._node.flush_soon()
-        if following is None and nest.waits():
+        if (following is None and nest.waits()) or nest.ages():
             self._node.arm()
 
     def end_unwanted(self) -> None:
@@ -452,9 +452,9 @@ class Executor:
                 self.begin(self._secede(desk))
             desk.seen = desk.steps
         nest = self._machine.nest
-        if nest.waits():
+        if nest.waits() or nest.ages():
             nest.tick()
-        if self._look_at_long_ones() or self._lenders or nest.waits():
+        if self._look_at_long_ones() or self._lenders or nest.waits() or nest.ages():
             self._node.arm()
 
     def _look_at_long_ones(self) -> bool:

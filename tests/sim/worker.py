@@ -263,7 +263,7 @@ class WorkerNode:
         machine.nest.take([item for message in messages for item in as_items(message)], self.executor.brood())
         self.executor.end_unwanted()
         packet += machine.nest.messages()
-        if machine.nest.waits():
+        if machine.nest.waits() or machine.nest.ages():
             self.arm()
         if packet:
             rest = machine.errands()
