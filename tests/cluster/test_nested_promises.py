@@ -119,6 +119,25 @@ def test_a_failure_keeps_the_children_after_it_from_beginning(single: Client, tm
     assert single.submit(gathers_in_vain, str(path), 20).result(SECONDS) == 0
 
 
+def made_from_a_failure(n: int) -> list[str]:
+    """What is said of tasks that are made from one that fails, the last first."""
+    with worker_client() as client:
+        futures = [client.submit(fail, "the first", pure=False)]
+        for _ in range(n):
+            futures.append(client.submit(inc, futures[-1], pure=False))
+        told = []
+        for future in reversed(futures):
+            try:
+                future.result()
+            except ValueError as error:
+                told.append(str(error))
+        return told
+
+
+def test_a_failure_reaches_all_that_waits_for_it(single: Client) -> None:
+    assert single.submit(made_from_a_failure, 5).result(SECONDS) == ["the first"] * 6
+
+
 def first_of_its_children(path: str, n: int) -> tuple[int, int]:
     """How many have ended, and how many have run, when it is told of the first."""
     futures = [get_client().submit(append_line, path, f"{i}", pure=False) for i in range(n)]
