@@ -53,5 +53,5 @@ cdef class ClientMachine:
     cdef _locate(self, FutureRecord record)
 
     @cython.locals(record=FutureRecord)
-    cdef _located(self, object fid, object id, object frames, object addresses)
+    cdef _located(self, object fid, object id, object frames, object addresses, double now)
     cdef _resume_fetch(self, FutureRecord record)

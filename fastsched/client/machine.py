@@ -52,6 +52,7 @@ __all__ = ["Action", "Answered", "ClientMachine", "Fetched", "GetFrom", "Send", 
 
 
 MISSES = 12  # so often a value may not be where it was said to be; with the pauses some three seconds
+REST_SECONDS = 0.25  # before the next question where a value is, if nobody is known who has it
 FIRST_PAUSE = 0.005  # seconds before the third attempt, doubled by each further one
 
 
@@ -254,7 +255,7 @@ class ClientMachine:
             self._report(finished, erred, lost)
         elif isinstance(message, Located):
             for fid, id, frames, addresses in message.items:
-                self._located(fid, id, frames, addresses)
+                self._located(fid, id, frames, addresses, now)
         elif isinstance(message, Answer):
             request, ok, value = message
             if request in self._calls:
@@ -344,6 +345,8 @@ class ClientMachine:
             record = self.records.get(fid)
             if record is not None and record.status is _FINISHED and record.frames is None:
                 record.status = _PENDING
+                if self._fetching.get(fid) is False:
+                    self._resting.pop(fid, None)
         for item in finished:
             self._finish(item, True)
         for fid, error in erred:
@@ -391,7 +394,7 @@ class ClientMachine:
         self._fetching[record.fid] = True
         self._out.append((Locate, record.fid))
 
-    def _located(self, fid: int, id: int, frames: Frames | None, addresses: tuple[str, ...]) -> None:
+    def _located(self, fid: int, id: int, frames: Frames | None, addresses: tuple[str, ...], now: float) -> None:
         record = self.records.get(fid)
         if record is None or fid not in self._fetching:
             return
@@ -401,11 +404,14 @@ class ClientMachine:
             self._actions.append(make(GetFrom, (fid, id, addresses)))
         else:
             self._fetching[fid] = False
+            if record.status is _FINISHED:  # its worker may be gone, but is not lost yet: perhaps there will be no news
+                self._resting[fid] = now + REST_SECONDS
 
     def _resume_fetch(self, record: FutureRecord) -> None:
         if record.frames is not None:
             self._answer_fetch(record, record.frames)
         elif not self._fetching[record.fid]:
+            self._resting.pop(record.fid, None)
             self._locate(record)
 
     def check(self) -> None:
@@ -421,7 +427,7 @@ class ClientMachine:
                 assert record.settled, f"{record} is pending, and the scheduler is gone"
         assert self._fetching.keys() <= self.records.keys(), "fetches of futures that are not held"
         assert self._misses.keys() <= self._fetching.keys(), "misses of values that nobody fetches"
-        assert self._resting.keys() <= self._misses.keys(), "pauses of values that were not missed"
+        assert self._resting.keys() <= self._fetching.keys(), "pauses of values that nobody fetches"
         assert len(self._functions) <= self._config.functions
 
 

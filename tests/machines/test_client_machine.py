@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from fastsched.client.machine import Answered, ClientMachine, Fetched, GetFrom, Send, Settled
+from fastsched.client.machine import REST_SECONDS, Answered, ClientMachine, Fetched, GetFrom, Send, Settled
 from fastsched.client.record import FutureRecord, Status
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
@@ -250,6 +250,34 @@ def test_a_value_that_the_worker_no_longer_has_is_located_again(pair):
     assert pair.drain() == [Send(Locate((record.fid,))), Settled(record)]
     pair.machine.receive(0, Located((LocatedItem(record.fid, 42, (b"kept",), ()),)), 0.0)
     assert pair.drain() == [Fetched(record, (b"kept",))]
+
+
+def test_a_value_whose_worker_may_be_gone_is_located_again_though_nobody_says_that_it_is_lost(pair):
+    """Another worker's copy may be announced meanwhile: then there is no news of it."""
+    record = pair.submit()
+    pair.finished((record.fid, "bytes", 10**6, None))
+    pair.machine.fetch(record.fid)
+    pair.drain()
+    pair.machine.receive(0, Located((LocatedItem(record.fid, 42, None, ()),)), 1.0)
+    assert pair.drain() == []
+    assert pair.machine.next_deadline() == 1.0 + REST_SECONDS
+    pair.machine.tick(1.0 + REST_SECONDS)
+    assert pair.sent() == [Locate((record.fid,))]
+    pair.machine.receive(0, Located((LocatedItem(record.fid, 42, None, ("unix:///other",)),)), 2.0)
+    assert pair.drain() == [GetFrom(record.fid, 42, ("unix:///other",))]
+    assert pair.machine.next_deadline() is None
+
+
+def test_a_value_that_is_lost_after_all_is_not_asked_for_until_there_is_news(pair):
+    record = pair.submit()
+    pair.finished((record.fid, "bytes", 10**6, None))
+    pair.machine.fetch(record.fid)
+    pair.drain()
+    pair.machine.receive(0, Located((LocatedItem(record.fid, 42, None, ()),)), 1.0)
+    pair.machine.receive(0, Report((), (), (record.fid,)), 1.1)
+    assert pair.machine.next_deadline() is None
+    pair.finished((record.fid, "bytes", 10**6, None))
+    assert pair.drain() == [Send(Locate((record.fid,))), Settled(record)]
 
 
 def test_a_fetch_ends_when_the_record_fails_meanwhile(pair):
