@@ -87,6 +87,16 @@ def fib_pure(n: int) -> int:
         return sum(client.gather([a, b]))
 
 
+def fib_pure_salted(n: int, salt: int) -> int:
+    """The same, with other keys for each salt."""
+    if n < 2:
+        return n
+    with worker_client() as client:
+        return sum(
+            client.gather([client.submit(fib_pure_salted, n - 1, salt), client.submit(fib_pure_salted, n - 2, salt)])
+        )
+
+
 def fib100(client: Any, n: int) -> Sample:
     """The recursive Fibonacci with sharing: time of all. Its value is right.
 
