@@ -57,5 +57,8 @@ cdef class Circles:
     @cython.locals(needs=dict, missing=dict, waiters=dict, moving=list, todo=list, found=tuple, first=bint)
     cdef list _circle(self, Wait wait)
 
-    @cython.locals(way=list, places=dict)
+    @cython.locals(home=Wait, before=dict, todo=list, way=list)
     cdef list _way_round(self, object start, dict needs, dict missing)
+
+    @cython.locals(way=list, places=dict)
+    cdef list _way_into(self, object start, dict needs, dict missing)

@@ -222,6 +222,28 @@ class Circles:
         return self._way_round(start, needs, missing) if missing.get(start, 0) > 0 else []
 
     def _way_round(self, start: int, needs: dict[int, Sequence[int]], missing: dict[int, int]) -> list[int]:
+        """The shortest way from this task to its own thread, by tasks that cannot go on either.
+
+        If there is none (it waits for who stands in a circle), that circle.
+        """
+        home = self._wait_of(start)
+        before: dict[int, int] = {}
+        todo = [start]
+        for task_id in todo:  # grows meanwhile
+            for source in needs[task_id]:
+                if self._wait_of(source) is home:
+                    way = [source, task_id]
+                    while task_id != start:
+                        task_id = before[task_id]
+                        way.append(task_id)
+                    way.reverse()
+                    return way
+                if source not in before and missing.get(source, 0) > 0:
+                    before[source] = task_id
+                    todo.append(source)
+        return self._way_into(start, needs, missing)
+
+    def _way_into(self, start: int, needs: dict[int, Sequence[int]], missing: dict[int, int]) -> list[int]:
         """From this task on to what cannot go on either, until the way comes to where it has been."""
         way: list[int] = []
         places: dict[object, int] = {}  # of tasks, or of waits: all tasks of a thread are one place

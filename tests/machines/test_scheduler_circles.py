@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastsched._core import State
+from fastsched._core import EARLY, State
 from fastsched.wire.enums import Stage
 from fastsched.wire.messages import Waiting
 from tests.machines.helpers.scheduler_world import Worker, World
@@ -145,6 +145,17 @@ def test_who_waits_for_the_first_is_stuck_if_none_can():
     assert world.circles() == [(number, ("a", "b", "a"))]
 
 
+def test_only_the_newest_fails_though_others_stand_in_circles_of_their_own():
+    """They can go on as soon as it does."""
+    world = Waiters(1, 1)
+    world.submit("a", "b")
+    world.wait("b", "b", "a", first=True)
+    fids = [world.client.want("a"), world.client.want("b")]
+    world.client.submit("c", fids)
+    number = world.wait("a", "c")
+    assert world.circles() == [(number, ("a", "c", "a"))]
+
+
 def test_tasks_of_one_thread_wait_together():
     """The inner one runs inside the outer one, and another thread waits for the outer one."""
     world = Waiters(1)
@@ -192,9 +203,14 @@ class Twin:
         return record is None or books.core.state(record.id) in (State.MEMORY, State.ERRED)
 
     def running(self) -> list[str]:
-        """Tasks that a worker has, and that have their inputs."""
-        sent = [key for worker in self.world.workers for key in worker.tasks]
-        return [key for key in sent if all(self.is_over(source) for source in self.inputs[key])]
+        """Tasks that a worker has, and that had their inputs when it got them."""
+        core = self.world.world.machine.books.core
+        return [
+            key
+            for worker in self.world.workers
+            for key, item in worker.tasks.items()
+            if not core.flags(item.id) & EARLY
+        ]
 
     def needs(self, key: str) -> tuple[list[str], bool]:
         for chain, targets, first in self.waits.values():

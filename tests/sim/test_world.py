@@ -13,6 +13,7 @@ import pytest
 from fastsched.config import Config
 from fastsched.wire.messages import (
     CODES,
+    Circle,
     Despair,
     Dismiss,
     Done,
@@ -25,6 +26,7 @@ from fastsched.wire.messages import (
     Refuse,
     Report,
     Shutdown,
+    Waiting,
 )
 from tests.sim.clock import Clock
 from tests.sim.cluster import Cluster
@@ -152,7 +154,7 @@ def test_seeds_differ() -> None:
 
 
 def test_runs_meet_every_message_and_all_kinds_of_news() -> None:
-    elsewhere = (Pulse, Refuse, Shutdown, *SUPERVISION)
+    elsewhere = (Pulse, Refuse, Shutdown, Waiting, Circle, *SUPERVISION)  # no thread here reports that it waits
     missing = {kind.__name__ for kind in CODES} - {kind.__name__ for kind in elsewhere}
     missing |= {f"{kind.__name__}.{field}" for kind in (Done, Report) for field in kind._fields}
     for seed in range(4 * len(KINDS)):
