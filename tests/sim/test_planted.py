@@ -9,7 +9,7 @@ import pytest
 from tests.sim.planted import PLANTED
 from tests.sim.scenarios import cluster_of, kind_of
 
-MOST_SEEDS = 40
+MOST_SEEDS = 160
 
 
 @pytest.mark.parametrize("bug", PLANTED)
