@@ -502,6 +502,7 @@ class Client(ClusterFace, AsyncFace):
         """Have the scheduler hold these tasks until they are done, whatever happens to the futures."""
         session = self._session
         session.ensure_open()
+        self._surroundings.parent()  # a task that runs in vain hears of it here
         session.post(session.machine.keep, [future.record.fid for future in futures])
 
     def cancel(

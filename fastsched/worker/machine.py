@@ -113,7 +113,7 @@ class WorkerMachine:
         self._functions: dict[bytes, Function] = {}
         self._starts: list[Start | Resume] = []
         self._answers: list[Action] = []
-        self._news = News(config.batch_items)
+        self._news = News(config.batch_items, nthreads)
         self._most_functions = config.functions
         self._inline_bytes = config.inline_bytes
         self._orders: dict[str, Job] = {}  # by key: jobs that are queued, that run, and whose value is here

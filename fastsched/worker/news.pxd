@@ -15,6 +15,7 @@ cdef class News:
     cdef public Py_ssize_t lent
     cdef Py_ssize_t _told_lent
     cdef Py_ssize_t _batch_items
+    cdef Py_ssize_t _slots
 
     cpdef bint waits(self)
 

@@ -20,6 +20,9 @@ class News:
     ----------
     batch_items : int
         Items of one kind in one message at the most.
+    slots : int
+        The worker's. More than these cannot be taken, as far as the scheduler is concerned: a task that was claimed
+        beside a full slot, and is wanted no more, takes none of its own.
 
     Attributes
     ----------
@@ -27,9 +30,9 @@ class News:
         Wanted tasks that hold no slot at the moment, less the slots of running ones that nobody wants.
     """
 
-    __slots__ = ("_batch_items", "_told_lent", "erred", "finished", "lent", "missing", "replicas", "returned")
+    __slots__ = ("_batch_items", "_slots", "_told_lent", "erred", "finished", "lent", "missing", "replicas", "returned")
 
-    def __init__(self, batch_items: int) -> None:
+    def __init__(self, batch_items: int, slots: int) -> None:
         self.finished: list[FinishedItem] = []
         self.erred: list[ErredItem] = []
         self.returned: list[tuple[int, int]] = []
@@ -38,10 +41,11 @@ class News:
         self.lent = 0
         self._told_lent = 0
         self._batch_items = batch_items
+        self._slots = slots
 
     def waits(self) -> bool:
         """Whether `take` would give a message."""
-        if self.finished or self.lent != self._told_lent:
+        if self.finished or max(self.lent, -self._slots) != self._told_lent:
             return True
         return bool(self.erred or self.returned or self.missing or self.replicas)
 
@@ -49,7 +53,7 @@ class News:
         """The news as messages; nothing is left."""
         if not self.waits():
             return []
-        self._told_lent = lent = self.lent
+        self._told_lent = lent = max(self.lent, -self._slots)
         finished, erred, returned = self.finished, self.erred, self.returned
         missing, replicas = self.missing, self.replicas
         most = self._batch_items

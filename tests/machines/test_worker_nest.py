@@ -357,6 +357,20 @@ def test_an_order_that_waits_for_the_slot_starts_without_one_if_the_thread_of_it
     assert bench.take_done().finished[0].id == task_id(9)
 
 
+def test_a_claimed_task_that_is_dropped_takes_no_slot_beyond_those_that_there_are():
+    """The scheduler puts out who says so."""
+    bench = NestBench()
+    handed_over(bench, "a")
+    bench.order(9, "a")
+    assert bench.machine.claim(bench.brood)
+    bench.step()
+    bench.drop(9)
+    bench.drop(1)
+    assert bench.take_done().lent == -1
+    bench.finish(bench.started[-1])
+    assert bench.machine.lent == -1, "the slot of the parent, which runs on"
+
+
 def test_what_a_child_waits_for_is_claimed_also_if_its_future_was_released():
     bench = NestBench()
     bench.submit(1, "first")

@@ -180,7 +180,8 @@ class Site:
     def keep(self, handles: Sequence[Handle]) -> None:
         """Fire and forget."""
         held = [handle for handle in handles if handle.held]
-        self.kept += [handle.key for handle in held]
+        # one that was cancelled already, with the task that launched it for instance, is not kept from that
+        self.kept += [handle.key for handle in held if handle.record.status is not Status.CANCELLED]
         self.machine.keep([handle.record.fid for handle in held])
         self._commanded()
 
