@@ -24,30 +24,31 @@ cdef extern from *:
     #include <unistd.h>
     #define QUIET_BEATS 5  /* with nothing expected, until the thread sleeps without a limit */
 
-    static int pulse_expected(fastsched_pulse *pulse) {
-        int told = __atomic_exchange_n(&pulse->told, 0, __ATOMIC_SEQ_CST);
-        return told || __atomic_load_n(&pulse->holds, __ATOMIC_SEQ_CST) > 0;
+    /* `owed`: it was told something, and no beat has left since. What has left just before is no answer to that. */
+    static int pulse_expected(fastsched_pulse *pulse, int *owed) {
+        if (__atomic_exchange_n(&pulse->told, 0, __ATOMIC_SEQ_CST)) *owed = 1;
+        return *owed || __atomic_load_n(&pulse->holds, __ATOMIC_SEQ_CST) > 0;
     }
 
     static void *pulse_run(void *argument) {
         fastsched_pulse *pulse = argument;
         struct pollfd bell = {pulse->bell[0], POLLIN, 0};
         char drained[64];
-        int quiet = 0, expected;
+        int quiet = 0, owed = 0, expected;
         double left;
     #if defined(__linux__)
         pthread_setname_np(pthread_self(), "fastsched-pulse");
     #endif
         while (!__atomic_load_n(&pulse->stops, __ATOMIC_SEQ_CST)) {
-            expected = pulse_expected(pulse);
+            expected = pulse_expected(pulse, &owed);
             if (!expected && ++quiet >= QUIET_BEATS) {
                 __atomic_store_n(&pulse->rests, 1, __ATOMIC_SEQ_CST);
-                expected = pulse_expected(pulse);  /* whoever told us before that did not ring */
+                expected = pulse_expected(pulse, &owed);  /* whoever told us before that did not ring */
             }
             left = pulse->every;
             if (expected) {
                 quiet = 0;
-                left = fastsched_beat(pulse->seam, pulse->every);
+                left = fastsched_beat(pulse->seam, pulse->every, &owed);
                 if (left < 0) break;  /* the connection was closed */
             } else if (quiet >= QUIET_BEATS) left = -1;
             if (poll(&bell, 1, left < 0 ? -1 : (int) ceil(1e3 * left)) > 0) {

@@ -39,8 +39,9 @@ cdef extern from *:
         }
     }
 
-    /* Beat, if nothing has left for so many seconds; returns the seconds until the next beat is due, -1 if none is. */
-    static inline double fastsched_beat(fastsched_seam *seam, double every) {
+    /* Beat, if nothing has left for so many seconds; returns the seconds until the next beat is due, -1 if none is.
+       A beat that has left pays what was owed. */
+    static inline double fastsched_beat(fastsched_seam *seam, double every, int *owed) {
         double left = every;
         if (pthread_mutex_trylock(&seam->mutex)) return every;  /* somebody is sending */
         if (seam->fd < 0) left = -1;
@@ -50,6 +51,7 @@ cdef extern from *:
                 if (!seam->left) seam->left = seam->size;
                 fastsched_finish_beat(seam);
                 if (seam->left == seam->size) seam->left = 0;  /* the socket is full: the peer has enough to read */
+                else *owed = 0;
                 left = every;
             }
         }

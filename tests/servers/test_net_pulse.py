@@ -190,6 +190,18 @@ def test_it_sleeps_while_nothing_is_expected_and_answers_when_something_is(pair)
     assert thread_of_the_pulse() is None
 
 
+def test_what_has_left_just_before_is_no_answer(pair):
+    """Whoever was told something in that moment would have to wait for a word in vain."""
+    ours, theirs = pair
+    seam = Seam(ours.fileno(), BEAT)
+    heart = Heart(seam, EVERY)
+    send_some(ours.fileno(), [b"x"], seam)
+    heart.told(0)
+    assert received(theirs, 10 * EVERY) == b"x" + BEAT
+    assert received(theirs, 10 * EVERY) == b""
+    heart.stop()
+
+
 def test_a_closed_seam_ends_it(pair):
     seam = Seam(pair[0].fileno(), BEAT)
     heart = Heart(seam, EVERY)
