@@ -9,10 +9,12 @@ a quiet machine shows.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import marshal
 import pickle
-from collections.abc import Callable
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterator
 from time import process_time
 from typing import Any
 
@@ -20,37 +22,29 @@ import pytest
 
 from benchmarks.workloads.tasks import inc
 from fastsched import Future
+from fastsched._wait import TurnLock
 from fastsched.client.link import Link, Outside
 from fastsched.client.linked import LinkedClient
-from fastsched.client.machine import ClientMachine
 from fastsched.client.record import FutureRecord, Status
+from fastsched.client.session import Session
 from fastsched.config import Config
+from fastsched.net._pump import Pump
+from fastsched.net.loop import LoopThread
 from fastsched.wire import payload
 
 TASKS = 1000
 CEILING = 20.0  # microseconds per task
+SECONDS = 10.0  # for the thread of the loop
 VALUE = payload.dumps(1).frames
 pytestmark = pytest.mark.benchmark(timer=process_time)  # what others do on this machine meanwhile does not count
 
 
-class DeafSession:
+class DeafSession(Session):
     """A session that takes everything and does nothing; the fids are counted as always."""
 
-    forked = False
-    ended = ""
-
-    def __init__(self) -> None:
-        self.config = Config()
-        self.machine = ClientMachine(self.config)
-        self._last = 0
-
-    def ensure_open(self) -> None:
-        """It is."""
-
-    def new_record(self, key: str) -> FutureRecord:
-        """A record with a fid of its own."""
-        self._last += 1
-        return FutureRecord(self._last, key)
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        nobody: Any = None
+        super().__init__(loop, Config(), Pump(loop), TurnLock(), nobody, nobody)
 
     def submit(self, command: Callable[..., None], *args: Any) -> None:
         """Into the void."""
@@ -65,14 +59,22 @@ class DeafSession:
 class DeafLink(Link):
     """Leads to a `DeafSession`."""
 
-    def __init__(self) -> None:
-        self.session: Any = DeafSession()
+    def __init__(self, session: Session) -> None:
+        self.session = session
         self.scheduler = ""
 
 
+async def deaf_session() -> Session:
+    """It must be made in the thread of its loop."""
+    return DeafSession(asyncio.get_running_loop())
+
+
 @pytest.fixture
-def client() -> LinkedClient:
-    return LinkedClient(DeafLink(), Outside(), "benchmark")
+def client() -> Iterator[LinkedClient]:
+    io = LoopThread("benchmark-io")
+    io.start()
+    yield LinkedClient(DeafLink(io.run(deaf_session(), SECONDS)), Outside(), "benchmark")
+    io.stop()
 
 
 def finished(client: LinkedClient) -> list[Future[int]]:

@@ -299,8 +299,10 @@ with Client(n_workers=2, threads_per_worker=1) as client:
     except TimeoutError:
         print(0.9 < time.monotonic() - start < 3.0)
     print(client.gather(long), len(pids(client)), time.monotonic() - start < 8.0)
-    os.kill(client.submit(os.getpid, pure=False).result(), signal.SIGKILL)
-    client.wait_for_workers(2, timeout=30)
+    killed = client.submit(os.getpid, pure=False).result()
+    os.kill(killed, signal.SIGKILL)
+    while killed in pids(client) or len(pids(client)) < 2:
+        time.sleep(0.01)
     print(client.submit(inc, 1, pure=False).result(timeout=30))
 """
 
