@@ -31,6 +31,7 @@ MODULES = (
     "scheduler/books",
     "scheduler/calls",
     "scheduler/circles",
+    "scheduler/claims",
     "scheduler/demand",
     "scheduler/effects",
     "scheduler/futures",

@@ -13,6 +13,7 @@
 `calls`          questions about the cluster, and functions to run on its workers
 `reports`        what workers say: done, missing, returned
 `effects`        what the core decided, turned into messages
+`claims`         what a stuck thread waits for is sent to its worker
 `silence`        workers that are not heard, whose work moves
 `demand`         idle slots, and workers that have more than they can run
 `prefill`        how far ahead of its free slots a worker is sent tasks, and which of them are asked back

@@ -38,9 +38,6 @@ cdef class Effects:
     cdef object _scattering
     cdef Prefill _prefill
 
-    @cython.locals(core=SchedulerCore, run=int64_t)
-    cpdef claim(self, TaskRecord record, WorkerRecord worker)
-
     @cython.locals(core=SchedulerCore, kind=int)
     cpdef apply(self)
     cdef _apply_one(self, int kind, int64_t task_id, int64_t a, int64_t b)
@@ -49,7 +46,7 @@ cdef class Effects:
         books=Books, core=SchedulerCore, record=TaskRecord, worker=WorkerRecord, function=Function, weight=Py_ssize_t,
         args=tuple, inputs=tuple, dependency=TaskRecord, priority=int64_t, order=int64_t,
     )
-    cdef _assign(self, int64_t task_id, int handle, int64_t run)
+    cpdef assign(self, int64_t task_id, int handle, int64_t run)
 
     @cython.locals(books=Books, core=SchedulerCore, addresses=tuple)
     cdef _input(self, TaskRecord record, WorkerRecord worker)

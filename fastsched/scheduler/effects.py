@@ -55,7 +55,7 @@ class Effects:
 
     def _apply_one(self, kind: int, task_id: int, a: int, b: int) -> None:
         if kind == _ASSIGN:
-            self._assign(task_id, a, b)
+            self.assign(task_id, a, b)
         elif kind == _MEMORY:
             self._memory(task_id)
         elif kind == _FREE:
@@ -73,28 +73,10 @@ class Effects:
         else:
             raise AssertionError(f"the core of a scheduler has no effect {kind} (task {task_id}, {a}, {b})")
 
-    def claim(self, record: TaskRecord, worker: WorkerRecord) -> None:
-        """Send a task that is ready to this worker, whatever its slots say; or one that it waits for."""
-        core = self._books.core
-        seen: set[int] = set()
-        todo = [record]
-        while todo:
-            record = todo.pop()
-            state = core.state(record.id)
-            if state == _READY:
-                run = core.claim(record.id, worker.handle)
-                if run:
-                    self._assign(record.id, worker.handle, run)
-                return
-            if state == _WAITING:
-                for dependency in record.dependencies:
-                    if dependency.id not in seen:
-                        seen.add(dependency.id)
-                        todo.append(dependency)
-
     # -- one effect each ----------------------------------------------------------------------------------------------
 
-    def _assign(self, task_id: int, handle: int, run: int) -> None:
+    def assign(self, task_id: int, handle: int, run: int) -> None:
+        """Send a task to its worker."""
         books, core = self._books, self._books.core
         if not core.known(task_id):  # forgotten by what an earlier effect set free; the worker never hears of it
             return

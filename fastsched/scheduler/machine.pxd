@@ -3,6 +3,7 @@
 cimport cython
 
 from fastsched.scheduler.books cimport Books
+from fastsched.scheduler.claims cimport Claims
 from fastsched.scheduler.circles cimport Circles
 from fastsched.scheduler.demand cimport Demand
 from fastsched.scheduler.effects cimport Effects
@@ -39,6 +40,7 @@ cdef class SchedulerMachine:
     cdef Circles _circles
     cdef Reports _reports
     cdef Effects _effects
+    cdef Claims _claims
     cdef object _calls
     cdef Silence _silence
 

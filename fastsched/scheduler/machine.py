@@ -20,6 +20,7 @@ from fastsched.scheduler import invariants
 from fastsched.scheduler.books import Books
 from fastsched.scheduler.calls import Calls
 from fastsched.scheduler.circles import Circles
+from fastsched.scheduler.claims import Claims
 from fastsched.scheduler.demand import Demand
 from fastsched.scheduler.effects import Effects
 from fastsched.scheduler.futures import Futures
@@ -119,6 +120,7 @@ class SchedulerMachine:
         self._silence = Silence(self.books)
         self._reports = Reports(self.books, self._prefill, self._silence)
         self._effects = Effects(self.books, self._scattering, self._prefill)
+        self._claims = Claims(self.books, self._effects)
         self._calls = Calls(self.books, {"name": name, "version": version})
 
     # -- verbs --------------------------------------------------------------------------------------------------------
@@ -299,6 +301,7 @@ class SchedulerMachine:
         self._demand.check()
         self._circles.check()
         self._reports.check()
+        self._claims.check()
         self._silence.check()
 
     def info(self) -> dict[str, Any]:
@@ -334,6 +337,8 @@ class SchedulerMachine:
             self._futures.release(client, message.fids)
         elif isinstance(message, Done):
             self._reports.done(self._worker(client), message, now)
+            if message.returned:
+                self._claims.returned(message.returned)
         elif isinstance(message, Want):
             self._futures.want(client, message.items)
         elif isinstance(message, Publish):
@@ -366,7 +371,7 @@ class SchedulerMachine:
         worker = self._worker(client)
         self._effects.apply()
         for fid in message.fids:
-            self._effects.claim(self.books.future(client, fid), worker)
+            self._claims.claim(self.books.future(client, fid), worker)
 
     def _worker(self, client: ClientRecord) -> WorkerRecord:
         """Only workers send this message."""
@@ -433,6 +438,7 @@ class SchedulerMachine:
         self._prefill.gone(worker)
         self._demand.gone(worker)
         self._reports.gone(worker)
+        self._claims.gone(worker)
         self._silence.gone(worker)
         self._calls.worker_gone(worker)
         self._scattering.gone(worker)

@@ -87,6 +87,93 @@ def test_what_a_claimed_task_waits_for_is_sent_if_it_can_run(world, busy):
     assert busy.news() == ["run inner"]
 
 
+# -- tasks that wait for a slot at another worker --------------------------------------------------------------------
+
+
+def queued(world):
+    """Two workers with a slot each that is taken; a task waits at one of them, another one at the other."""
+    first, second, mine = world.worker("first"), world.worker("second"), world.client()
+    mine.submit("long 1"), mine.submit("long 2")
+    ahead = mine.submit("ahead")
+    mine.submit("ahead too")
+    first.news(), second.news(), mine.news()
+    holder = first if "ahead" in first.tasks else second
+    return mine, ahead, holder, second if holder is first else first
+
+
+def test_a_task_that_waits_for_a_slot_elsewhere_is_asked_back_for_who_claims_it(world):
+    mine, _, holder, other = queued(world)
+    claim(other, other.want("ahead"))
+    assert holder.news() == ["retract ahead"]
+    assert other.news() == []
+    holder.give_back("ahead")
+    assert other.news() == ["run ahead"]
+    assert holder.news() == []
+    other.finish("ahead")
+    assert mine.news() == ["finished ahead"]
+    other.news()
+
+
+def test_it_is_asked_back_once(world):
+    _, _, holder, other = queued(world)
+    fid = other.want("ahead")
+    claim(other, fid, fid)
+    claim(other, fid)
+    assert holder.news() == ["retract ahead"]
+
+
+def test_who_has_begun_with_it_keeps_it(world):
+    mine, _, holder, other = queued(world)
+    claim(other, other.want("ahead"))
+    assert holder.news() == ["retract ahead"]
+    holder.finish("ahead")
+    assert "finished ahead" in other.news()
+    assert mine.news() == ["finished ahead"]
+    claim(other, other.want("ahead too"))
+    world.settle()
+
+
+def test_what_comes_back_for_a_worker_that_is_gone_goes_where_there_is_room(world):
+    _, _, holder, other = queued(world)
+    claim(other, other.want("ahead"))
+    assert holder.news() == ["retract ahead"]
+    other.die(executing=[])
+    holder.give_back("ahead")
+    assert "run ahead" in world.worker("third").news()
+    holder.news()
+
+
+def test_what_came_back_and_was_cancelled_meanwhile_is_not_sent(world):
+    mine, ahead, holder, other = queued(world)
+    claim(other, other.want("ahead"))
+    assert holder.news() == ["retract ahead"]
+    item = holder.tasks["ahead"]
+    mine.cancel(ahead)
+    assert "drop ahead" in holder.news()
+    mine.news(), other.news()
+    holder.done(returned=[(item.id, item.run)])
+    assert other.news() == []
+
+
+def test_of_what_came_early_that_is_asked_back_which_it_waits_for(world):
+    """A task that was sent together with its input goes where that goes."""
+    first, second, mine = world.worker("first"), world.worker("second"), world.client()
+    mine.submit("short 1"), mine.submit("short 2")
+    for worker in (first, second):
+        worker.finish(*worker.tasks, micros=10)
+    mine.submit("long 1"), mine.submit("long 2")
+    ahead = mine.submit("ahead")
+    first.news(), second.news(), mine.news()
+    holder, other = (first, second) if "ahead" in first.tasks else (second, first)
+    mine.submit("behind", [ahead])
+    assert holder.news() == ["run behind"]
+    claim(other, other.want("behind"))
+    assert holder.news() == ["retract ahead"]
+    holder.give_back("ahead")
+    assert "run ahead" in other.news()
+    assert holder.news() == ["drop behind"]
+
+
 def test_a_task_that_is_done_is_not_sent(world):
     worker = world.worker()
     finished, failed = worker.submit("finished"), worker.submit("failed")
