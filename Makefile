@@ -4,6 +4,7 @@
 #   make demo     tasks that launch tasks, on real files, on a cluster embedded in the program
 #   make test     all tests                              make test ARGS="tests/core -x"
 #   make sim      the simulation by itself               make sim SEEDS=1000000 ARGS="--kind murder"
+#   make nightly  what takes too long for every commit: a soak run, many deaths, many seeds
 #   make lint     ruff, cython-lint, mypy
 #   make debug    the core's tests on the debug build (bounds checks, internal assertions)
 #   make bench    the benchmarks                         make bench ARGS=--smoke
@@ -21,7 +22,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 CORE := $(shell find fastsched -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi') \
 	$(shell sed -n 's|^    "\(.*/.*\)",$$|fastsched/\1.py|p' fastsched/_compiled.py) fastsched/_compiled.py
 
-.PHONY: demo test sim lint debug bench docs lowest wheels clean distclean
+.PHONY: demo test sim nightly lint debug bench docs lowest wheels clean distclean
 .DELETE_ON_ERROR:
 
 demo: .venv/.built
@@ -32,6 +33,9 @@ test: .venv/.built .venv/.extra-test
 
 sim: .venv/.built
 	@ci/sim.sh --seeds $(SEEDS) $(ARGS)
+
+nightly: .venv/.built .venv/.extra-test .venv/.extra-bench
+	@ci/nightly.sh $(ARGS)
 
 lint: .venv/.built .venv/.extra-test .venv/.extra-lint
 	@ci/lint.sh

@@ -78,7 +78,7 @@ def what_is_open(temporary: Path) -> dict[str, int | set[str]]:
     }
 
 
-@pytest.mark.timeout(2 * SECONDS)
+@pytest.mark.timeout(2 * SECONDS + KILLS)
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors and children are counted in /proc")
 @pytest.mark.parametrize("leaf_millis", [0.0, 1.0])
 def test_trees_of_ten_thousand_tasks_come_out_right_whoever_is_killed(leaf_millis: float, temporary: Path) -> None:
