@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 
 from fastsched._core cimport SchedulerCore
 from fastsched.scheduler.books cimport Books, weigh
-from fastsched.scheduler.task cimport TaskRecord
+from fastsched.scheduler.task cimport TaskRecord, extras_of
 from fastsched.scheduler.records cimport ClientRecord, Function
 from fastsched.wire.items cimport make, quoted
 

@@ -15,7 +15,7 @@ from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import ClientRecord, Function
-from fastsched.scheduler.task import TaskRecord
+from fastsched.scheduler.task import TaskRecord, extras_of
 from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import Cancel, ErrorKind, Frames, LocatedItem, Submit, WantItem
 
@@ -152,7 +152,10 @@ class Futures:
         elif inputs:
             ids = (inputs[0].id,)
         # children of the oldest parent go first: they let it end
-        order = core.order(parent) if parent and core.known(parent) else -1
+        order = -1
+        if parent and core.known(parent):
+            order = core.order(parent)
+            extras_of(record).parent = parent
         books.enter(record, core.add_task(ids, priority, order, wants))
         if wants and books.hopeless is not None:
             books.fail(record, _NO_WORKERS, books.hopeless)

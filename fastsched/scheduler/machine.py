@@ -10,7 +10,7 @@ that breaks the rules is put out: it loses its connection and everything it held
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from fastsched._core import SECEDED, State
@@ -31,6 +31,7 @@ from fastsched.scheduler.records import ClientRecord, WorkerRecord
 from fastsched.scheduler.reports import Reports
 from fastsched.scheduler.scatter import Scattering
 from fastsched.scheduler.silence import Silence
+from fastsched.scheduler.task import TaskRecord
 from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import (
     Call,
@@ -195,14 +196,15 @@ class SchedulerMachine:
         if client is None:
             return
         client.outbox.closed = True
+        worker = books.workers.get(peer)
+        suspects = [] if worker is None else self._suspects(worker, executing)
         self._calls.client_gone(client)
         self._publishing.close(client)
         self._futures.gone(client)
-        worker = books.workers.get(peer)
         if worker is not None:
             worker.suspect = True
             books.settle_open(worker)
-            self._blame(worker, cause or "its connection ended", executing, stderr)
+            self._blame(worker, suspects, cause or "its connection ended", stderr)
             self._effects.apply()  # what was decided about the worker in this turn: the core forgets it with the worker
             self._circles.gone(worker)
             self._remove(worker)
@@ -397,8 +399,8 @@ class SchedulerMachine:
         self._actions.append(make(PutOut, (peer, reason)))
         self.lost(peer, self._now, "it was put out", ())
 
-    def _blame(self, worker: WorkerRecord, cause: str, executing: Sequence[int] | None, stderr: str) -> None:
-        """Count a failure for the tasks under which a worker died; end those that had too many."""
+    def _suspects(self, worker: WorkerRecord, executing: Sequence[int] | None) -> list[list[TaskRecord]]:
+        """What the worker executed when it died; after each task those there that had launched it."""
         books, core = self.books, self.books.core
         if executing is None:
             # Tasks that hold no slot wait for others: they are not blamed. They were the first to start. Those that the
@@ -406,19 +408,42 @@ class SchedulerMachine:
             lent = max(0, worker.lent)
             sent = [task_id for task_id in core.assigned_to(worker.handle) if not core.flags(task_id) & SECEDED]
             executing = sent[lent : lent + worker.slots]
+        suspects: list[list[TaskRecord]] = []
         for task_id in dict.fromkeys(executing):
-            if not core.known(task_id) or core.state(task_id) != _ASSIGNED or core.worker(task_id) != worker.handle:
+            chain: list[TaskRecord] = []
+            while self._is_at(worker, task_id):
+                record = books.record(task_id)
+                chain.append(record)
+                task_id = 0 if record.extras is None else record.extras.parent
+            if chain:
+                suspects.append(chain)
+        return suspects
+
+    def _is_at(self, worker: WorkerRecord, task_id: int) -> bool:
+        """Whether this task was sent there and has not ended."""
+        core = self.books.core
+        return core.known(task_id) and core.state(task_id) == _ASSIGNED and core.worker(task_id) == worker.handle
+
+    def _blame(self, worker: WorkerRecord, suspects: Iterable[list[TaskRecord]], cause: str, stderr: str) -> None:
+        """Count a failure for the tasks under which a worker died; end those that had too many.
+
+        A task that is gone, because only a task of this worker had wanted it, has left its failure to that one: which
+        launches it again, and would do so for ever.
+        """
+        for chain in suspects:
+            record = next((record for record in chain if self._is_at(worker, record.id)), None)
+            if record is None:
                 continue
-            record = books.record(task_id)
             record.failures += 1
             if record.failures > self._config.allowed_failures:
                 count, allowed = record.failures, self._config.allowed_failures
                 died = "a worker died," if count == 1 else f"{count} workers died, the last time"
                 limit = f"allowed are {allowed} failures" if allowed else "no failure is allowed"
-                text = f"{record.key} was executing when {died} on {worker.name} ({cause}); {limit}"
+                launched = "" if record is chain[0] else f" had launched {chain[0].key}, which"
+                text = f"{record.key}{launched} was executing when {died} on {worker.name} ({cause}); {limit}"
                 if stderr:
                     text += f". The last lines that {worker.name} wrote to stderr:\n{stderr}"
-                books.fail(record, _WORKER_LOST, text, worker.name)
+                self.books.fail(record, _WORKER_LOST, text, worker.name)
 
     def _end_if_hopeless(self) -> None:
         books, text = self.books, self._given_up

@@ -12,6 +12,7 @@ cdef class Extras:
     cdef public tuple value_pins
     cdef public tuple held
     cdef public list others
+    cdef public int64_t parent
 
 
 @cython.final

@@ -20,6 +20,7 @@ class Extras:
     value_pins: tuple[TaskRecord, ...]  # tasks whose futures are inside the value
     held: tuple[TaskRecord, ...]  # as pins, but of values that are gone: not computed before they are asked for
     others: list[WantPair] | None  # futures beside the first; those that were released are removed lazily
+    parent: int  # the id of the task that launched it; 0: none did
 
     def __init__(self, pins: tuple[TaskRecord, ...] = ()) -> None: ...
 

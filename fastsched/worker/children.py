@@ -16,6 +16,7 @@ from fastsched.wire.messages import (
     ErrorItem,
     ErrorKind,
     FailedItem,
+    Frames,
     LocalItem,
     Release,
     ResultItem,
@@ -156,7 +157,7 @@ class Children:
     def fail(self, child: Child, error: ErrorItem) -> None:
         """It has ended without a value, and with it those that wait for it."""
         todo = [child]
-        if child.stage == DONE:  # cancelled: what has not begun with its value never will
+        if child.stage == DONE and child.needs:  # cancelled: what has not begun with its value never will
             known = dict.fromkeys([*self.fids.values(), *self.keys.values()])
             todo = [other for other in known if can_leave(other) and child in other.lineage] + todo
         while todo:
@@ -207,6 +208,16 @@ class Children:
             return False
         assert child.value is not None
         return child.value.nbytes <= WARM_BYTES and sum([len(frame) for frame in child.args]) <= WARM_BYTES
+
+    def known(self, key: str, fn: bytes, args: Frames) -> Child | None:
+        """The child of this key. One that nobody wants any more is found by equal calls only: its key is free."""
+        child = self.keys.get(key)
+        if child is None or child.fids or child.needs != 1 or child not in self.warm:
+            return child
+        if child.function.fn == fn and child.args == args:
+            return child
+        self._cool(child)
+        return None
 
     def _cool(self, child: Child) -> None:
         del self.warm[child]

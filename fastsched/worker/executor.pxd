@@ -18,6 +18,9 @@ cdef Py_ssize_t NO_SEAT
 cdef frozenset PLAIN
 
 
+cdef int _READY
+
+
 @cython.final
 cdef class Executor:
     cdef WorkerMachine _machine

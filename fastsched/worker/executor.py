@@ -31,7 +31,7 @@ from fastsched.page import NO_SEAT, Page
 from fastsched.worker.context import CurrentTask, Host, current, leave_place, take_place
 from fastsched.worker.coroutines import Coroutines
 from fastsched.worker.desk import Desk
-from fastsched.worker.jobs import Brood, Child, Job, Resume, Start
+from fastsched.worker.jobs import Brood, Child, ChildStage, Job, Resume, Start
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.relays import Relays
 from fastsched.worker.reporting import report, report_child
@@ -50,6 +50,8 @@ MOST_DEPTH = 24
 
 OVERDRAW_SECONDS = 0.1
 """So long a task waits to have its slot back; then it goes on without one, and nothing new starts meanwhile."""
+
+_READY = int(ChildStage.READY)  # a plain int: to look up a member of an enum runs Python code
 
 LONG_TICKS = 1000
 """After so many ticks of the backstop, about a second, without a step of its thread a child is published."""
@@ -317,6 +319,8 @@ class Executor:
             else:
                 failed = report_child(self._machine, host, child, outcome)
                 ends = last or task.job.dropped or (failed and until_error)
+                if child.stage == _READY:  # to be tried again
+                    stack.append(child)
             if not ends and stack and self._has_slot(desk):
                 following = nest.claim(stack)
         finally:

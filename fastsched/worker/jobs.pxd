@@ -21,6 +21,13 @@ cdef class Function:
     cpdef note(self, double micros)
 
 
+cdef Py_ssize_t SMALL_CALL
+
+
+@cython.locals(size=Py_ssize_t)
+cpdef Py_hash_t call_of(bytes fn, tuple args) except? -1
+
+
 cdef class Entry:
     cdef public object id
     cdef readonly str key
@@ -42,6 +49,7 @@ cdef class Job(Entry):
     cdef public bint started
     cdef public bint dropped
     cdef public bint on_loop
+    cdef public Py_hash_t call
 
     cpdef int lends(self) except -2
     cpdef release(self)

@@ -27,6 +27,7 @@ __all__ = [
     "Resume",
     "Send",
     "Start",
+    "call_of",
 ]
 
 COARSE_MICROS = 2000.0
@@ -72,6 +73,20 @@ class Function:
             self.coarse = self.micros >= FINE_MICROS
         else:
             self.coarse = self.micros > COARSE_MICROS
+
+
+SMALL_CALL = 1024
+"""Calls with arguments of more bytes are not compared."""
+
+
+def call_of(fn: bytes, args: Sequence[Any]) -> int:
+    """The same number for the same function and the same small arguments; 0 if they are not small."""
+    size = 0
+    for frame in args:
+        if type(frame) is not bytes:
+            return 0
+        size += len(frame)
+    return hash((fn, *args)) if size <= SMALL_CALL else 0
 
 
 class Entry:
@@ -121,11 +136,14 @@ class Job(Entry):
         Nobody wants what it does any more: its thread hears of that at the next call of ours. See `drops`.
     on_loop : bool
         It is a coroutine, and runs in the loop for those.
+    call : int
+        Once it has ended, what it called (see `call_of`). 0: a call with inputs, or with large arguments.
     """
 
     __slots__ = (
         "args",
         "attempt",
+        "call",
         "dropped",
         "function",
         "inputs",
@@ -152,6 +170,7 @@ class Job(Entry):
         self.started = False
         self.dropped = False
         self.on_loop = False
+        self.call = 0
 
     def lends(self) -> int:
         """What it adds to the number of lent slots while it runs.
@@ -163,6 +182,8 @@ class Job(Entry):
 
     def release(self) -> None:
         """It has ended: its result may live long, what it was made from shall not."""
+        if not self.inputs:
+            self.call = call_of(self.function.fn, self.args)
         self.args = ()
         self.inputs = self.values = ()
 
@@ -293,10 +314,11 @@ class Child(Job):
         "value",
     )
 
-    def __init__(self, key: str) -> None:
-        self.id = self.row = 0
+    def __init__(self, key: str) -> None:  # not that of `Job`, which reads an order; what stands nowhere else is zero
+        self.id = self.row = self.run = self.call = 0
         self.attempt = 1
-        self.on_loop = False
+        self.on_loop = self.started = self.seceded = False
+        self.held = self.wanted = False  # by an order of the scheduler
         self.key = key
         self.args = ()
         self.priority = self.order = 0

@@ -169,7 +169,7 @@ class WorkerMachine:
             del self._functions[next(iter(self._functions))]
 
     def _accept(self, item: RunItem) -> None:
-        id, attempt, key, fn, _, inputs, priority, order = item
+        id, attempt, key, fn, args, inputs, priority, order = item
         rows = self._rows
         if id in rows.ids and not self._replace(id, attempt):
             return
@@ -179,7 +179,7 @@ class WorkerMachine:
             error = make(ErrorItem, (_SERIALIZATION, None, key, self.name, attempt, text))
             self._news.erred.append(make(ErredItem, (id, attempt, error)))
             return
-        child = self.nest.by_key(key)
+        child = self.nest.by_key(key, fn, args)
         if child is not None and self._joins.takes(child, id, attempt):
             return
         if not inputs:

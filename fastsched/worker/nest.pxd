@@ -38,7 +38,7 @@ cdef class Nest:
     cdef _submit(self, object item, Brood brood)
 
     @cython.locals(value=Value)
-    cdef bint _take_from(self, Job order, Child child) except -1
+    cdef bint _take_from(self, Job order, Child child, bytes fn) except -1
 
     @cython.locals(source=Child, here=bint)
     cdef bint _tie(self, Child child, object dependencies, object pins) except -1
@@ -79,7 +79,7 @@ cdef class Nest:
 
     cpdef granted(self, object message)
     cpdef Function function(self, object fn)
-    cpdef Child by_key(self, object key)
+    cpdef Child by_key(self, str key, bytes fn, tuple args)
     cpdef Children everybody(self)
 
     @cython.locals(child=Child, source=Child)

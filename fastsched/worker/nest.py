@@ -36,6 +36,7 @@ from fastsched.wire.messages import (
     ErrorItem,
     ErrorKind,
     FailedItem,
+    Frames,
     FunctionItem,
     Grant,
     Keep,
@@ -54,7 +55,7 @@ from fastsched.wire.messages import (
 from fastsched.wire.runs import Entry
 from fastsched.worker import invariants
 from fastsched.worker.children import FIRST_PUBLIC, TRAVEL_MICROS, Children
-from fastsched.worker.jobs import Brood, Child, ChildStage, Function, Job
+from fastsched.worker.jobs import Brood, Child, ChildStage, Function, Job, call_of
 from fastsched.worker.lineage import first_to_run, let_inputs_go
 from fastsched.worker.post import Post
 from fastsched.worker.store import Store, Value
@@ -142,7 +143,7 @@ class Nest:
 
     def _submit(self, item: TaskItem, brood: Brood | None) -> None:
         fid, key, fn, args, dependencies, pins, _, retries, parent = fields(item)
-        child = self._children.keys.get(key)
+        child = self._children.known(key, fn, args)
         only_named = child is not None and child.item is None and child.stage != DONE and child.nbytes < 0
         if child is not None and not only_named:
             self._attach(child, fid, brood)
@@ -159,7 +160,7 @@ class Nest:
         child.fids.append(fid)
         self._children.fids[fid] = self._children.keys[key] = child
         order = self._orders.get(key)
-        if order is not None and not dependencies and not pins and self._take_from(order, child):
+        if order is not None and not dependencies and not pins and self._take_from(order, child, fn):
             return
         here = brood is not None and self._local and not child.function.coarse and order is None
         if only_named:  # the scheduler knows whether there is such a task; if not, this is how to make it
@@ -175,10 +176,10 @@ class Nest:
         else:
             self._children.make_ready(child)
 
-    def _take_from(self, order: Job, child: Child) -> bool:
-        """An order of the scheduler for this very call was carried out here: its value will do."""
+    def _take_from(self, order: Job, child: Child, fn: bytes) -> bool:
+        """If an order of the scheduler for this very call was carried out here its value will do."""
         value: Value | None = self._store.get(order.row)
-        if value is None:
+        if value is None or not order.call or order.call != call_of(fn, child.args):
             return False
         child.started = True
         child.type_name = value.type_name
@@ -404,9 +405,9 @@ class Nest:
         """What is known of a function that a task of this worker has brought."""
         return self._known.get(fn)
 
-    def by_key(self, key: str) -> Child | None:
-        """The child of this key: the scheduler wants it run here."""
-        return self._children.keys.get(key)
+    def by_key(self, key: str, fn: bytes, args: Frames) -> Child | None:
+        """The child of this key: the scheduler wants this call run here."""
+        return self._children.known(key, fn, args)
 
     def everybody(self) -> Children:
         """All children."""
@@ -492,6 +493,7 @@ class Nest:
                     self._children.hand_over(dependent)  # nobody here would notice that they can begin
             else:
                 child.retries -= 1
+                child.on_loop = False  # it may be another kind of call this time
                 self._children.make_ready(child)
         return asked
 

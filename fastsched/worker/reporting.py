@@ -7,12 +7,14 @@ and `coroutines` under the worker's lock. May import the machine, the runner and
 from __future__ import annotations
 
 from fastsched.worker.context import Host
-from fastsched.worker.jobs import Child, Job
+from fastsched.worker.jobs import Child, ChildStage, Job
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.runner import Outcome
 from fastsched.worker.store import Value
 
 __all__ = ["report", "report_child"]
+
+_FAILED = int(ChildStage.FAILED)  # a plain int: to look up a member of an enum runs Python code
 
 
 def report(machine: WorkerMachine, job: Job, outcome: Outcome) -> None:
@@ -27,11 +29,11 @@ def report(machine: WorkerMachine, job: Job, outcome: Outcome) -> None:
 
 
 def report_child(machine: WorkerMachine, host: Host, child: Child, outcome: Outcome) -> bool:
-    """A child that was claimed here has ended; the client inside hears of it. True: in vain."""
+    """A child that was claimed here has ended; the client inside hears of it. True: in vain, for good."""
     end = outcome.end
     if isinstance(end, Value):
         machine.child_finished(child, end, outcome.micros, outcome.pins)
     elif end is not None:
         machine.child_failed(child, end)
     host.tell_client()
-    return not isinstance(end, Value)
+    return child.stage == _FAILED

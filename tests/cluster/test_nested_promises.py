@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fastsched import Client, as_completed, get_client, get_worker, wait, worker_client
+from fastsched import Client, WorkerLost, as_completed, get_client, get_worker, wait, worker_client
 from tests.cluster.conftest import remaining
 from tests.cluster.functions import append_line, fail, inc
 from tests.cluster.nested_books import left
@@ -306,3 +306,61 @@ def test_many_parents_that_hold_one_lock_across_their_wait(single: Client) -> No
     """Each lends its slot to the next one, which wants the lock."""
     parents = [single.submit(waits_while_locked, pure=False) for _ in range(8)]
     assert [parent.result(SECONDS) for parent in parents] == [3] * 8
+
+
+# -- one key, several calls -------------------------------------------------------------------------------------------
+
+
+def three_calls_of_one_key(local: bool) -> list[Any]:
+    with worker_client() as client:
+        first = client.submit(abs, -1, key="step", local=local).result()
+        second = client.submit(abs, -100, key="step", local=local).result()
+        return [first, second, client.submit(str.upper, "new", key="step", local=local).result()]
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_key_whose_futures_are_gone_is_free_for_another_call(single: Client, local: bool) -> None:
+    assert single.submit(three_calls_of_one_key, local, pure=False).result(SECONDS) == [1, 100, "NEW"]
+    assert single.submit(abs, -7, key="step").result(SECONDS) == 7
+
+
+# -- a child that kills -----------------------------------------------------------------------------------------------
+
+
+def launch_a_killer(inline: bool) -> Any:
+    with worker_client(inline=inline) as client:
+        return client.submit(os._exit, 9, pure=False).result()
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_parent_whose_child_kills_its_worker_every_time_is_lost_at_last(inline: bool) -> None:
+    for client in cluster_of(1):
+        with pytest.raises(WorkerLost, match="launch_a_killer"):
+            client.submit(launch_a_killer, inline).result(SECONDS)
+
+
+# -- a child that is tried again --------------------------------------------------------------------------------------
+
+tries: Counter[str] = Counter()
+
+
+def fail_at_first(name: str) -> int:
+    tries[name] += 1
+    if tries[name] == 1:
+        raise ValueError(name)
+    return 0
+
+
+def one_that_is_tried_again_and_others(name: str) -> int:
+    with worker_client() as client:
+        futures = [client.submit(fail_at_first, name, retries=1, pure=False), *client.map(inc, range(20), pure=False)]
+        return sum(client.gather(futures))
+
+
+def test_others_run_where_they_are_waited_for_also_if_one_has_to_be_tried_again(single: Client) -> None:
+    single.submit(one_that_is_tried_again_and_others, "warm-up").result(SECONDS)
+    before = statistics(single)
+    assert single.submit(one_that_is_tried_again_and_others, "again").result(SECONDS) == 210
+    gained = statistics(single)
+    gained.subtract(before)
+    assert gained["inline"] > 10  # of 22: a busy machine may let some go

@@ -69,6 +69,39 @@ def test_only_tasks_that_were_executing_are_blamed():
     world.end()
 
 
+def launched(world, n, wanted_by=None):
+    """A worker with a task, and what that has launched at the same worker, which executes it."""
+    worker = world.worker(f"w{n}", nthreads=2)
+    worker.submit("deadly", parent=worker.tasks["parent"].id)
+    if wanted_by is not None:
+        wanted_by.want("deadly")
+    assert worker.news() == ["run parent", "run deadly"]
+    return worker
+
+
+def test_a_task_that_launches_again_and_again_what_kills_its_worker_is_lost_in_its_place():
+    world = World(Config(allowed_failures=3))
+    client = world.client()
+    fid = client.submit("parent")
+    for n in range(1, 5):
+        assert client.news() == []
+        launched(world, n).die("SIGSEGV", executing=["deadly"])
+    assert client.news() == ["erred parent WORKER_LOST"]
+    assert "parent had launched deadly, which was executing when 4 workers died" in client.errors[fid].text
+    world.end()
+
+
+def test_a_task_is_not_blamed_for_what_it_has_launched_if_that_lives_on():
+    world = World(Config(allowed_failures=0))
+    client, other = world.client(), world.client()
+    client.submit("parent")
+    launched(world, 1, other).die("SIGSEGV", executing=["deadly"])
+    assert other.news() == ["erred deadly WORKER_LOST"]
+    assert client.news() == []
+    assert world.worker("w2").news() == ["run parent"]
+    world.end()
+
+
 def test_a_planned_stop_blames_nobody():
     world = World(Config(allowed_failures=0))
     client = world.client()

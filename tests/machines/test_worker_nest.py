@@ -47,8 +47,8 @@ class NestBench(Bench):
         self.parent = self.take_job()
         self.take_done()
 
-    def submit(self, fid, key, inputs=(), pins=(), retries=0, brood=None):
-        item = TaskItem(fid, key, FN, (b"args",), tuple(inputs), tuple(pins), 0, retries, task_id(1))
+    def submit(self, fid, key, inputs=(), pins=(), retries=0, brood=None, args=b"args"):
+        item = TaskItem(fid, key, FN, (args,), tuple(inputs), tuple(pins), 0, retries, task_id(1))
         self.take(Submit((FunctionItem(*FUNCTION),), (item,)), brood=brood)
 
     def take(self, *messages, brood=None):
@@ -85,8 +85,8 @@ class NestBench(Bench):
         self.machine.receive(0, Adopt(((item.fid, task_id(n), run),)), 0.0)
         self.machine.check()
 
-    def order(self, n, key, inputs=()):
-        item = RunItem(task_id(n), 1, key, FN, (b"args",), inputs, 0, 0)
+    def order(self, n, key, inputs=(), args=b"args"):
+        item = RunItem(task_id(n), 1, key, FN, (args,), inputs, 0, 0)
         self.machine.receive(0, Run((FUNCTION,), (item,)), 0.0)
         self.machine.check()
 
@@ -432,3 +432,52 @@ def test_nothing_else_starts_in_the_slot_of_a_job_that_was_claimed():
     assert bench.take_started() == []
     bench.finish(bench.parent)
     assert bench.take_started() == ["key-10"]
+
+
+# -- one key, several calls --------------------------------------------------------------------------------------------
+
+
+def warm_child(bench, fid=1):
+    """A child that has ended, and that nobody wants any more."""
+    bench.submit(fid, "named")
+    bench.end(bench.claim(fid))
+    bench.take(Release((fid,)))
+
+
+def test_a_value_that_nobody_wants_any_more_serves_the_same_call_again():
+    bench = NestBench()
+    warm_child(bench)
+    bench.nest.ends()
+    bench.submit(2, "named")
+    finished, _ = bench.nest.ends()
+    assert [item.fid for item in finished] == [2]
+    assert bench.claim(2) is None
+
+
+def test_it_does_not_serve_another_call_of_that_key():
+    bench = NestBench()
+    warm_child(bench)
+    bench.nest.ends()
+    bench.submit(2, "named", args=b"other args")
+    assert bench.nest.ends() == ([], [])
+    assert bench.claim(2).args == (b"other args",)
+
+
+@pytest.mark.parametrize(("args", "outcomes"), [(b"args", {(task_id(7), 1): "bytes"}), (b"other args", {})])
+def test_nor_an_order_of_the_scheduler_for_another_call(args, outcomes):
+    bench = NestBench()
+    warm_child(bench)
+    bench.order(7, "named", args=args)
+    assert bench.outcomes() == outcomes
+
+
+def test_an_order_that_has_ended_serves_the_same_call_and_no_other_of_its_key():
+    bench = NestBench(nthreads=2)
+    bench.receive(Run((FUNCTION,), (RunItem(task_id(7), 1, "named", FN, (b"args",), (), 0, 0),)))
+    bench.machine.finished(bench.take_job(), VALUE, 5, ())
+    bench.submit(2, "named")
+    finished, _ = bench.nest.ends()
+    assert [item.fid for item in finished] == [2]
+    bench.take(Release((2,)))
+    bench.submit(3, "named", args=b"other args")
+    assert bench.nest.ends() == ([], [])

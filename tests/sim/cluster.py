@@ -141,6 +141,7 @@ class Cluster:
         ledger, executing = self.world.ledger, worker.executing
         keys = [desk.root.key for desk in worker.desks if desk.holds_slot]
         ledger.blamed.update(keys)
+        ledger.blamed.update(worker.launchers_of(keys))
         ledger.deaths += 1
         ledger.departures += 1
         ledger.guessed |= not self.scheduler.detection.reads_page
