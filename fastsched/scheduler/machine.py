@@ -430,10 +430,12 @@ class SchedulerMachine:
         A task that is gone, because only a task of this worker had wanted it, has left its failure to that one: which
         launches it again, and would do so for ever.
         """
+        blamed: set[TaskRecord] = set()
         for chain in suspects:
             record = next((record for record in chain if self._is_at(worker, record.id)), None)
-            if record is None:
+            if record is None or record in blamed:  # it was executing, and what it has launched was, too
                 continue
+            blamed.add(record)
             record.failures += 1
             if record.failures > self._config.allowed_failures:
                 count, allowed = record.failures, self._config.allowed_failures

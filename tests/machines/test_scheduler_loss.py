@@ -91,6 +91,16 @@ def test_a_task_that_launches_again_and_again_what_kills_its_worker_is_lost_in_i
     world.end()
 
 
+def test_a_death_counts_once_for_a_task_that_was_executing_with_what_it_has_launched():
+    world = World(Config(allowed_failures=1))
+    client = world.client()
+    client.submit("parent")
+    launched(world, 1).die("SIGSEGV", executing=["parent", "deadly"])
+    assert client.news() == []
+    assert world.worker("w2").news() == ["run parent"]
+    world.end()
+
+
 def test_a_task_is_not_blamed_for_what_it_has_launched_if_that_lives_on():
     world = World(Config(allowed_failures=0))
     client, other = world.client(), world.client()

@@ -6,7 +6,7 @@ each future that is held has its one outcome, and when all are released nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, NamedTuple
 
 from fastsched._core import State
@@ -141,7 +141,7 @@ class Cluster:
         ledger, executing = self.world.ledger, worker.executing
         keys = [desk.root.key for desk in worker.desks if desk.holds_slot]
         ledger.blamed.update(keys)
-        ledger.blamed.update(worker.launchers_of(keys))
+        ledger.blamed.update(self._launchers(worker, executing))
         ledger.deaths += 1
         ledger.departures += 1
         ledger.guessed |= not self.scheduler.detection.reads_page
@@ -150,6 +150,19 @@ class Cluster:
         self.world.journal.note(worker.name, "dies", f"executing {keys}")
         if self.respawns is not None:
             self.world.clock.after(self.respawns, lambda: self.add_worker(worker.nthreads))
+
+    def _launchers(self, worker: WorkerNode, executing: Iterable[int]) -> list[str]:
+        """Tasks there that have launched these: they answer for what is gone with the worker."""
+        books = self.scheduler.machine.books
+        there = {desk.root.id: desk.root.key for desk in worker.desks}
+        launchers: list[str] = []
+        for task_id in executing:
+            while books.core.known(task_id):
+                extras = books.record(task_id).extras
+                task_id = 0 if extras is None else extras.parent
+                if task_id in there:
+                    launchers.append(there[task_id])
+        return launchers
 
     def retire(self, worker: WorkerNode) -> None:
         """A worker stops as planned."""

@@ -8,7 +8,7 @@ reported, and released after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -115,20 +115,6 @@ class WorkerNode:
     def desks(self) -> list[Desk]:
         """Its threads that run something."""
         return list(self.executor.desks.values())
-
-    def launchers_of(self, keys: Iterable[str]) -> list[str]:
-        """The tasks here that have launched one of these: they have to answer for it, if nobody else wants it."""
-        children = list(self.machine.nest.everybody().fids.values())
-        found: list[str] = []
-        todo = list(keys)
-        while todo:
-            key = todo.pop()
-            broods = [child.brood for child in children if child.key == key and child.brood is not None]
-            launchers = [desk.root.key for desk in self.desks if desk.brood in broods]
-            fresh = [launcher for launcher in launchers if launcher not in found]
-            found += fresh
-            todo += fresh
-        return found
 
     def die(self) -> None:
         """The process is gone, all at once."""
