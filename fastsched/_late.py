@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import importlib
+import os
 import weakref
 from collections.abc import Callable
 from types import ModuleType
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fastsched.config import Config
     from fastsched.embedded import Embedding
     from fastsched.local import LocalCluster
+    from fastsched.net.access import AccessFile
 
 __all__ = [
     "ast",
@@ -32,6 +34,7 @@ __all__ = [
     "embedding",
     "ipaddress",
     "local_cluster",
+    "locate",
     "public_name",
     "remote_link",
 ]
@@ -94,6 +97,13 @@ def ast() -> ModuleType:
 def asyncio() -> ModuleType:
     """`asyncio`: somebody awaits a future, so it is loaded already."""
     return importlib.import_module("asyncio")
+
+
+def locate() -> Callable[[str | os.PathLike[str]], AccessFile]:
+    """`fastsched.net.access.locate`."""
+    from fastsched.net.access import locate
+
+    return locate
 
 
 def remote_link() -> Callable[[str, Config, float | None, str], RemoteLink]:

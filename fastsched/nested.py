@@ -8,19 +8,23 @@ at the first use.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from fastsched._wait import Waiter, may_wait
+from fastsched import _late
+from fastsched._wait import Waiter, may_wait, monotonic
 from fastsched.client import binding
 from fastsched.client.client import Client
 from fastsched.client.linked import LinkedClient
 from fastsched.client.record import CountDown, FutureRecord, Next, Reply
 from fastsched.client.session import Session
-from fastsched.errors import CancelledError, CyclicWait, NotInTaskError
+from fastsched.errors import AddressError, CancelledError, CyclicWait, NotInTaskError
 from fastsched.timing import Timeout
 from fastsched.wire.messages import Frames
 from fastsched.worker import context
+
+if TYPE_CHECKING:
+    import asyncio
 
 FIRST_LOOK_SECONDS = 0.1
 LAST_LOOK_SECONDS = 2.0
@@ -156,7 +160,8 @@ def get_client(address: Any = None, timeout: Timeout = None, resolve_address: bo
     Parameters
     ----------
     address : str, optional
-        Outside a task: connect there with a new client (dask looks for an open one of that address first).
+        Outside a task: connect there with a new client (dask looks for an open one of that address first). Inside, only
+        the scheduler of the task's own worker can be named, by its address or its access file.
     timeout : float or str, optional
         Seconds to connect.
     resolve_address
@@ -165,10 +170,12 @@ def get_client(address: Any = None, timeout: Timeout = None, resolve_address: bo
     Raises
     ------
     ValueError
-        If there is none and no address is given.
+        If there is none and no address is given; inside a task, if the address is that of another scheduler.
     """
     here = context.host()
     if here is not None:
+        if address is not None:
+            _ensure_own(address, here.scheduler)
         return _client_of(here)
     if _clients:  # a thread that a task started: it has no task of its own, but the worker has a client
         return next(iter(_clients.values()))
@@ -239,26 +246,25 @@ class _InTask:
     def asynchronous(self) -> bool:
         return context.is_on_loop()
 
-    def begin_await(self) -> context.CurrentTask | None:
-        task = context.current()
+    def begin_await(self, records: Sequence[FutureRecord], rung: asyncio.Future[None]) -> _Await | None:
+        task = self._waiting(records)
         if task is None:
             return None
+        task.host.hand_over(_fids(records))  # this thread has a loop to run
         if task.on_loop:
             task.host.secede(task)
-        else:
-            task.awaits += 1
-            if task.awaits == 1:
-                task.had = task.host.begin_wait(task, Waiter())  # a drop ends what is awaited, too
-        return task
+            return None
+        loop = rung.get_loop()
+        if task.awaits is None or task.awaits.loop is not loop:
+            task.awaits = _OwnLoop(task, loop)
+        return _Await(task.awaits, rung)
 
-    def end_await(self, awaiting: context.CurrentTask | None) -> None:
-        if awaiting is None or awaiting.on_loop or awaiting is not context.current():  # the loop was left behind
+    def end_await(self, awaiting: _Await | None) -> None:
+        if awaiting is None or awaiting.own.task is not context.current():  # the loop was left behind
             return
-        awaiting.awaits -= 1
-        if not awaiting.awaits:
-            awaiting.host.end_wait(awaiting, awaiting.had)
-        if awaiting.job.dropped:
-            raise _dropped(awaiting)
+        awaiting.end()
+        if awaiting.own.task.job.dropped:
+            raise _dropped(awaiting.own.task)
 
     def wait(self, session: Session, waiter: Waiter, timeout: float | None) -> bool:
         if context.is_on_loop():
@@ -278,37 +284,120 @@ class _InTask:
         return over
 
     def _wait(self, task: context.CurrentTask, session: Session, waiter: Waiter, timeout: float | None) -> bool:
-        if timeout is not None:
-            return session.wait(waiter, timeout)
+        limited = timeout is not None
+        deadline = 0.0 if timeout is None else monotonic() + timeout
         pause, waited = FIRST_LOOK_SECONDS, 0.0
-        while not session.wait(waiter, pause):
+        while not session.wait(waiter, min(pause, deadline - monotonic()) if limited else pause):
+            if limited and monotonic() >= deadline:
+                return False
             waited += pause
             if task.host.unstick(task) and not session.wait(waiter, ANSWER_SECONDS):
                 task.host.unstick(task)
-            if waited > LONG_SECONDS and type(waiter) in _FOR_TASKS:
+            if waited > LONG_SECONDS and not limited and type(waiter) in _FOR_TASKS:
                 fids, first = waiter.awaited()  # type: ignore[attr-defined]
                 if task.host.tell_wait(task, fids, first) and not session.wait(waiter, ANSWER_SECONDS):
                     task.host.tell_wait(task, fids, first)
             pause = min(2.0 * pause, LAST_LOOK_SECONDS)
         return True
 
+    def hand_over(self, records: Sequence[FutureRecord]) -> None:
+        task = context.current()
+        if task is not None and may_wait():
+            task.host.hand_over(_fids(records))
+
     def run_children(
-        self, records: Iterable[FutureRecord], timeout: float | None, until_error: bool, most: int
+        self, records: Sequence[FutureRecord], timeout: float | None, until_error: bool = False, most: int = 0
     ) -> None:
+        task = self._waiting(records)
+        if task is None:
+            return
+        if timeout is None and task.inline:
+            task.host.run_children(task, _fids(records), until_error, most)
+        else:
+            task.host.hand_over(_fids(records))
+
+    def _waiting(self, records: Sequence[FutureRecord]) -> context.CurrentTask | None:
+        """The task of the calling thread, if it may wait for these; None: there is none, or it will be refused."""
         task = context.current()
         if task is None or not may_wait():
-            return
+            return None
         if task.job.dropped:
             raise _dropped(task)
-        fids = [record.fid for record in records]
         keys = task.keys()
         for record in records:
             if record.key in keys and not record.settled:
                 raise CyclicWait(f"task {task.key!r} cannot wait for {record.key!r}: it is what its thread runs")
-        if timeout is None and task.inline:
-            task.host.run_children(task, fids, until_error, most)
-        else:
-            task.host.hand_over(fids)
+        return task
+
+
+def _fids(records: Sequence[FutureRecord]) -> list[int]:
+    return [record.fid for record in records]
+
+
+class _Await:
+    """A coroutine of a task's own loop awaits a ring."""
+
+    __slots__ = ("own", "rung")
+
+    def __init__(self, own: _OwnLoop, rung: asyncio.Future[None]) -> None:
+        self.own = own
+        self.rung = rung
+        own.awaits[self] = None
+
+    def end(self) -> None:
+        """Not any more."""
+        self.own.ended(self)
+
+
+class _OwnLoop:
+    """What the coroutines await in an event loop that a task runs in its thread. Made with the first, left by the last.
+
+    No waiter can wake a loop, so the loop looks after them, as a waiting thread does: every tenth of a second whether
+    anybody still wants the task, and more and more rarely whether it is stuck.
+
+    Parameters
+    ----------
+    task : CurrentTask
+        Whose thread it is.
+    loop : asyncio.AbstractEventLoop
+        That runs in it.
+    """
+
+    __slots__ = ("_asked", "_due", "_had", "_pause", "_timer", "awaits", "loop", "task")
+
+    def __init__(self, task: context.CurrentTask, loop: asyncio.AbstractEventLoop) -> None:
+        self.task = task
+        self.loop = loop
+        self.awaits: dict[_Await, None] = {}
+        before: _OwnLoop | None = task.awaits  # of a loop that was left behind: the slot is lent already
+        self._had: bool = task.host.begin_wait(task, Waiter()) or (before is not None and before._had)
+        self._asked = False
+        self._pause = FIRST_LOOK_SECONDS
+        self._due = loop.time() + self._pause
+        self._timer = loop.call_later(self._pause, self._look)
+
+    def ended(self, awaiting: _Await) -> None:
+        """One of them awaits no longer."""
+        self.awaits.pop(awaiting, None)
+        if not self.awaits:
+            self._timer.cancel()
+            if self.task.awaits is self:
+                self.task.awaits = None
+                self.task.host.end_wait(self.task, self._had)
+
+    def _look(self) -> None:
+        if self.task.job.dropped:
+            for awaiting in list(self.awaits):
+                if not awaiting.rung.done():
+                    awaiting.rung.set_result(None)
+            return
+        now = self.loop.time()
+        if now >= self._due:
+            self._asked = self.task.host.unstick(self.task) and not self._asked
+            if not self._asked:
+                self._pause = min(2.0 * self._pause, LAST_LOOK_SECONDS)
+            self._due = now + (ANSWER_SECONDS if self._asked else self._pause)
+        self._timer = self.loop.call_later(min(FIRST_LOOK_SECONDS, max(self._due - now, 0.0)), self._look)
 
 
 class _WorkerLink:
@@ -388,6 +477,19 @@ def _join(channel: context.ClientChannel, session: Session) -> None:
     channel.on_ends = session.ended_here
     channel.on_closed = lambda _, reason: session.closed(f"the scheduler is gone: {reason or 'connection closed'}")
     channel.flush_client = session.flush
+
+
+def _ensure_own(address: Any, scheduler: str) -> None:
+    """A task has one client, and it is connected already."""
+    try:
+        same = address == scheduler or str(_late.locate()(address).address) == scheduler
+    except AddressError:  # no access file
+        same = False
+    if not same:
+        raise ValueError(
+            f"inside a task get_client() gives the client of its worker, of the scheduler at {scheduler}, "
+            f"not of {address!r}: use Client(address) for that"
+        )
 
 
 def _resolve() -> Client:

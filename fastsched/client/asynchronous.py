@@ -7,7 +7,7 @@ since the coroutines of other tasks run in the same thread. Called in the thread
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -20,7 +20,6 @@ from fastsched.errors import TimeoutError
 if TYPE_CHECKING:
     import asyncio
 
-    from fastsched.client.client import Client
     from fastsched.client.future import Future
 
 __all__ = ["Alarm", "AsyncFace", "Bell", "Nothing"]
@@ -141,26 +140,27 @@ class AsyncFace:
             return
         if first_error and any(future.record.status in (Status.ERROR, Status.CANCELLED) for future in futures):
             return
-        cast("Client", self).run_children(pending, 0.0, False, 0)  # by others: this thread has a loop to run
-        await self.awaited(Alarm(pending, first_error, first), timeout)
+        await self.awaited(Alarm(pending, first_error, first), pending, timeout)
 
-    async def awaited(self, alarm: Alarm | Bell, timeout: float | None) -> None:
-        """Await the alarm's ring; inside a task its slot is lent meanwhile.
+    async def awaited(self, alarm: Alarm | Bell, records: Sequence[FutureRecord], timeout: float | None) -> None:
+        """Await the ring of an alarm that these records ring. See `Surroundings.begin_await`.
 
         Raises
         ------
         TimeoutError
             After `timeout` seconds.
         """
-        awaiting = self._surroundings.begin_await()
         try:
-            if timeout is None:
-                await alarm.rung
-            elif not (await _late.asyncio().wait((alarm.rung,), timeout=timeout))[0]:
-                raise TimeoutError(f"not done after {timeout} s")
+            awaiting = self._surroundings.begin_await(records, alarm.rung)
+            try:
+                if timeout is None:
+                    await alarm.rung
+                elif not (await _late.asyncio().wait((alarm.rung,), timeout=timeout))[0]:
+                    raise TimeoutError(f"not done after {timeout} s")
+            finally:
+                self._surroundings.end_await(awaiting)
         finally:
             alarm.leave()
-            self._surroundings.end_await(awaiting)
 
     async def once_ended(
         self, futures: list[Future[Any]], timeout: float | None, first_error: bool, then: Callable[[], T]

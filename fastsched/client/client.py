@@ -208,7 +208,7 @@ class Client(ClusterFace, AsyncFace):
         calls = Calls(self, session, func, None, priority, retries, self._surroundings.parent())
         future: Future[T] = calls.submit(None if key is None else checked_key(key), args, kwargs, pure)
         if not local:
-            self.run_children((future.record,), 0.0, False, 0)
+            self._surroundings.hand_over((future.record,))
         return future
 
     def map(
@@ -275,7 +275,7 @@ class Client(ClusterFace, AsyncFace):
             records = [future.record for future in futures[start:]]
             session.submit(session.machine.submit_many, records, items, calls.function)
             if not local:
-                self.run_children(records, 0.0, False, 0)
+                self._surroundings.hand_over(records)
         return futures
 
     def scatter(
@@ -421,7 +421,8 @@ class Client(ClusterFace, AsyncFace):
         pending = _to_wait_for(futures, first_error, first)
         if not pending:
             return
-        self.run_children([future.record for future in pending], timeout, first_error, 1 if first else 0)
+        records = [future.record for future in pending]
+        self.run_children(records, timeout, until_error=first_error, most=1 if first else 0)
         if all(future.record.settled for future in pending):
             return
         waiting = countdown(pending, first_error, first)  # of those, too, that have ended in this thread

@@ -68,7 +68,7 @@ def awaited(future: Handle, timeout: float | None, otherwise: Any) -> Any:
     """
     record = future.record
     if record.status is PENDING and not record.released:
-        future.client.run_children((record,), timeout, False, 0)
+        future.client.run_children((record,), timeout)
         if record.status is PENDING:
             waiting = CountDown((record,))
             try:

@@ -225,8 +225,7 @@ class as_completed:  # noqa: N801  dask's name
             if self.is_empty():
                 raise StopAsyncIteration
             assert self._client is not None
-            self._client.run_children([future.record for future in self._open.values()], 0.0, False, 1)
-            await self._client.awaited(bell, self._remaining())
+            await self._client.awaited(bell, [future.record for future in self._open.values()], self._remaining())
 
     def next_batch(self, block: bool = True) -> list[Any]:
         """All that have ended and were not yielded yet; at least one if `block`."""
@@ -266,7 +265,7 @@ class as_completed:  # noqa: N801  dask's name
     def _wait(self) -> None:
         """Until one more has ended, or there is nothing left to wait for."""
         assert self._client is not None
-        self._client.run_children([future.record for future in self._open.values()], None, False, 1)
+        self._client.run_children([future.record for future in self._open.values()], self._remaining(), most=1)
         if self._ended:
             return
         remaining = self._remaining()

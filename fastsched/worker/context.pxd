@@ -16,8 +16,7 @@ cdef class CurrentTask:
     cdef public bint inline
     cdef readonly bint on_loop
     cdef readonly bint over
-    cdef public int awaits
-    cdef public bint had
+    cdef public object awaits
 
     cpdef tuple keys(self)
 

@@ -102,7 +102,8 @@ class Host(Protocol):
         until_error : bool
             Stop at the first that fails.
         most : int
-            Stop after so many.
+            Stop after so many; 0: never. Else any of them will do: those whose function was never run here, and may be
+            long, are left to others.
         """
 
     def unstick(self, task: CurrentTask) -> bool:
@@ -161,13 +162,11 @@ class CurrentTask:
         It is a coroutine among others: its thread must not wait, and runs no children.
     over : bool
         It was a coroutine, and has ended; what it has left behind in the loop runs no task.
-    awaits : int
-        So many coroutines of a loop that the task itself runs await futures.
-    had : bool
-        Whether it had a slot before the first of them did.
+    awaits
+        What the coroutines of a loop that the task itself runs await; None: nothing. See `nested`.
     """
 
-    __slots__ = ("awaits", "had", "host", "inline", "job", "on_loop", "outer", "over", "root", "thread")
+    __slots__ = ("awaits", "host", "inline", "job", "on_loop", "outer", "over", "root", "thread")
 
     def __init__(self, job: Job, host: Host, thread: Any, root: Job, outer: CurrentTask | None) -> None:
         self.job = job
@@ -177,8 +176,8 @@ class CurrentTask:
         self.outer = outer
         self.inline = True
         self.on_loop = job.on_loop
-        self.over = self.had = False
-        self.awaits = 0
+        self.over = False
+        self.awaits: Any = None
 
     def leave(self) -> None:
         """The coroutine has ended."""

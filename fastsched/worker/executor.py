@@ -252,7 +252,7 @@ class Executor:
             child: Child | None = None
             if stack:
                 if self._has_slot(desk):
-                    child = nest.claim(stack)
+                    child = nest.claim(stack, most > 0)
                 else:
                     nest.hand_over(fids)  # they may be another thread's
                     if desk.brood is not None:
@@ -264,6 +264,8 @@ class Executor:
             if not (had or lendable):
                 self.secede(task)
             return
+        if most > 0 and nest.has_messages():  # what others shall run meanwhile
+            self._flush()
         desk.lendable = False  # a child needs the slot
         desk.depth += 1
         if not desk.deep:

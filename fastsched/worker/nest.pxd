@@ -83,7 +83,7 @@ cdef class Nest:
     cpdef Children everybody(self)
 
     @cython.locals(child=Child, source=Child)
-    cpdef Child claim(self, list stack)
+    cpdef Child claim(self, list stack, bint fine=*)
 
     @cython.locals(child=Child)
     cpdef list children(self, object fids)

@@ -26,6 +26,7 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from fastsched.config import Config
 from fastsched.wire.items import fields, make
@@ -415,16 +416,17 @@ class Nest:
 
     # -- what threads do ----------------------------------------------------------------------------------------------
 
-    def claim(self, stack: list[Child]) -> Child | None:
+    def claim(self, stack: list[Child], fine: bool = False) -> Child | None:
         """The next child to be run in the calling thread, so that the last of `stack` comes to its end.
 
-        What was found to need nothing more, or nothing that can be run here, leaves the stack.
+        What was found to need nothing more, or nothing that can be run here, leaves the stack. `fine`: only functions
+        that are known to be; what was never run may be long, and goes to others.
         """
         while stack:
             child = stack[-1]
             if child.stage == READY:
                 stack.pop()
-                if child.function.coarse:
+                if child.function.coarse or (fine and child.function.micros == inf):
                     self._children.hand_over(child)
                     continue
                 self._children.take_out(child)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -176,7 +177,24 @@ def by_name(client: Client, child: Any) -> Any:
     return client.attach(child.key).result()
 
 
-@pytest.mark.parametrize("how", [by_result, by_result_in_time, by_gather, by_as_completed, by_name])
+def by_own_loop(client: Client, child: Any) -> Any:
+    async def main() -> Any:
+        return await child
+
+    return asyncio.run(main())
+
+
+def by_own_loop_in_time(client: Client, child: Any) -> Any:
+    async def main() -> Any:
+        return [future async for future in as_completed([child], timeout=SECONDS)]
+
+    return asyncio.run(main())
+
+
+OWN_LOOPS = [by_own_loop, by_own_loop_in_time]
+
+
+@pytest.mark.parametrize("how", [by_result, by_result_in_time, by_gather, by_as_completed, by_name, *OWN_LOOPS])
 def test_a_wait_ends_at_once(anywhere: Client, how: Any, tmp_path: Path) -> None:
     path, release = tmp_path / "lines", tmp_path / "release"
     future = anywhere.submit(waits_for_long, how, str(path), str(release))
@@ -185,6 +203,31 @@ def test_a_wait_ends_at_once(anywhere: Client, how: Any, tmp_path: Path) -> None
     future.cancel()
     assert until(lambda: lines(path) == ["begun", "cancelled"]) < SOON
     release.touch()
+
+
+def awaits_what_others_want(path: str, key: str, there: str) -> None:
+    with worker_client() as client:
+        append_line(path, "begun")
+        wait_for_file(there)
+        try:
+            by_own_loop(client, client.attach(key))
+        except CancelledError:
+            append_line(path, "cancelled")
+            raise
+
+
+def test_an_await_in_a_loop_of_its_own_ends_soon(anywhere: Client, tmp_path: Path) -> None:
+    """Also if what it awaits goes on, since others want it."""
+    path, release, there = tmp_path / "lines", tmp_path / "release", tmp_path / "there"
+    future = anywhere.submit(awaits_what_others_want, str(path), "others", str(there))
+    until(lambda: lines(path) == ["begun"])
+    other = anywhere.submit(wait_for_file, str(release), key="others")
+    there.touch()
+    time.sleep(0.2)  # it awaits by now
+    future.cancel()
+    assert until(lambda: lines(path) == ["begun", "cancelled"]) < SOON
+    release.touch()
+    assert other.result(SECONDS) == str(release)
 
 
 # -- children ---------------------------------------------------------------------------------------------------------

@@ -138,15 +138,27 @@ def test_a_failure_reaches_all_that_waits_for_it(single: Client) -> None:
     assert single.submit(made_from_a_failure, 5).result(SECONDS) == ["the first"] * 6
 
 
-def first_of_its_children(path: str, n: int) -> tuple[int, int]:
+ran: list[int] = []
+
+
+def runs(i: int) -> None:
+    ran.append(i)
+
+
+def first_of_its_children(n: int) -> tuple[int, int]:
     """How many have ended, and how many have run, when it is told of the first."""
-    futures = [get_client().submit(append_line, path, f"{i}", pure=False) for i in range(n)]
-    done, _ = wait(futures, return_when="FIRST_COMPLETED")
-    return len(done), Path(path).read_text().count("\n")
+    client = get_client()
+    client.submit(runs, -1, pure=False).result()
+    inline = get_worker().statistics["inline"]
+    while get_worker().statistics["inline"] == inline:  # until it is known that it is short
+        client.submit(runs, -1, pure=False).result()
+    ran.clear()
+    done, _ = wait(client.map(runs, range(n), pure=False), return_when="FIRST_COMPLETED")
+    return len(done), len(ran)
 
 
-def test_waiting_for_the_first_runs_one(single: Client, tmp_path: Path) -> None:
-    assert single.submit(first_of_its_children, str(tmp_path / "lines"), 20).result(SECONDS) == (1, 1)
+def test_waiting_for_the_first_runs_one(single: Client) -> None:
+    assert single.submit(first_of_its_children, 20).result(SECONDS) == (1, 1)
 
 
 # -- how often --------------------------------------------------------------------------------------------------------

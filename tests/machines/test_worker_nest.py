@@ -104,6 +104,23 @@ class NestBench(Bench):
 # -- handing over ------------------------------------------------------------------------------------------------------
 
 
+def test_for_the_first_of_several_only_what_is_known_to_be_short_is_claimed():
+    bench = NestBench()
+    bench.submit(1, "a")
+    bench.submit(2, "b", [1])
+    bench.submit(3, "c")
+    stack = bench.nest.children([2, 3])
+    assert bench.nest.claim(stack, True) is None
+    assert stack == []
+    assert list(bench.items(Submit)) == ["a", "b", "c"]
+    bench.submit(4, "d")
+    child = bench.claim(4)
+    child.function.note(5.0)
+    bench.end(child)
+    bench.submit(5, "e")
+    assert bench.nest.claim(bench.nest.children([5]), True).key == "e"
+
+
 def test_what_leaves_names_its_inputs_also_once_their_futures_are_released():
     bench = NestBench()
     bench.submit(1, "a")

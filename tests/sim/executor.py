@@ -297,7 +297,7 @@ class Executor:
         child: Child | None = None
         if stack:
             if self._has_slot(desk):
-                child = nest.claim(stack)
+                child = nest.claim(stack, waiting.most > 0)
             else:
                 nest.hand_over(fids)
                 if desk.brood is not None:
