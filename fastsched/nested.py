@@ -363,14 +363,14 @@ class _OwnLoop:
         That runs in it.
     """
 
-    __slots__ = ("_asked", "_due", "_had", "_pause", "_timer", "awaits", "loop", "task")
+    __slots__ = ("_asked", "_due", "_pause", "_timer", "awaits", "had", "loop", "task")
 
     def __init__(self, task: context.CurrentTask, loop: asyncio.AbstractEventLoop) -> None:
         self.task = task
         self.loop = loop
         self.awaits: dict[_Await, None] = {}
         before: _OwnLoop | None = task.awaits  # of a loop that was left behind: the slot is lent already
-        self._had: bool = task.host.begin_wait(task, Waiter()) or (before is not None and before._had)
+        self.had: bool = task.host.begin_wait(task, Waiter()) or (before is not None and before.had)
         self._asked = False
         self._pause = FIRST_LOOK_SECONDS
         self._due = loop.time() + self._pause
@@ -383,7 +383,7 @@ class _OwnLoop:
             self._timer.cancel()
             if self.task.awaits is self:
                 self.task.awaits = None
-                self.task.host.end_wait(self.task, self._had)
+                self.task.host.end_wait(self.task, self.had)
 
     def _look(self) -> None:
         if self.task.job.dropped:
