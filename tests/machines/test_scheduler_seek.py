@@ -319,7 +319,14 @@ def test_its_value_is_taken_though_what_it_was_made_from_has_been_cancelled(worl
     item = worker.local("a", FINISHED, [source])
     worker.publish(item)
     assert client.news() == ["finished a"]
-    assert set(worker.news()) == {"run source", "drop source", "erred source CANCELLED", "seek a", "adopt a", "finished a"}
+    assert set(worker.news()) == {
+        "run source",
+        "drop source",
+        "erred source CANCELLED",
+        "seek a",
+        "adopt a",
+        "finished a",
+    }
 
 
 def test_a_child_that_runs_is_what_was_wanted(world):
