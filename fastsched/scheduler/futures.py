@@ -73,7 +73,7 @@ class Futures:
             books.trim(client)
 
     def want(self, client: ClientRecord, items: Iterable[WantItem]) -> None:
-        """Hold futures that arrived by pickle, or were made from a key; one that nobody has the task of ends as cancelled."""
+        """Hold futures that arrived by pickle, or were made from a key; cancelled if nobody has the task."""
         books = self._books
         for fid, key in items:
             if fid in client.futures:

@@ -185,9 +185,9 @@ class Seeking:
             if search is not None and (search.task_id != task_id or not search.waiting):
                 raise AssertionError(f"{record} is sought, and nobody has to answer")
         for record in books.keys.values():
-            if record.function is None and record.frames is None and core.state(record.id) == _WAITING:
-                if self.sought.get(record.id) is None:
-                    raise AssertionError(f"{record} is waited for, and nobody was asked")
+            is_open = record.function is None and record.frames is None and core.state(record.id) == _WAITING
+            if is_open and self.sought.get(record.id) is None:
+                raise AssertionError(f"{record} is waited for, and nobody was asked")
         owed: dict[WorkerRecord, int] = {}
         for search in self.open.values():
             for worker in search.waiting:
