@@ -198,3 +198,17 @@ def test_inputs_that_have_nothing_to_do_with_it_make_no_circle(world):
     worker.finish("b")
     assert client.news() == ["finished other", "finished a", "finished a", "finished b"]
     assert worker.news() == ["seek a", "run other", "run a", "run b"]
+
+
+def test_one_that_takes_what_holds_what_was_made_from_it_is_another_task(world):
+    worker, other = world.worker("one"), world.worker("two")
+    a = worker.want("a")
+    source = worker.local("source", LINEAGE, [a])
+    holder = worker.local("holder", RUNNING, pins=[source.fid])
+    worker.publish(source, holder)
+    worker.submit("a", [holder.fid])
+    assert worker.errors[a].text == "'a' would be made from its own value"
+    assert worker.news() == ["adopt holder", "erred a CANCELLED"]
+    worker.finish("holder")
+    assert other.news() == ["seek a"]
+    assert sorted(worker.news()) == ["finished holder", "run a"]
