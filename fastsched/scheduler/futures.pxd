@@ -52,11 +52,14 @@ cdef class Futures:
     @cython.locals(books=Books, core=SchedulerCore)
     cpdef enter(self, TaskRecord record, int64_t priority, int64_t retries, int64_t parent, int wants)
 
-    @cython.locals(books=Books, args=tuple, priority=int64_t, retries=int64_t, parent=int64_t)
+    @cython.locals(books=Books, condemned=tuple, args=tuple, priority=int64_t, retries=int64_t, parent=int64_t)
     cpdef bint find(
         self, TaskRecord record, Function function, object item, tuple inputs, tuple pinned, int worker=*,
         int64_t nbytes=*
     ) except -1
+
+    @cython.locals(books=Books)
+    cdef _cancel_one(self, TaskRecord record, str text)
 
     @cython.locals(core=SchedulerCore)
     cdef int64_t _order(self, TaskRecord record, int64_t parent) except? -1

@@ -61,7 +61,10 @@ class Futures:
                 function = self.function_of(client, key, fn)
                 inputs = self._tasks_of(client, dependencies) if dependencies else ()
                 pinned = self._tasks_of(client, pins) if pins else ()
-                if record is None or not self.find(record, function, item, inputs, pinned):
+                if record is None or not (
+                    self._seeking.may_be(record, client, inputs + pinned)
+                    and self.find(record, function, item, inputs, pinned)
+                ):
                     record = TaskRecord(key, function, args, inputs, pinned)
                     self.enter(record, priority, retries, parent, 1)
                     books.attach(client, fid, record)
@@ -112,10 +115,10 @@ class Futures:
         books = self._books
         for fid in message.fids:
             record = books.future(client, fid)
-            books.unkey(record)
-            if books.core.state(record.id) != _ERRED:
-                books.fail(record, _CANCELLED, message.reason or f"{record.key} was cancelled")
-                self._cancel_running(record)
+            text = message.reason or f"{record.key} was cancelled"
+            if record.function is None and self._seeking.condemn(client, record, text):
+                continue
+            self._cancel_one(record, text)
 
     def locate(self, client: ClientRecord, fids: Iterable[int]) -> None:
         """Say where these values are."""
@@ -167,17 +170,21 @@ class Futures:
         """The task of a key that is sought: a `TaskItem`, or the same fields of a `LocalItem`.
 
         With a `worker` (of the core): the value is there. False: it has to be another task, with a record of its own.
+        The caller has made sure that it `Seeking.may_be`.
         """
         books = self._books
-        if not self._seeking.may_be(record, inputs + pinned):
-            return False
         args, priority, retries, parent = item[3], item[6], item[7], item[8]
+        condemned = self._seeking.condemned.get(record.id)
+        if condemned is not None:
+            worker = -1
         if not books.core.specify(record.id, _ids_of(inputs), priority, self._order(record, parent), worker, nbytes):
             books.unkey(record)  # it has ended meanwhile
             return False
         books.specify(record, function, args, inputs, pinned)
         record.retries = min(retries, MOST_RETRIES)
         self._seeking.found(record)
+        if condemned is not None:
+            self._cancel_one(record, condemned[1])
         return True
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -185,6 +192,13 @@ class Futures:
     def _tasks_of(self, client: ClientRecord, fids: Iterable[int]) -> tuple[TaskRecord, ...]:
         """What these futures of a client stand for."""
         return tuple([self._books.future(client, fid) for fid in fids])
+
+    def _cancel_one(self, record: TaskRecord, text: str) -> None:
+        books = self._books
+        books.unkey(record)
+        if books.core.state(record.id) != _ERRED:
+            books.fail(record, _CANCELLED, text)
+            self._cancel_running(record)
 
     def _order(self, record: TaskRecord, parent: int) -> int:
         """Who has launched it is noted. Children of the oldest parent go first: they let it end."""

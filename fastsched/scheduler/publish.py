@@ -147,7 +147,7 @@ class Publishing:
         pinned = self._tasks_of(client, {}, [fid for fid in pins if fid not in lineage])
         held = tuple([lineage[fid] for fid in pins if fid in lineage]) if len(pinned) < len(pins) else ()
         record = None
-        if sought is not None and self._seeking.may_be(sought, held):
+        if sought is not None and self._seeking.may_be(sought, client, inputs + pinned + held):
             handle = worker.handle if item[9] == _FINISHED else -1
             if self._futures.find(sought, function, item, inputs, pinned, handle, item[11]):
                 record = sought

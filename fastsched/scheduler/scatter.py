@@ -169,7 +169,9 @@ class Scattering:
     def _is_waited_for(self, record: TaskRecord) -> bool:
         """Somebody wants this key, and nobody has told what it is: then it is that of the value."""
         books = self._books
-        return books.hopeless is None and self._seeking.is_sought(record) and books.core.state(record.id) != _ERRED
+        if books.hopeless is not None or record.id in self._seeking.condemned:
+            return False
+        return self._seeking.is_sought(record) and books.core.state(record.id) != _ERRED
 
     def _bring(
         self, client: ClientRecord, item: ScatterItem, pinned: list[TaskRecord], record: TaskRecord, wish: Wish

@@ -30,6 +30,7 @@ cdef class Seeking:
     cdef int64_t _last
     cdef readonly dict sought
     cdef readonly dict open
+    cdef readonly dict condemned
 
     @cython.locals(books=Books, record=TaskRecord)
     cpdef enter(self, ClientRecord client, int64_t fid, str key)
@@ -37,7 +38,12 @@ cdef class Seeking:
 
     @cython.locals(search=Search)
     cpdef wanted_again(self, TaskRecord record)
-    cpdef bint may_be(self, TaskRecord record, object sources) except -1
+
+    @cython.locals(core=SchedulerCore)
+    cpdef bint condemn(self, ClientRecord client, TaskRecord record, str text) except -1
+
+    @cython.locals(text=str)
+    cpdef bint may_be(self, TaskRecord record, ClientRecord client, object sources) except -1
 
     @cython.locals(search=Search)
     cpdef bint found(self, TaskRecord record) except -1

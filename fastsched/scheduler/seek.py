@@ -15,6 +15,9 @@ have answered, or are gone or not heard any more, nobody has it: the row ends, a
 A worker that alone holds futures of the key is not asked: it looks among its children before it wants one here, and
 submits at once what is launched under such a key later. A want that comes while the question is out may be of a child
 that is younger than some answers: all are asked once more, at most `MOST_ROUNDS` times in a row.
+
+A key that is cancelled while it is sought is *condemned*: the question stays out, and the task is cancelled when it is
+found; unless it comes from who has cancelled, for whom it is a new one.
 """
 
 from __future__ import annotations
@@ -82,6 +85,7 @@ class Seeking:
         self._last = 0  # number of a question
         self.sought: dict[int, Search | None] = {}  # by task id; None: nobody is asked now
         self.open: dict[int, Search] = {}  # by number
+        self.condemned: dict[int, tuple[ClientRecord, str]] = {}  # by task id: who has cancelled it, and the error
 
     # -- what is wanted, and what turns up ----------------------------------------------------------------------------
 
@@ -103,21 +107,38 @@ class Seeking:
         if search is not None:
             search.again = True
 
-    def may_be(self, record: TaskRecord, sources: Sequence[TaskRecord]) -> bool:
-        """Whether a key that is sought can be that of a task that is made from these, and pins these.
+    def condemn(self, client: ClientRecord, record: TaskRecord, text: str) -> bool:
+        """A client cancels it: so will be its task, if there is one. False: it is known, or has ended."""
+        core = self._books.core
+        if record.id not in self.sought or core.state(record.id) != _WAITING:
+            return False
+        if record.id not in self.condemned:
+            self.condemned[record.id] = (client, text)
+        if not record.kept:  # also if no future of it is left by then
+            record.kept = True
+            core.want(record.id)
+        return True
 
-        If one of them waits for that very key they would wait for each other: what is sought ends here.
+    def may_be(self, record: TaskRecord, client: ClientRecord, sources: Sequence[TaskRecord]) -> bool:
+        """Whether a key that is sought can be that of this client's task, which is made from these, and pins these.
+
+        If one of them waits for that very key they would wait for each other. What is sought ends then.
         """
-        if record in sources or (self._is_used(record) and self._is_among(record, sources)):
+        text = ""
+        if record.id in self.condemned:
+            canceller, reason = self.condemned[record.id]
+            text = reason if canceller is client else ""
+        if not text and (record in sources or (self._is_used(record) and self._is_among(record, sources))):
             text = f"{quoted(record.key)} would be made from its own value"
+        if text:
             self._books.unkey(record)
             self._books.fail(record, _CANCELLED, text)
-            return False
-        return True
+        return not text
 
     def found(self, record: TaskRecord) -> bool:
         """The row is that of the task from here on. True: workers had been asked."""
         search = self.sought.pop(record.id)
+        self.condemned.pop(record.id, None)
         if search is None:
             return False
         self._close(search)
@@ -136,7 +157,8 @@ class Seeking:
             self._give_up(record)
 
     def ended(self, record: TaskRecord) -> None:
-        """It was cancelled, or given up."""
+        """It was given up, or is another task than what turned up."""
+        self.condemned.pop(record.id, None)
         search = self.sought.get(record.id)
         if search is not None:
             self.sought[record.id] = None
@@ -144,6 +166,7 @@ class Seeking:
 
     def forget(self, record: TaskRecord) -> None:
         """Nobody wants it any more."""
+        self.condemned.pop(record.id, None)
         search = self.sought.pop(record.id, None)
         if search is not None:
             self._close(search)
@@ -188,6 +211,9 @@ class Seeking:
             is_open = record.function is None and record.frames is None and core.state(record.id) == _WAITING
             if is_open and self.sought.get(record.id) is None:
                 raise AssertionError(f"{record} is waited for, and nobody was asked")
+        for task_id in self.condemned:
+            if task_id not in self.sought or core.state(task_id) != _WAITING or not books.record(task_id).kept:
+                raise AssertionError(f"{books.record(task_id)} is condemned, and is not sought")
         owed: dict[WorkerRecord, int] = {}
         for search in self.open.values():
             for worker in search.waiting:
@@ -248,7 +274,10 @@ class Seeking:
         search.waiting.clear()
 
     def _give_up(self, record: TaskRecord) -> None:
-        text = f"unknown key {quoted(record.key)}: the task was forgotten or never submitted"
+        if record.id in self.condemned:
+            text = self.condemned[record.id][1]
+        else:
+            text = f"unknown key {quoted(record.key)}: the task was forgotten or never submitted"
         self._books.unkey(record)
         self._books.fail(record, _CANCELLED, text)
 

@@ -34,17 +34,65 @@ def test_its_client_may_leave(world):
     assert worker.news() == ["seek a"]
 
 
-def test_it_can_be_cancelled(world):
-    client, worker = world.client(), world.worker()
+def test_it_can_be_cancelled_and_ends_when_nobody_has_it(world):
+    client, other, worker = world.client(), world.client("o"), world.worker()
     fid = client.want("a")
+    other.want("a")
     client.cancel(fid)
-    assert client.news() == ["erred a CANCELLED"]
-    assert client.errors[fid].text == "a was cancelled"
-    worker.submit("a")  # another task
+    client.release(fid)
     worker.answer()
-    assert worker.news() == ["seek a", "run a"]
+    worker.answer()
+    assert (client.news(), other.news()) == ([], ["erred a CANCELLED"])
+    assert [error.text for error in other.errors.values()] == ["a was cancelled"]
+    assert worker.news() == ["seek a", "seek a"]
+    other.release(*other.keys)
+    assert world.empty()
+
+
+@pytest.mark.parametrize("stage", [None, *Stage])
+def test_the_task_is_cancelled_when_it_is_found_though_nobody_holds_a_future_any_more(world, stage):
+    client, worker = world.client(), world.worker("one", nthreads=2)
+    with world.one_turn():
+        fid = client.want("a")
+        client.cancel(fid, reason="no more")
+        client.release(fid)
+    assert not world.empty()
+    if stage is None:
+        task = worker.submit("a")
+    else:
+        item = worker.local("a", stage)
+        made = [worker.local("b", Stage.FINISHED, [item.fid])] if stage == Stage.LINEAGE else []
+        worker.publish(item, *made)
+        task = item.fid
+    worker.answer()
+    assert not any(line.startswith(("run", "free")) for line in worker.news())
+    if stage != Stage.LINEAGE:
+        assert worker.errors[task].text == ("Traceback" if stage == Stage.FAILED else "no more")
+    worker.submit("a")  # another task
+    assert worker.news() == ["run a"]
     worker.finish("a")
     assert (client.news(), worker.news()) == ([], ["finished a"])
+
+
+def test_who_has_cancelled_it_may_submit_it_anew(world):
+    client, worker = world.client(), world.worker()
+    client.cancel(client.want("a"))
+    client.submit("a")
+    assert client.news() == ["erred a CANCELLED"]
+    assert worker.news() == ["seek a", "run a"]
+    worker.answer()
+    worker.finish("a")
+    assert client.news() == ["finished a"]
+
+
+def test_what_is_scattered_under_a_key_that_was_cancelled_is_another_value(world):
+    client, other, worker = world.client(), world.client("o"), world.worker()
+    client.cancel(client.want("a"))
+    other.scatter("a")
+    worker.store("a")
+    worker.answer()
+    assert (client.news(), other.news()) == (["erred a CANCELLED"], ["finished a"])
+    assert worker.news() == ["seek a", "put a"]
 
 
 def test_it_can_be_located(world):
