@@ -17,10 +17,10 @@ import pytest
 
 from fastsched.config import Config
 from fastsched.wire import keys, payload
+from fastsched.wire.catalogue import ALLOWED
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.handshake import ClientSide, ServerSide
 from fastsched.wire.messages import (
-    ALLOWED,
     Buffer,
     Data,
     DatumItem,

@@ -28,8 +28,8 @@ from fastsched.net.channel import Channel
 from fastsched.net.connect import connect
 from fastsched.net.loop import new_event_loop
 from fastsched.net.stream import Stream
+from fastsched.wire.catalogue import ALLOWED
 from fastsched.wire.messages import (
-    ALLOWED,
     Done,
     FinishedItem,
     Message,

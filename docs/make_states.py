@@ -57,6 +57,7 @@ EVENTS = {
     Event.TAKE_BACK: "it was handed over, and is computed here after all",
     Event.DEPENDENT_GONE: "the last dependent's row was forgotten",
     Event.PLACE_EARLY: "the drain put it, before its inputs are there, on the worker that computes them",
+    Event.SPECIFY: "what came from elsewhere can be computed after all: its inputs are known, or its value is there",
     Event.RECALL: "an input that it was placed early for left the worker without a value",
     Event.PUBLISH: "a worker that has computed it unasked reports the value",
 }

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fastsched.wire.messages import ALLOWED, CODES, ErrorKind, Role, Stage, Verb
+from fastsched.wire.catalogue import ALLOWED, CODES
+from fastsched.wire.messages import ErrorKind, Role, Stage, Verb
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "fastsched" / "wire" / "messages.py"

@@ -42,6 +42,7 @@ MODULES = (
     "scheduler/records",
     "scheduler/reports",
     "scheduler/scatter",
+    "scheduler/seek",
     "scheduler/silence",
     "scheduler/turns",
     "wire/buffer",
@@ -74,6 +75,7 @@ MODULES = (
     "worker/runner",
     "worker/server",
     "worker/store",
+    "worker/translate",
     "worker/waits",
 )
 """Paths without suffix, relative to the package."""

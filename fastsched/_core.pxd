@@ -63,7 +63,7 @@ cdef enum:
     MOST_ROWS = 0x7FFFFFFF  # and edges, wants, generations
 
 cdef struct Task:
-    # -- scheduling key: set when the row is added, then constant
+    # -- scheduling key: set when the row is added (or specified), then constant
     int64_t priority
     int64_t order
     int64_t seq              # arrival
@@ -276,6 +276,9 @@ cdef class SchedulerCore:
     cpdef bint publish(self, int64_t id, int worker, int64_t nbytes, int wants=*) except -1
     cpdef bint hand_over(self, int64_t id) except -1
     cpdef bint take_back(self, int64_t id) except -1
+    cpdef bint specify(
+        self, int64_t id, object deps=*, int64_t priority=*, int64_t order=*, int worker=*, int64_t nbytes=*
+    ) except -1
     cpdef list ready(self, int64_t n=*)
 
     # -- the turn

@@ -75,6 +75,7 @@ class Event(IntEnum):
     PLACE_EARLY = 21  # drain() put it on the worker that computes its inputs
     RECALL = 22  # an input that it was placed early for left the worker without a value
     PUBLISH = 23
+    SPECIFY = 24
 
 class Transition(NamedTuple):
     """One row of the table: what `event` does to a row in `state`, if `when` holds ("" = always)."""
@@ -255,6 +256,14 @@ class SchedulerCore:
         """
     def take_back(self, id: int) -> bool:
         """A handed-over task whose value has not come is computed here again."""
+    def specify(
+        self, id: int, deps: Ids = (), priority: int = 0, order: int = -1, worker: int = -1, nbytes: int = 0
+    ) -> bool:
+        """An EXTERNAL row whose value has not come is a task after all, with these inputs: from here on it is computed.
+
+        No input may depend on it. With a `worker`: it has run there already, unasked, and if it is needed its value is
+        there, as after `publish`. False: it is not EXTERNAL, was handed over, has its value, or has erred.
+        """
     def ready(self, n: int = 1) -> list[int]:
         """The first `n` ids of the ready queue (restricted tasks are not in it), first to go first; they stay in it."""
 

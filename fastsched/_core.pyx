@@ -329,18 +329,10 @@ cdef class SchedulerCore:
         return True
 
     cpdef bint replica(self, int64_t id, int worker, int64_t nbytes) except -1:
-        cdef Core *core = &self.core
-        cdef int32_t row = find_row(core, id)
-        cdef uint8_t state = S_FREE if row == NONE else core.tasks[row].state
-        if 0 <= worker < core.n_workers and core.workers[worker].alive:
-            if state == S_MEMORY:
-                if find_replica(core, row, worker) == NONE:
-                    add_replica(core, row, worker)
-                return True
-            if state == S_WAITING and core.tasks[row].flags & F_EXTERNAL:
-                enter_memory(core, row, worker, nbytes)
-                return True
-        core.stale += 1
+        cdef int32_t row = find_row(&self.core, id)
+        if row != NONE and bring_replica(&self.core, row, worker, nbytes):
+            return True
+        self.core.stale += 1
         return False
 
     cpdef bint drop_replica(self, int64_t id, int worker) except -1:
@@ -427,6 +419,11 @@ cdef class SchedulerCore:
         take_back_row(core, row)
         settle(core)
         return True
+
+    cpdef bint specify(
+        self, int64_t id, object deps=(), int64_t priority=0, int64_t order=-1, int worker=-1, int64_t nbytes=0
+    ) except -1:
+        return specify_task(self, id, deps, priority, order, worker, nbytes)
 
     cpdef list ready(self, int64_t n=1):
         return first_ready(&self.core, n)

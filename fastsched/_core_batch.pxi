@@ -1,4 +1,4 @@
-"""Many tasks at once: checked as a whole before anything is changed, then added one by one."""
+"""What takes many ids: checked as a whole before anything is changed. A batch of tasks; inputs of a row that had none."""
 
 cdef int32_t known_row(Core *core, int64_t id) except -1:
     """For verbs of ownership: the row, or KeyError."""
@@ -21,6 +21,29 @@ cdef int look_up_inputs(Core *core, object deps) except -1:
         for i in range(ids.shape[0]):
             push(&core.inputs, known_row(core, ids[i]))
     return 0
+
+
+cdef bint specify_task(
+    SchedulerCore face, int64_t id, object deps, int64_t priority, int64_t order, int worker, int64_t nbytes
+) except -1:
+    """Give inputs to a row that had none, if it may have them, and let it be needed; or put its value there."""
+    cdef Core *core = &face.core
+    cdef int32_t row = known_row(core, id)
+    if worker != NONE:
+        face.worker_of(worker)
+    if not may_be_specified(core, row):
+        return False
+    look_up_inputs(core, deps)
+    reserve_edges(core, core.inputs.n)
+    while core.inputs.n:
+        add_edge(core, pop(&core.inputs), row)
+    specify_row(core, row, priority, order)
+    if worker != NONE and is_needed(core, row):
+        publish_row(core, row, worker, nbytes)
+    elif is_needed(core, row):
+        activate(core, row)
+    settle(core)
+    return True
 
 
 cdef int check_batch(Core *core, const int64_t[:] indptr, const int64_t[:] deps) except -1:

@@ -80,6 +80,7 @@ class Event(IntEnum):
     PLACE_EARLY = 21
     RECALL = 22
     PUBLISH = 23
+    SPECIFY = 24
 
 
 class Transition(NamedTuple):
@@ -115,6 +116,10 @@ WAITING  HAND_OVER      | computable                  | WAITING  |
 WAITING  TAKE_BACK      | handed over, inputs in memory | READY  |
 WAITING  TAKE_BACK      | handed over, an input missing | WAITING |
 WAITING  TAKE_BACK      | handed over, an input erred | ERRED    | ERRED
+WAITING  SPECIFY        | external, inputs in memory  | READY    |
+WAITING  SPECIFY        | external, an input missing  | WAITING  |
+WAITING  SPECIFY        | external, an input erred    | ERRED    | ERRED
+WAITING  SPECIFY        | external, its value is there | MEMORY  | MEMORY
 READY    UNNEEDED       | has dependents              | RELEASED |
 READY    UNNEEDED       | no dependents               | FREE     | FORGET
 READY    INPUT_LOST     |                             | WAITING  |

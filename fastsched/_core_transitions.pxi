@@ -240,6 +240,18 @@ cdef inline int enter_memory(Core *core, int32_t row, int32_t worker, int64_t nb
     return 0
 
 
+cdef bint bring_replica(Core *core, int32_t row, int32_t worker, int64_t nbytes) except -1 nogil:
+    """MEMORY, or EXTERNAL and WAITING -> MEMORY: one more worker holds the value. False: it is not wanted."""
+    if not 0 <= worker < core.n_workers or not core.workers[worker].alive:
+        return False
+    if core.tasks[row].state == S_WAITING and core.tasks[row].flags & F_EXTERNAL:
+        enter_memory(core, row, worker, nbytes)
+        return True
+    if core.tasks[row].state == S_MEMORY and find_replica(core, row, worker) == NONE:
+        add_replica(core, row, worker)
+    return core.tasks[row].state == S_MEMORY
+
+
 cdef inline int leave_memory(Core *core, int32_t row) except -1 nogil:
     """MEMORY: dependents that were READY go back to WAITING, early ones too. The caller sets the next state."""
     cdef int32_t e = core.tasks[row].dependents
@@ -446,6 +458,24 @@ cdef int take_back_row(Core *core, int32_t row) except -1 nogil:
     core.tasks[row].flags &= ~(F_EXTERNAL | F_HANDED)
     set_state(core, row, S_RELEASED)
     return activate(core, row)
+
+
+cdef inline bint may_be_specified(Core *core, int32_t row) noexcept nogil:
+    """Did it come from elsewhere, has not come, and was nothing said of how to compute it?"""
+    cdef Task *task = core.tasks + row
+    if task.flags & F_HANDED or not task.flags & F_EXTERNAL:
+        return False
+    return task.state == S_RELEASED or task.state == S_WAITING
+
+
+cdef int specify_row(Core *core, int32_t row, int64_t priority, int64_t order) except -1 nogil:
+    """RELEASED or WAITING, EXTERNAL -> RELEASED, computable. It may be needed: the caller sees to that."""
+    cdef Task *task = core.tasks + row
+    task.flags &= ~F_EXTERNAL
+    task.priority = priority
+    task.order = task.seq if order < 0 else order
+    set_state(core, row, S_RELEASED)
+    return 0
 
 
 # ---- the loss of a worker ------------------------------------------------------------------------------------------

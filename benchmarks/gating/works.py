@@ -22,8 +22,9 @@ from benchmarks.workloads.alone import one_task
 from benchmarks.workloads.tasks import inc
 from fastsched.config import Config
 from fastsched.wire import keys, payload
+from fastsched.wire.catalogue import ALLOWED
 from fastsched.wire.codec import Decoder, encode
-from fastsched.wire.messages import ALLOWED, Free, FunctionItem, Message, Release, Role, Run, Submit
+from fastsched.wire.messages import Free, FunctionItem, Message, Release, Role, Run, Submit
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
 from fastsched.worker.runner import run_job
 

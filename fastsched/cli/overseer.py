@@ -17,8 +17,8 @@ from fastsched.net.access import AccessFile
 from fastsched.net.channel import Channel
 from fastsched.net.connect import connect
 from fastsched.net.stream import Stream
+from fastsched.wire.catalogue import ALLOWED
 from fastsched.wire.messages import (
-    ALLOWED,
     Despair,
     Dismiss,
     Expect,

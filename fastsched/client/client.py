@@ -485,7 +485,10 @@ class Client(ClusterFace, AsyncFace):
     # -- holding ------------------------------------------------------------------------------------------------------
 
     def attach(self, key: str) -> Future[Any]:
-        """A future of this client for a task that somebody submitted under `key`."""
+        """A future of this client for a task that somebody submitted under `key`, wherever that is known.
+
+        It ends as cancelled if nobody has such a task (any more).
+        """
         session = self._session
         session.ensure_open()
         record = session.new_record(checked_key(key))

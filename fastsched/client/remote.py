@@ -21,7 +21,8 @@ from fastsched.net.connect import connect
 from fastsched.net.data import DataPeers
 from fastsched.net.loop import LoopThread
 from fastsched.net.stream import Stream
-from fastsched.wire.messages import ALLOWED, Message, Refuse, Register, Role, Welcome
+from fastsched.wire.catalogue import ALLOWED
+from fastsched.wire.messages import Message, Refuse, Register, Role, Welcome
 
 __all__ = ["RemoteLink", "remote_link"]
 

@@ -9,6 +9,7 @@
 `books`          the tables of all of them, and the few operations that keep them and the core in step
 `futures`        what clients say: submit, want, release, cancel, keep, locate
 `publish`        tasks that a worker has kept to itself, and that others need now
+`seek`           keys that are wanted, and that nobody has told of
 `scatter`        values that clients put into the cluster
 `calls`          questions about the cluster, and functions to run on its workers
 `reports`        what workers say: done, missing, returned

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t
 from fastsched._core cimport SchedulerCore
 from fastsched.scheduler.fids cimport Fids
 from fastsched.scheduler.outbox cimport Outbox
-from fastsched.scheduler.task cimport Extras, TaskRecord, extras_of
+from fastsched.scheduler.task cimport Extras, TaskRecord, extras_of, specify
 from fastsched.scheduler.records cimport ClientRecord, Function, WorkerRecord
 from fastsched.wire.items cimport make
 
@@ -49,8 +49,12 @@ cdef class Books:
     cdef public object hopeless
 
     # -- tasks
-    @cython.locals(row=Py_ssize_t, pin=TaskRecord)
+    @cython.locals(row=Py_ssize_t)
     cpdef enter(self, TaskRecord record, int64_t task_id)
+    cpdef specify(self, TaskRecord record, Function function, tuple args, tuple dependencies, tuple pins)
+
+    @cython.locals(pin=TaskRecord)
+    cdef _use(self, TaskRecord record)
 
     cpdef TaskRecord record(self, int64_t task_id)
 

@@ -16,7 +16,7 @@ from fastsched.errors import ProtocolError
 from fastsched.scheduler.fids import Fids
 from fastsched.scheduler.outbox import Batch, Outbox
 from fastsched.scheduler.records import ClientRecord, Function, WantPair, WorkerRecord
-from fastsched.scheduler.task import TaskRecord, extras_of
+from fastsched.scheduler.task import TaskRecord, extras_of, specify
 from fastsched.wire.items import make
 from fastsched.wire.messages import Buffer, ErrorItem, FailedItem, Frames, FunctionItem, ResultItem
 
@@ -88,6 +88,22 @@ class Books:
             records[row] = record
         if record.keyed:
             self.keys[record.key] = record
+        self._use(record)
+
+    def specify(
+        self,
+        record: TaskRecord,
+        function: Function,
+        args: Frames,
+        dependencies: tuple[TaskRecord, ...],
+        pins: tuple[TaskRecord, ...],
+    ) -> None:
+        """The task behind a row of which nothing but the key was known. The caller has told the core."""
+        specify(record, function, args, dependencies, pins)
+        self._use(record)
+
+    def _use(self, record: TaskRecord) -> None:
+        """A specification refers to a function and to what it pins."""
         if record.function is not None:
             record.function.users += 1
         if record.extras is not None:

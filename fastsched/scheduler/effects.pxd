@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t
 from fastsched._core cimport SchedulerCore
 from fastsched.scheduler.books cimport Books, weigh
 from fastsched.scheduler.prefill cimport Prefill
+from fastsched.scheduler.seek cimport Seeking
 from fastsched.scheduler.task cimport TaskRecord, args_of
 from fastsched.scheduler.records cimport Function, WorkerRecord
 from fastsched.wire.items cimport make
@@ -36,6 +37,7 @@ cdef int _DATA_LOST
 cdef class Effects:
     cdef Books _books
     cdef object _scattering
+    cdef Seeking _seeking
     cdef Prefill _prefill
 
     @cython.locals(core=SchedulerCore, kind=int)

@@ -13,6 +13,7 @@ from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.records import WorkerRecord
 from fastsched.scheduler.scatter import Scattering
+from fastsched.scheduler.seek import Seeking
 from fastsched.scheduler.task import TaskRecord, args_of
 from fastsched.wire.items import make
 from fastsched.wire.messages import ErrorItem, ErrorKind, Frames, InputItem, RunItem
@@ -37,13 +38,16 @@ class Effects:
         The tables.
     scattering : Scattering
         Where values are brought to workers.
+    seeking : Seeking
+        Where it is asked for keys that nobody has told of.
     prefill : Prefill
         Hears which workers were sent tasks.
     """
 
-    def __init__(self, books: Books, scattering: Scattering, prefill: Prefill) -> None:
+    def __init__(self, books: Books, scattering: Scattering, seeking: Seeking, prefill: Prefill) -> None:
         self._books = books
         self._scattering = scattering
+        self._seeking = seeking
         self._prefill = prefill
 
     def apply(self) -> None:
@@ -146,6 +150,8 @@ class Effects:
             record.error = self._unexplained(record)
         if books.core.cause(task_id) != cause:  # wanted again since: what it has become has effects of its own
             return
+        if record.function is None:
+            self._seeking.ended(record)
         error = record.error
         if error is None or cause != task_id:
             error = record.error = self._inherited(record, cause)
@@ -166,6 +172,7 @@ class Effects:
         record = self._books.record(task_id)
         if record.function is None:
             self._scattering.forget(record)
+            self._seeking.forget(record)
         self._books.forget(record)
 
     def _fetch(self, task_id: int) -> None:
@@ -173,12 +180,14 @@ class Effects:
         record = books.record(task_id)
         if not books.core.known(task_id) or books.core.state(task_id) != _WAITING:
             return
-        if record.frames is None:
+        if record.frames is not None:
+            self._scattering.place(record)
+        elif self._seeking.is_sought(record):
+            self._seeking.ask(record)
+        else:
             record.error = self._unexplained(record)
             record.told = 0
             books.core.err(task_id)
-        else:
-            self._scattering.place(record)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

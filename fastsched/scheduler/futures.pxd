@@ -7,7 +7,8 @@ from fastsched._core cimport SchedulerCore
 from fastsched.scheduler.books cimport Books, weigh
 from fastsched.scheduler.task cimport TaskRecord, extras_of
 from fastsched.scheduler.records cimport ClientRecord, Function
-from fastsched.wire.items cimport make, quoted
+from fastsched.scheduler.seek cimport Seeking
+from fastsched.wire.items cimport make
 
 cdef int _ASSIGNED
 cdef int _IN_MEMORY
@@ -21,6 +22,7 @@ cdef int64_t MOST_RETRIES
 @cython.final
 cdef class Futures:
     cdef Books _books
+    cdef Seeking _seeking
 
     @cython.locals(
         books=Books, record=TaskRecord, function=Function, fid=int64_t, inputs=tuple, pinned=tuple, priority=int64_t,
@@ -47,11 +49,27 @@ cdef class Futures:
     cpdef gone(self, ClientRecord client)
     cdef tuple _tasks_of(self, ClientRecord client, object fids)
 
-    @cython.locals(books=Books, core=SchedulerCore, inputs=tuple, dependency=TaskRecord, order=int64_t)
+    @cython.locals(books=Books, core=SchedulerCore)
     cpdef enter(self, TaskRecord record, int64_t priority, int64_t retries, int64_t parent, int wants)
+
+    @cython.locals(books=Books, condemned=tuple, args=tuple, priority=int64_t, retries=int64_t, parent=int64_t)
+    cpdef bint find(
+        self, TaskRecord record, Function function, object item, tuple inputs, tuple pinned, int worker=*,
+        int64_t nbytes=*
+    ) except -1
+
+    @cython.locals(books=Books)
+    cdef _cancel_one(self, TaskRecord record, str text)
+
+    @cython.locals(core=SchedulerCore)
+    cdef int64_t _order(self, TaskRecord record, int64_t parent) except? -1
 
     @cython.locals(function=Function)
     cpdef Function function_of(self, ClientRecord client, object key, object fn)
 
     @cython.locals(books=Books, core=SchedulerCore, task_id=int64_t, dependent=TaskRecord)
     cdef _cancel_running(self, TaskRecord record)
+
+
+@cython.locals(dependency=TaskRecord)
+cdef object _ids_of(tuple inputs)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from fastsched._core import State
 from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import ClientRecord, Function
+from fastsched.scheduler.seek import Seeking
 from fastsched.scheduler.task import TaskRecord, extras_of
-from fastsched.wire.items import make, quoted
+from fastsched.wire.items import make
 from fastsched.wire.messages import Cancel, ErrorKind, Frames, LocatedItem, Submit, WantItem
 
 __all__ = ["Futures"]
@@ -36,10 +38,13 @@ class Futures:
     ----------
     books : Books
         The tables.
+    seeking : Seeking
+        Looks for keys that nobody has told of.
     """
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, seeking: Seeking) -> None:
         self._books = books
+        self._seeking = seeking
 
     def submit(self, client: ClientRecord, message: Submit) -> None:
         """Hold futures of tasks; tasks whose key is known are the same task."""
@@ -52,34 +57,36 @@ class Futures:
             if fid in client.futures:
                 raise ProtocolError(f"future {fid} is used twice")
             record = books.task_of(key)
-            if record is None:
+            if record is None or (record.function is None and self._seeking.is_sought(record)):
                 function = self.function_of(client, key, fn)
                 inputs = self._tasks_of(client, dependencies) if dependencies else ()
                 pinned = self._tasks_of(client, pins) if pins else ()
-                record = TaskRecord(key, function, args, inputs, pinned)
-                self.enter(record, priority, retries, parent, 1)
-                books.attach(client, fid, record)
-            else:
-                books.core.want(record.id)
-                books.attach(client, fid, record)
-                books.tell_present(client, fid, record)
+                if record is None or not (
+                    self._seeking.may_be(record, client, inputs + pinned)
+                    and self.find(record, function, item, inputs, pinned)
+                ):
+                    record = TaskRecord(key, function, args, inputs, pinned)
+                    self.enter(record, priority, retries, parent, 1)
+                    books.attach(client, fid, record)
+                    continue
+            books.core.want(record.id)
+            books.attach(client, fid, record)
+            books.tell_present(client, fid, record)
         if functions:
             books.trim(client)
 
     def want(self, client: ClientRecord, items: Iterable[WantItem]) -> None:
-        """Hold futures that arrived by pickle; one whose key nobody holds any more ends as cancelled."""
+        """Hold futures that arrived by pickle, or were made from a key; cancelled if nobody has the task."""
         books = self._books
         for fid, key in items:
             if fid in client.futures:
                 raise ProtocolError(f"future {fid} is used twice")
             record = books.task_of(key)
             if record is None:
-                record = TaskRecord(key, None, (), (), ())
-                record.keyed = False
-                books.enter(record, books.core.add_external())
-                books.attach(client, fid, record)
-                books.fail(record, _CANCELLED, f"unknown key {quoted(key)}: the task was forgotten or never submitted")
+                self._seeking.enter(client, fid, key)
             else:
+                if record.function is None:
+                    self._seeking.wanted_again(record)
                 books.core.want(record.id)
                 books.attach(client, fid, record)
                 books.tell_present(client, fid, record)
@@ -108,10 +115,10 @@ class Futures:
         books = self._books
         for fid in message.fids:
             record = books.future(client, fid)
-            books.unkey(record)
-            if books.core.state(record.id) != _ERRED:
-                books.fail(record, _CANCELLED, message.reason or f"{record.key} was cancelled")
-                self._cancel_running(record)
+            text = message.reason or f"{record.key} was cancelled"
+            if record.function is None and self._seeking.condemn(client, record, text):
+                continue
+            self._cancel_one(record, text)
 
     def locate(self, client: ClientRecord, fids: Iterable[int]) -> None:
         """Say where these values are."""
@@ -145,26 +152,61 @@ class Futures:
         """A new task, with so many wants."""
         books, core = self._books, self._books.core
         record.retries = min(retries, MOST_RETRIES)
-        inputs = record.dependencies
-        ids: Sequence[int] = ()
-        if len(inputs) > 1:  # an input that is named twice is one edge
-            ids = list(dict.fromkeys([dependency.id for dependency in inputs]))
-        elif inputs:
-            ids = (inputs[0].id,)
-        # children of the oldest parent go first: they let it end
-        order = -1
-        if parent and core.known(parent):
-            order = core.order(parent)
-            extras_of(record).parent = parent
-        books.enter(record, core.add_task(ids, priority, order, wants))
+        ids = _ids_of(record.dependencies)
+        books.enter(record, core.add_task(ids, priority, self._order(record, parent), wants))
         if wants and books.hopeless is not None:
             books.fail(record, _NO_WORKERS, books.hopeless)
+
+    def find(
+        self,
+        record: TaskRecord,
+        function: Function,
+        item: Sequence[Any],
+        inputs: tuple[TaskRecord, ...],
+        pinned: tuple[TaskRecord, ...],
+        worker: int = -1,
+        nbytes: int = 0,
+    ) -> bool:
+        """The task of a key that is sought: a `TaskItem`, or the same fields of a `LocalItem`.
+
+        With a `worker` (of the core): the value is there. False: it has to be another task, with a record of its own.
+        The caller has made sure that it `Seeking.may_be`.
+        """
+        books = self._books
+        args, priority, retries, parent = item[3], item[6], item[7], item[8]
+        condemned = self._seeking.condemned.get(record.id)
+        if condemned is not None:
+            worker = -1
+        if not books.core.specify(record.id, _ids_of(inputs), priority, self._order(record, parent), worker, nbytes):
+            books.unkey(record)  # it has ended meanwhile
+            return False
+        books.specify(record, function, args, inputs, pinned)
+        record.retries = min(retries, MOST_RETRIES)
+        self._seeking.found(record)
+        if condemned is not None:
+            self._cancel_one(record, condemned[1])
+        return True
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _tasks_of(self, client: ClientRecord, fids: Iterable[int]) -> tuple[TaskRecord, ...]:
         """What these futures of a client stand for."""
         return tuple([self._books.future(client, fid) for fid in fids])
+
+    def _cancel_one(self, record: TaskRecord, text: str) -> None:
+        books = self._books
+        books.unkey(record)
+        if books.core.state(record.id) != _ERRED:
+            books.fail(record, _CANCELLED, text)
+            self._cancel_running(record)
+
+    def _order(self, record: TaskRecord, parent: int) -> int:
+        """Who has launched it is noted. Children of the oldest parent go first: they let it end."""
+        core = self._books.core
+        if not parent or not core.known(parent):
+            return -1
+        extras_of(record).parent = parent
+        return core.order(parent)
 
     def _cancel_running(self, record: TaskRecord) -> None:
         """End what runs with the value of a cancelled task (the core has ended what waited for it)."""
@@ -178,3 +220,10 @@ class Futures:
                 dependent.told = 0
                 core.err(task_id)
                 todo.extend(core.dependents(task_id))
+
+
+def _ids_of(inputs: tuple[TaskRecord, ...]) -> Sequence[int]:
+    """Each once: an input that is named twice is one edge."""
+    if len(inputs) > 1:
+        return list(dict.fromkeys([dependency.id for dependency in inputs]))
+    return (inputs[0].id,) if inputs else ()

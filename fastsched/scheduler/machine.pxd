@@ -13,6 +13,7 @@ from fastsched.scheduler.prefill cimport Prefill
 from fastsched.scheduler.publish cimport Publishing
 from fastsched.scheduler.records cimport ClientRecord, WorkerRecord
 from fastsched.scheduler.reports cimport Reports
+from fastsched.scheduler.seek cimport Seeking
 from fastsched.scheduler.silence cimport Silence
 from fastsched.wire.items cimport make, quoted
 
@@ -34,6 +35,7 @@ cdef class SchedulerMachine:
     cdef readonly Books books
     cdef Prefill _prefill
     cdef object _scattering
+    cdef Seeking _seeking
     cdef Futures _futures
     cdef Publishing _publishing
     cdef Demand _demand

@@ -30,6 +30,7 @@ from fastsched.scheduler.publish import Publishing
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
 from fastsched.scheduler.reports import Reports
 from fastsched.scheduler.scatter import Scattering
+from fastsched.scheduler.seek import Seeking
 from fastsched.scheduler.silence import Silence
 from fastsched.scheduler.task import TaskRecord
 from fastsched.wire.items import make, quoted
@@ -49,6 +50,7 @@ from fastsched.wire.messages import (
     Release,
     Role,
     Scatter,
+    Sought,
     Submit,
     Surplus,
     Waiting,
@@ -113,14 +115,15 @@ class SchedulerMachine:
         self._actions: list[PutOut | Stop] = []
         self.books = Books(config)
         self._prefill = Prefill(self.books)
-        self._scattering = Scattering(self.books, seed)
-        self._futures = Futures(self.books)
-        self._publishing = Publishing(self.books, self._futures)
+        self._seeking = Seeking(self.books)
+        self._scattering = Scattering(self.books, self._seeking, seed)
+        self._futures = Futures(self.books, self._seeking)
+        self._publishing = Publishing(self.books, self._futures, self._seeking)
         self._demand = Demand(self.books)
         self._circles = Circles(self.books)
         self._silence = Silence(self.books)
         self._reports = Reports(self.books, self._prefill, self._silence)
-        self._effects = Effects(self.books, self._scattering, self._prefill)
+        self._effects = Effects(self.books, self._scattering, self._seeking, self._prefill)
         self._claims = Claims(self.books, self._effects)
         self._calls = Calls(self.books, {"name": name, "version": version})
 
@@ -220,6 +223,7 @@ class SchedulerMachine:
         if worker is not None:
             worker.suspect = True
             self._demand.gone(worker)
+            self._seeking.gone(worker)
             self.books.settle_open(worker)
 
     def congested(self, peer: int, full: bool, now: float) -> None:
@@ -244,6 +248,7 @@ class SchedulerMachine:
             text = f"{worker.name} was not heard for {self._config.worker_ttl:g} s"
             self._actions.append(make(PutOut, (worker.peer, text)))
             self.lost(worker.peer, now, text)
+        self._seeking.look()
 
     def next_deadline(self) -> float | None:
         """When `tick` (and a drain) is due if nothing else happens."""
@@ -305,6 +310,7 @@ class SchedulerMachine:
         self._reports.check()
         self._claims.check()
         self._silence.check()
+        self._seeking.check()
 
     def info(self) -> dict[str, Any]:
         """The identity of the scheduler and of all workers, as plain data."""
@@ -349,6 +355,8 @@ class SchedulerMachine:
             self._claim(client, message)
         elif isinstance(message, Surplus):
             self._demand.offered(self._worker(client), message.tasks)
+        elif isinstance(message, Sought):
+            self._seeking.answered(self._worker(client), message.numbers)
         elif isinstance(message, Waiting):
             self._circles.report(client, self._worker(client), message)
         elif isinstance(message, Locate):
@@ -469,4 +477,5 @@ class SchedulerMachine:
         self._silence.gone(worker)
         self._calls.worker_gone(worker)
         self._scattering.gone(worker)
+        self._seeking.gone(worker)
         self._end_if_hopeless()

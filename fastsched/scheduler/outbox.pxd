@@ -14,6 +14,7 @@ cdef int _ERRED
 cdef int _LOST
 cdef int _LOCATED
 cdef int _ADOPT
+cdef int _SEEK
 cdef int _NONE
 
 

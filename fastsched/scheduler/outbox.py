@@ -22,6 +22,7 @@ from fastsched.wire.messages import (
     Report,
     Retract,
     Run,
+    Seek,
 )
 
 __all__ = ["Batch", "Outbox"]
@@ -44,12 +45,13 @@ class Batch(IntEnum):
     LOST = 7
     LOCATED = 8
     ADOPT = 9
+    SEEK = 10
 
 
 # A member of an enum costs several times as much to look up, and runs bytecode.
 _RUN, _FREE, _DROP, _RETRACT, _PUT = map(int, (Batch.RUN, Batch.FREE, Batch.DROP, Batch.RETRACT, Batch.PUT))
 _FINISHED, _ERRED, _LOST, _LOCATED = map(int, (Batch.FINISHED, Batch.ERRED, Batch.LOST, Batch.LOCATED))
-_ADOPT = int(Batch.ADOPT)
+_ADOPT, _SEEK = int(Batch.ADOPT), int(Batch.SEEK)
 _NONE = -1
 
 
@@ -152,11 +154,12 @@ def _message(kind: int, functions: tuple[FunctionItem, ...], items: tuple[Any, .
     return make(_OTHERS[kind], (items,))
 
 
-_OTHERS: dict[int, type[Free | Drop | Retract | Put | Located | Adopt]] = {
+_OTHERS: dict[int, type[Free | Drop | Retract | Put | Located | Adopt | Seek]] = {
     _FREE: Free,
     _DROP: Drop,
     _RETRACT: Retract,
     _PUT: Put,
     _LOCATED: Located,
     _ADOPT: Adopt,
+    _SEEK: Seek,
 }

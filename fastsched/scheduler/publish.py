@@ -19,6 +19,7 @@ from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.futures import Futures
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
+from fastsched.scheduler.seek import Seeking
 from fastsched.scheduler.task import TaskRecord, extras_of
 from fastsched.wire.items import make
 from fastsched.wire.messages import ErrorItem, LocalItem, Publish, Stage
@@ -40,11 +41,14 @@ class Publishing:
         The tables.
     futures : Futures
         Enters new tasks.
+    seeking : Seeking
+        Knows which keys are sought.
     """
 
-    def __init__(self, books: Books, futures: Futures) -> None:
+    def __init__(self, books: Books, futures: Futures, seeking: Seeking) -> None:
         self._books = books
         self._futures = futures
+        self._seeking = seeking
         # The lineage of publications that may not have come to their end, by peer: fid -> task. One that is large comes
         # in several messages, so the tasks are held until the peer says something else.
         self.open: dict[int, dict[int, TaskRecord]] = {}
@@ -96,16 +100,22 @@ class Publishing:
         if fid in client.futures or fid in lineage:
             raise ProtocolError(f"future {fid} is used twice")
         record = books.task_of(item[1])
-        is_new = record is None
-        if record is None:
-            record = self._enter(client, lineage, item)
+        is_new = record is None  # nobody has been told anything of it
+        is_found = is_there = False
+        if record is None or (record.function is None and self._seeking.is_sought(record)):
+            sought, record = record, self._enter(client, worker, lineage, item, record)
+            is_found = record is sought
+            is_new = not is_found
+            is_there = is_found and core.state(record.id) == _IN_MEMORY
         if stage == _LINEAGE:
             self._hold(client, lineage, fid, record)
             return
         # nobody else has begun with it: then it is this worker's, also if it was known
         is_free = core.run(record.id) == 0
         task_id = run = 0
-        if stage == _FINISHED and is_free and core.publish(record.id, worker.handle, item[11], 1):
+        if is_there or (stage == _FINISHED and is_free and core.publish(record.id, worker.handle, item[11], 1)):
+            if is_there:
+                core.want(record.id)
             task_id = record.id
             self._take_value(record, item, is_new)
         else:
@@ -116,24 +126,38 @@ class Publishing:
                 task_id = record.id
                 core.secede(task_id)  # it runs in a slot that is another task's
         books.attach(client, fid, record)
-        if stage == _FAILED and is_new:
+        if stage == _FAILED and (is_new or is_found):
             self._take_error(record, item)
         elif not is_new:
             books.tell_present(client, fid, record)
         worker.outbox.add(_ADOPT, (fid, task_id, run))
 
-    def _enter(self, client: ClientRecord, lineage: dict[int, TaskRecord], item: LocalItem) -> TaskRecord:
-        """A new task that nobody wants yet."""
+    def _enter(
+        self,
+        client: ClientRecord,
+        worker: WorkerRecord,
+        lineage: dict[int, TaskRecord],
+        item: LocalItem,
+        sought: TaskRecord | None,
+    ) -> TaskRecord:
+        """A new task that nobody wants yet, or the one whose key is `sought`."""
         _, key, fn, args, dependencies, pins, priority, retries, parent = item[:9]
         function = self._futures.function_of(client, key, fn)
         inputs = self._tasks_of(client, lineage, dependencies)
         pinned = self._tasks_of(client, {}, [fid for fid in pins if fid not in lineage])
-        record = TaskRecord(key, function, args, inputs, pinned)
-        if len(pinned) < len(pins):
-            held = extras_of(record).held = tuple([lineage[fid] for fid in pins if fid in lineage])
+        held = tuple([lineage[fid] for fid in pins if fid in lineage]) if len(pinned) < len(pins) else ()
+        record = None
+        if sought is not None and self._seeking.may_be(sought, client, inputs + pinned + held):
+            handle = worker.handle if item[9] == _FINISHED else -1
+            if self._futures.find(sought, function, item, inputs, pinned, handle, item[11]):
+                record = sought
+        if record is None:
+            record = TaskRecord(key, function, args, inputs, pinned)
+            self._futures.enter(record, priority, retries, parent, 0)
+        if held:
+            extras_of(record).held = held
             for task in held:
                 self._books.hold(task)
-        self._futures.enter(record, priority, retries, parent, 0)
         return record
 
     def _tasks_of(

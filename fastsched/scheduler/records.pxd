@@ -46,6 +46,7 @@ cdef class WorkerRecord:
     cdef public bint watched
     cdef public double returns
     cdef public dict moved
+    cdef public int64_t owes
     cdef public int64_t limit
     cdef public int64_t lent
     cdef public double mean

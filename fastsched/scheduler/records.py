@@ -118,6 +118,7 @@ class WorkerRecord:
         "moved",
         "name",
         "outbox",
+        "owes",
         "patience",
         "peer",
         "pid",
@@ -146,6 +147,8 @@ class WorkerRecord:
         self.watched = False  # something is expected of it
         self.returns = 0.0  # it was silent: until when it may report what was moved; 0: it was not
         self.moved: dict[int, int] = {}  # attempts that were given to others while it was silent: task id -> run
+        # written by `seek`
+        self.owes = 0  # questions that it has not answered
         # written by `prefill`
         self.limit = 0  # tasks that it is sent at most
         self.lent = 0  # of them, those that hold no slot (as it last said)

@@ -14,6 +14,7 @@ from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books, weigh
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
+from fastsched.scheduler.seek import Seeking
 from fastsched.scheduler.task import TaskRecord
 from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import ErrorKind, Frames, PutItem, Scatter, ScatterItem
@@ -43,12 +44,15 @@ class Scattering:
     ----------
     books : Books
         The tables.
+    seeking : Seeking
+        Knows which keys are sought.
     seed : int
         With which worker the round begins.
     """
 
-    def __init__(self, books: Books, seed: int) -> None:
+    def __init__(self, books: Books, seeking: Seeking, seed: int) -> None:
         self._books = books
+        self._seeking = seeking
         self._turn = seed  # whose turn it is to get the next value
         self._wishes: dict[int, Wish] = {}  # by task id, while it is under way
         self._under_way: dict[int, set[int]] = {}  # task id -> workers (of the core) that it was sent to
@@ -70,6 +74,9 @@ class Scattering:
                 books.attach(client, fid, record)
                 books.tell_present(client, fid, record)
                 self._spread(record, frames, wish)
+                continue
+            if record is not None and not unknown and self._is_waited_for(record):
+                self._bring(client, item, pinned, record, wish)
                 continue
             if record is not None and not unknown:
                 books.unkey(record)
@@ -158,6 +165,28 @@ class Scattering:
         books.attach(client, fid, record)
         books.pin_value(record, pinned)
         return record
+
+    def _is_waited_for(self, record: TaskRecord) -> bool:
+        """Somebody wants this key, and nobody has told what it is: then it is that of the value."""
+        books = self._books
+        if books.hopeless is not None or record.id in self._seeking.condemned:
+            return False
+        return self._seeking.is_sought(record) and books.core.state(record.id) != _ERRED
+
+    def _bring(
+        self, client: ClientRecord, item: ScatterItem, pinned: list[TaskRecord], record: TaskRecord, wish: Wish
+    ) -> None:
+        books = self._books
+        record.type_name, record.frames = item[2], item[3]
+        record.nbytes = weigh(record.frames)
+        books.retained += record.nbytes
+        self._wishes[record.id] = wish
+        was_asked = self._seeking.found(record)
+        books.core.want(record.id)
+        books.attach(client, item[0], record)
+        books.pin_value(record, pinned)
+        if was_asked:  # else the core is going to say that it is needed
+            self.place(record)
 
     def _is_there(self, record: TaskRecord) -> bool:
         """The value of a known key is there or will be: the new one is not needed."""

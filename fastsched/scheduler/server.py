@@ -29,7 +29,8 @@ from fastsched.page import read_page
 from fastsched.scheduler.machine import SchedulerMachine
 from fastsched.scheduler.oversight import Oversight
 from fastsched.scheduler.turns import Peer, Troubles, Turns
-from fastsched.wire.messages import ALLOWED, Oversee, Refuse, Register, Role, Shutdown
+from fastsched.wire.catalogue import ALLOWED
+from fastsched.wire.messages import Oversee, Refuse, Register, Role, Shutdown
 
 __all__ = ["SchedulerServer"]
 

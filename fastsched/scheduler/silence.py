@@ -160,7 +160,7 @@ class Silence:
     def _is_quiet(self, worker: WorkerRecord) -> bool:
         """Whether nothing is expected of it: then it may rest, and so may we."""
         core, handle = self._books.core, worker.handle
-        if not worker.client.answered or worker.returns > 0.0:
+        if not worker.client.answered or worker.owes or worker.returns > 0.0:
             return False
         return not core.n_assigned(handle) and not core.n_replicas(handle)
 

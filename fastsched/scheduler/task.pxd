@@ -17,7 +17,7 @@ cdef class Extras:
 
 @cython.final
 cdef class TaskRecord:
-    # -- the specification: written once
+    # -- the specification: written once, when the record is made or by `specify`
     cdef readonly str key
     cdef readonly Function function
     cdef readonly object args  # to be read by args_of
@@ -46,3 +46,4 @@ cdef class TaskRecord:
 
 cpdef Extras extras_of(TaskRecord record)
 cpdef tuple args_of(TaskRecord record)
+cpdef specify(TaskRecord record, Function function, tuple args, tuple dependencies, tuple pins)

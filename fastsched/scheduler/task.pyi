@@ -25,7 +25,7 @@ class Extras:
     def __init__(self, pins: tuple[TaskRecord, ...] = ()) -> None: ...
 
 class TaskRecord:
-    """One task, or one scattered value (`function` is None).
+    """One task, or one scattered value, or a key that is sought (`function` is None).
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class TaskRecord:
         Tasks whose futures are inside the arguments.
     """
 
-    # the specification: written once
+    # the specification: written once, when the record is made or by `specify`
     key: str
     function: Function | None
     dependencies: tuple[TaskRecord, ...]
@@ -80,3 +80,12 @@ def extras_of(record: TaskRecord) -> Extras:
 
 def args_of(record: TaskRecord) -> Frames:
     """The pickled arguments of a task."""
+
+def specify(
+    record: TaskRecord,
+    function: Function,
+    args: Frames,
+    dependencies: tuple[TaskRecord, ...],
+    pins: tuple[TaskRecord, ...],
+) -> None:
+    """What a task is of which nothing but the key was known."""

@@ -45,3 +45,11 @@ cpdef tuple args_of(TaskRecord record):
     if type(record.args) is tuple:
         return <tuple> record.args
     return (record.args,)
+
+
+cpdef specify(TaskRecord record, Function function, tuple args, tuple dependencies, tuple pins):
+    record.function = function
+    record.args = args[0] if len(args) == 1 else args
+    record.dependencies = dependencies
+    if pins:
+        extras_of(record).pins = pins

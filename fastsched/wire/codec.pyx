@@ -18,7 +18,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from fastsched.config import Config
 from fastsched.errors import ProtocolError, SerializationError
 from fastsched.wire import framing, shapes
-from fastsched.wire.messages import CODES, MESSAGES
+from fastsched.wire.catalogue import CODES, MESSAGES
 
 from fastsched.wire.reader cimport Limits, Shape, read
 from fastsched.wire.writer cimport packed

@@ -1,9 +1,10 @@
-"""Every message that crosses a process border, and who may send it.
+"""Every message that crosses a process border.
 
 One concern: the vocabulary of the wire. A message is a named tuple whose fields are ints, strings, bytes and batches;
 a batch is a tuple of *items*, and an item is again a named tuple (after decoding: a plain tuple of the same shape).
-Nothing here knows bytes (`codec`), sockets (`net`) or what a machine does with a message. The annotations are the
-schema: `wire.codec` checks each decoded message against them, so a machine never meets a field of the wrong type.
+Nothing here knows bytes (`codec`), who may send what (`catalogue`), sockets (`net`) or what a machine does with a
+message. The annotations are the schema: `wire.codec` checks each decoded message against them, so a machine never meets
+a field of the wrong type.
 
 Numbers that name things
 ------------------------
@@ -29,7 +30,7 @@ from fastsched.wire.buffer import Buffer
 from fastsched.wire.enums import ErrorKind, Role, Stage, Verb
 
 __all__ = [
-    "ALLOWED", "CODES", "MESSAGES", "Adopt", "Answer", "Buffer", "Call", "Cancel", "Circle", "Claim", "Data", "Despair",
+    "Adopt", "Answer", "Buffer", "Call", "Cancel", "Circle", "Claim", "Data", "Despair",
     "Dismiss", "Done", "Drop", "ErredItem", "ErrorItem", "ErrorKind", "Expect", "FailedItem", "FinishedItem",
     "Frames", "Free", "FunctionItem", "GetData", "Grant", "InputItem", "Keep", "LocalItem", "Locate", "Located",
     "LocatedItem", "Message", "MissingItem", "Obituary", "Oversee", "Pressure", "Publish", "Pulse", "Put", "PutItem",
@@ -363,6 +364,12 @@ class Grant(NamedTuple):
     slots: Natural
 
 
+class Seek(NamedTuple):
+    """Is one of these keys that of a child? Answered by `Sought`."""
+
+    items: tuple[tuple[Natural, str], ...]  # (the scheduler's number for the question, key)
+
+
 class Circle(NamedTuple):
     """Answers `Waiting`: this wait will never end, because the last of these tasks waits for the first."""
 
@@ -409,6 +416,12 @@ class Claim(NamedTuple):
     """
 
     fids: Fids
+
+
+class Sought(NamedTuple):
+    """Answers `Seek`: what this worker had of these keys it has submitted or published before."""
+
+    numbers: tuple[Natural, ...]
 
 
 class Waiting(NamedTuple):
@@ -527,68 +540,9 @@ class Data(NamedTuple):
 Message: TypeAlias = (
     Submit | Want | Release | Cancel | Scatter | Locate | Call | Keep
     | Report | Located | Answer
-    | Run | Free | Retract | Drop | Put | RunFunction | Shutdown | Adopt | Grant | Circle
-    | Done | RanFunction | Publish | Surplus | Claim | Waiting
+    | Run | Free | Retract | Drop | Put | RunFunction | Shutdown | Adopt | Grant | Circle | Seek
+    | Done | RanFunction | Publish | Surplus | Claim | Waiting | Sought
     | Oversee | Expect | Obituary | Pressure | Despair | Dismiss
     | Register | Welcome | Refuse | Pulse
     | GetData | Data
 )  # fmt: skip
-
-MESSAGES: dict[int, type] = {
-    1: Submit,
-    2: Want,
-    3: Release,
-    4: Cancel,
-    5: Scatter,
-    6: Locate,
-    7: Call,
-    8: Keep,
-    20: Report,
-    21: Located,
-    22: Answer,
-    40: Run,
-    41: Free,
-    42: Retract,
-    43: Drop,
-    44: Put,
-    45: RunFunction,
-    46: Shutdown,
-    47: Adopt,
-    48: Grant,
-    49: Circle,
-    60: Done,
-    61: RanFunction,
-    62: Publish,
-    63: Surplus,
-    64: Claim,
-    65: Waiting,
-    70: Oversee,
-    71: Expect,
-    72: Obituary,
-    73: Pressure,
-    74: Despair,
-    75: Dismiss,
-    80: Register,
-    81: Welcome,
-    82: Refuse,
-    83: Pulse,
-    100: GetData,
-    101: Data,
-}
-"""The code of each message on the wire: 1 to 253. A code is never given to another message."""
-
-CODES: dict[type, int] = {kind: code for code, kind in MESSAGES.items()}
-
-_CLIENT = (Submit, Want, Release, Cancel, Scatter, Locate, Call, Keep)
-_WORKER = (Done, RanFunction, Publish, Surplus, Claim, Waiting)
-_SUPERVISOR = (Oversee, Expect, Obituary, Pressure, Despair)
-_BOTH = (Register, Pulse)
-_TO_EACH = (Report, Located, Answer, Welcome, Refuse, Pulse)
-_TO_WORKERS = (Run, Free, Retract, Drop, Put, RunFunction, Shutdown, Adopt, Grant, Circle)
-
-ALLOWED: dict[Role, frozenset[type]] = {
-    Role.CLIENT: frozenset((*_CLIENT, *_BOTH, GetData)),
-    Role.WORKER: frozenset((*_CLIENT, *_WORKER, *_SUPERVISOR, *_BOTH, GetData, Data)),
-    Role.SCHEDULER: frozenset((*_TO_EACH, *_TO_WORKERS, Dismiss)),
-}
-"""What each role may send. Data listeners of workers further allow only `GetData`."""

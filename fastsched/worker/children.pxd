@@ -51,6 +51,7 @@ cdef class Children:
 
     @cython.locals(value=Value)
     cdef bint _may_serve(self, Child child) except -1
+    cpdef bint is_warm(self, Child child) except -1
     cpdef Child known(self, str key, bytes fn, tuple args)
     cdef _cool(self, Child child)
     cdef tick(self)

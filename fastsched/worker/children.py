@@ -209,10 +209,14 @@ class Children:
         assert child.value is not None
         return child.value.nbytes <= WARM_BYTES and sum([len(frame) for frame in child.args]) <= WARM_BYTES
 
+    def is_warm(self, child: Child) -> bool:
+        """Nobody wants it any more."""
+        return not child.fids and child.needs == 1 and child in self.warm
+
     def known(self, key: str, fn: bytes, args: Frames) -> Child | None:
         """The child of this key. One that nobody wants any more is found by equal calls only: its key is free."""
         child = self.keys.get(key)
-        if child is None or child.fids or child.needs != 1 or child not in self.warm:
+        if child is None or not self.is_warm(child):
             return child
         if child.function.fn == fn and child.args == args:
             return child

@@ -403,7 +403,10 @@ class Executor:
             self._pump.arm()
 
     def _look_at_long_ones(self) -> bool:
-        """Children that run for long can be found by their keys. False: there is nobody to look at again."""
+        """The scheduler shall know of children that run for long: equal calls elsewhere are the same task.
+
+        False: there is nobody to look at again.
+        """
         again = False
         for desk in list(self._deep):
             if not desk.depth:

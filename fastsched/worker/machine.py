@@ -50,7 +50,6 @@ from fastsched.wire.messages import (
     Free,
     FunctionItem,
     GetData,
-    Grant,
     Message,
     MissingItem,
     Put,
@@ -148,9 +147,7 @@ class WorkerMachine:
             self._on_put(message)
         elif type(message) is Adopt:
             self._joins.adopted(message)
-        elif type(message) is Grant:
-            self.nest.granted(message)
-        else:
+        elif not self.nest.receive(message):
             raise TypeError(f"a worker's machine has nothing to do with a {type(message).__name__}")
         self._settle()
 

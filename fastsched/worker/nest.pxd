@@ -8,6 +8,7 @@ from fastsched.worker.jobs cimport Brood, Child, Function, Job
 from fastsched.worker.lineage cimport first_to_run, let_inputs_go
 from fastsched.worker.post cimport Post
 from fastsched.worker.store cimport Store, Value
+from fastsched.worker.translate cimport Translator
 
 cdef int WAITING
 cdef int READY
@@ -28,6 +29,7 @@ cdef class Nest:
     cdef dict _asked
     cdef Post _post
     cdef Children _children
+    cdef Translator _translator
     cdef Py_ssize_t _told_surplus
 
     @cython.locals(children=Children)
@@ -61,12 +63,11 @@ cdef class Nest:
     @cython.locals(child=Child)
     cdef _locate(self, object fid)
     cpdef list translated(self, object messages)
+    cpdef bint receive(self, object message) except -1
+    cdef _granted(self, object message)
 
-    @cython.locals(child=Child)
-    cdef object _report(self, object message)
-
-    @cython.locals(child=Child)
-    cdef object _located(self, object message)
+    @cython.locals(numbers=list, child=Child)
+    cdef _seek(self, object message)
 
     @cython.locals(child=Child)
     cpdef list adopted(self, object message)
@@ -76,8 +77,6 @@ cdef class Nest:
     @cython.locals(child=Child)
     cpdef unask(self, object id, object attempt)
     cdef list _answered(self, Child child)
-
-    cpdef granted(self, object message)
     cpdef Function function(self, object fn)
     cpdef Child by_key(self, str key, bytes fn, tuple args)
     cpdef Children everybody(self)

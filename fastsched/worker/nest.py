@@ -42,24 +42,24 @@ from fastsched.wire.messages import (
     Grant,
     Keep,
     Locate,
-    Located,
-    LocatedItem,
     Message,
     Release,
-    Report,
     ResultItem,
     Scatter,
+    Seek,
+    Sought,
     Surplus,
     TaskItem,
     WantItem,
 )
 from fastsched.wire.runs import Entry
 from fastsched.worker import invariants
-from fastsched.worker.children import FIRST_PUBLIC, TRAVEL_MICROS, Children
+from fastsched.worker.children import TRAVEL_MICROS, Children
 from fastsched.worker.jobs import Brood, Child, ChildStage, Function, Job, call_of
 from fastsched.worker.lineage import first_to_run, let_inputs_go
 from fastsched.worker.post import Post
 from fastsched.worker.store import Store, Value
+from fastsched.worker.translate import Translator
 
 __all__ = ["Nest"]
 
@@ -104,6 +104,7 @@ class Nest:
         self._asked: dict[int, Child] = {}  # by task id, those that run and answer an order of the scheduler
         self._post = Post(config.functions, config.batch_items)  # to the scheduler, in order
         self._children = Children(self._post, config.inline_bytes)
+        self._translator = Translator(self._children)
         self._told_surplus = 0
 
     # -- what the client inside says ----------------------------------------------------------------------------------
@@ -291,64 +292,33 @@ class Nest:
 
     def translated(self, messages: Iterable[Message]) -> list[Message]:
         """Messages for the client, in terms of its own fids; what is about children goes out by `ends`, too."""
-        passing: list[Message] = []
-        for message in messages:
-            told: Message | None = message
-            if type(message) is Report:
-                told = self._report(message)
-            elif type(message) is Located:
-                told = self._located(message)
-            if told is not None:
-                passing.append(told)
-        return passing
+        return self._translator.translated(messages)
 
-    def _report(self, message: Report) -> Report | None:
-        publics = self._children.publics
-        finished, erred, lost = [], [], []
-        for result in message.finished:
-            fid, type_name, nbytes, frames = result
-            child = publics.get(fid)
-            if child is None:
-                if fid < FIRST_PUBLIC:
-                    finished.append(result)
-            elif child.stage == AWAY:
-                child.type_name = type_name
-                if frames is not None:
-                    self._children.settle(child, Value(frames, type_name))
-                else:
-                    child.nbytes = nbytes
-                    self._children.finished += [make(ResultItem, (fid, type_name, nbytes, None)) for fid in child.fids]
-        for failure in message.erred:
-            fid, error = failure
-            child = publics.get(fid)
-            if child is None:
-                if fid < FIRST_PUBLIC:
-                    erred.append(failure)
-            elif child.stage == AWAY or (error[0] == _BY_CANCEL and child.stage != FAILED):
-                self._children.shaken = self._children.shaken or child.stage == RUNNING
-                self._children.fail(child, make(ErrorItem, tuple(error)))
-        for fid in message.lost:
-            child = publics.get(fid)
-            if child is None:
-                if fid < FIRST_PUBLIC:
-                    lost.append(fid)
-            elif child.stage == AWAY:
-                child.nbytes = -1
-                lost += child.fids
-        if not (finished or erred or lost):
-            return None
-        return make(Report, (tuple(finished), tuple(erred), tuple(lost)))
+    def receive(self, message: Message) -> bool:
+        """What the scheduler wants of children. False: this is about something else."""
+        if type(message) is Grant:
+            self._granted(message)
+        elif type(message) is Seek:
+            self._seek(message)
+        else:
+            return False
+        return True
 
-    def _located(self, message: Located) -> Located | None:
-        items: list[LocatedItem] = []
-        for item in message.items:
-            fid, id, frames, addresses = item
-            child = self._children.publics.get(fid)
-            if child is not None:
-                items += [make(LocatedItem, (fid, id, frames, addresses)) for fid in child.fids]
-            elif fid < FIRST_PUBLIC:
-                items.append(item)
-        return make(Located, (tuple(items),)) if items else None
+    def _granted(self, message: Grant) -> None:
+        """Slots are idle elsewhere: hand over for them."""
+        self._told_surplus = 0
+        if self._children.hand_over_for(message.slots):
+            self._tell_surplus()
+
+    def _seek(self, message: Seek) -> None:
+        """Somebody wants these keys: tell of the children that have one. The answer comes behind that."""
+        numbers = []
+        for number, key in message.items:
+            child = self._children.keys.get(key)
+            if child is not None and not self._children.is_warm(child):
+                self._children.share(child)
+            numbers.append(number)
+        self._post.add(Sought, make(Sought, (tuple(numbers),)))
 
     def adopted(self, message: Adopt) -> list[tuple[Child, int, int, ErrorItem | None]]:
         """Published children have ids now. Gives back what the scheduler has to hear, or can ask for, under them.
@@ -395,12 +365,6 @@ class Nest:
         for id, _ in asked:
             self._asked.pop(id, None)
         return asked
-
-    def granted(self, message: Grant) -> None:
-        """Slots are idle elsewhere: hand over for them."""
-        self._told_surplus = 0
-        if self._children.hand_over_for(message.slots):
-            self._tell_surplus()
 
     def function(self, fn: bytes) -> Function | None:
         """What is known of a function that a task of this worker has brought."""

@@ -31,10 +31,10 @@ from fastsched.net.data import DataPeers
 from fastsched.net.listener import Listener, listen
 from fastsched.net.stream import Connection, Stream
 from fastsched.page import Page
+from fastsched.wire.catalogue import ALLOWED
 from fastsched.wire.codec import encode
 from fastsched.wire.items import fields, make
 from fastsched.wire.messages import (
-    ALLOWED,
     Adopt,
     Circle,
     DatumItem,
@@ -59,6 +59,7 @@ from fastsched.wire.messages import (
     Role,
     Run,
     RunFunction,
+    Seek,
     Shutdown,
     Submit,
     TaskItem,
@@ -83,7 +84,7 @@ log = logging.getLogger(__name__)
 SMALL_BYTES = 4096
 """A pickle up to this size is over no limit of the wire."""
 
-FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put, Adopt, Grant))
+FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put, Adopt, Grant, Seek))
 """What the scheduler orders."""
 
 NO_NEWS = Done((), (), (), (), (), 0)

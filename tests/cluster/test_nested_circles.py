@@ -140,7 +140,6 @@ def test_a_child_may_wait_for_a_parent_that_does_not_wait_for_it(anywhere: Clien
 def inner(directory: str, name: str, key: str) -> str:
     with worker_client():
         meet(directory, name, 2)
-        time.sleep(1.5)  # by now others can find it by its key
         try:
             get_client().attach(key).result()
         except CyclicWait as error:

@@ -251,6 +251,15 @@ class CoreAndTwin(RuleBasedStateMachine):
     def hand_over(self, pick: int, verb: str) -> None:
         self.same(verb, self.any_id(pick))
 
+    @precondition(lambda self: self.twin.tasks)
+    @rule(pick=picks, some=some_picks, priority=priorities, order=orders, there=picks, nbytes=sizes)
+    def specify(self, pick: int, some: list[int], priority: int, order: int, there: int, nbytes: int) -> None:
+        externals = [task for task in self.twin.tasks.values() if task.external]
+        id = externals[pick % len(externals)].id if externals else self.live(pick).id
+        deps = [dep for dep in self.live_ids(some) if id not in self.twin.upstream(dep)]
+        worker = self.any_worker(there) if there % 3 == 0 and self.twin.workers else -1
+        self.same("specify", id, deps, priority, order, worker, nbytes)
+
     # ---- the turn --------------------------------------------------------------------------------------------------
 
     @rule(as_array=st.booleans())

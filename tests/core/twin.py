@@ -324,6 +324,28 @@ class Twin:
         self.settle()
         return True
 
+    def specify(self, id: int, deps: list[int], priority: int, order: int, worker: int, nbytes: int) -> bool:
+        task = self.tasks[id]
+        if not task.external or task.handed or task.state not in (State.RELEASED, State.WAITING):
+            return False
+        task.deps, task.priority, task.order = list(deps), priority, task.seq if order < 0 else order
+        task.external = False
+        if worker >= 0 and self.needed(task):
+            task.run += 1
+            self.enter_memory(task, worker, nbytes)
+        else:
+            self.settle()
+        return True
+
+    def upstream(self, id: int) -> set[int]:
+        """Everything that this one depends on, itself included."""
+        found, todo = {id}, [id]
+        while todo:
+            new = [dep for dep in self.tasks[todo.pop()].deps if dep not in found]
+            found.update(new)
+            todo += new
+        return found
+
     # ---- slots -----------------------------------------------------------------------------------------------------
 
     def secede(self, id: int) -> bool:

@@ -36,6 +36,9 @@ class World:
         core = self.core
         if self.when == "external":
             return core.add_external()
+        if self.when.startswith("external, "):
+            self.input = core.add_task()
+            return core.add_external()
         self.input = self.stored = core.add_task()
         if self.when == "early":
             self.stored = core.add_task()
@@ -204,6 +207,10 @@ class World:
 
     def publish(self) -> None:
         self.core.publish(self.x, self.there, 8)
+
+    def specify(self) -> None:
+        worker = self.there if "value is there" in self.when else -1
+        self.core.specify(self.x, [self.input] if self.input else [], worker=worker, nbytes=8)
 
     def recall(self) -> None:
         if self.input:

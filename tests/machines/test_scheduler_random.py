@@ -234,6 +234,16 @@ class Cluster(RuleBasedStateMachine):
         if worker is not None:
             worker.lend(min(n, len(worker.tasks)))
 
+    @rule(who=INDEX, which=INDEX, late=st.booleans())
+    def answer(self, who, which, late):
+        """It was asked for a key that nobody knew; what it had of that it has told of by now."""
+        worker = pick(self.workers, who)
+        number = pick(worker.questions, which) if worker else None
+        if number is not None:
+            worker.answer(number)
+            if late:
+                worker.answer(number)
+
     @rule(who=INDEX)
     def ran(self, who):
         worker = pick(self.workers, who)
@@ -284,6 +294,9 @@ class Cluster(RuleBasedStateMachine):
             for worker in self.workers:
                 for id in list(worker.put):
                     worker.store_id(id)
+                    moved = True
+                if worker.questions:
+                    worker.answer()
                     moved = True
                 if worker.tasks:
                     worker.finish(*list(worker.tasks))

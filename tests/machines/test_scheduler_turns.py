@@ -22,7 +22,8 @@ def test_a_task_that_is_released_and_wanted_in_one_turn_is_unknown(world):
     with world.one_turn():
         client.release(fid)
         client.want("a")
-    assert worker.news() == ["run a", "free a"]
+    worker.answer()
+    assert worker.news() == ["run a", "free a", "seek a"]
     assert client.news() == ["finished a", "erred a CANCELLED"]
 
 

@@ -19,6 +19,8 @@ from fastsched.wire.messages import (
     ResultItem,
     Run,
     RunItem,
+    Seek,
+    Sought,
     Stage,
     Submit,
     TaskItem,
@@ -498,3 +500,74 @@ def test_an_order_that_has_ended_serves_the_same_call_and_no_other_of_its_key():
     bench.take(Release((2,)))
     bench.submit(3, "named", args=b"other args")
     assert bench.nest.ends() == ([], [])
+
+
+# -- keys that others want ---------------------------------------------------------------------------------------------
+
+
+def sought(bench, *keys):
+    """What the scheduler hears when it asks for these: the kinds of messages, in order."""
+    assert bench.told() == []
+    items = tuple((100 + index, key) for index, key in enumerate(keys))
+    bench.machine.receive(0, Seek(items), 0.0)
+    bench.machine.check()
+    told = bench.told()
+    assert told[-1] == Sought(tuple(number for number, _ in items))
+    return told[:-1]
+
+
+def test_a_key_that_is_no_childs_is_answered_alone():
+    bench = NestBench()
+    assert sought(bench, "a", "b") == []
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_child_that_has_not_begun_is_submitted_when_its_key_is_sought(waits):
+    bench = NestBench()
+    bench.submit(1, "source")
+    bench.submit(2, "a", [1] if waits else [])
+    (message,) = sought(bench, "a")
+    assert [item.key for item in message.tasks] == (["source", "a"] if waits else ["a"])
+
+
+@pytest.mark.parametrize("stage", [Stage.RUNNING, Stage.FINISHED, Stage.FAILED])
+def test_a_child_that_has_begun_is_published_when_its_key_is_sought(stage):
+    bench = NestBench()
+    bench.submit(1, "a")
+    child = bench.claim(1)
+    if stage == Stage.FINISHED:
+        bench.end(child)
+    elif stage == Stage.FAILED:
+        bench.raise_(child)
+    (message,) = sought(bench, "a")
+    assert [(item.key, item.stage) for item in message.items] == [("a", stage)]
+
+
+def test_a_value_that_nobody_wants_any_more_is_not_found():
+    """It serves equal calls for a moment, but its key is free for other tasks."""
+    bench = NestBench()
+    bench.submit(1, "a")
+    bench.end(bench.claim(1))
+    bench.take(Release((1,)))
+    assert bench.nest.n_children == 1
+    assert sought(bench, "a") == []
+
+
+def test_what_the_scheduler_knows_already_is_told_once():
+    bench = NestBench()
+    bench.submit(1, "away")
+    bench.submit(2, "published")
+    bench.submit(3, "cancelled")
+    bench.nest.hand_over([1])
+    bench.claim(2)
+    bench.nest.share_keys(["published"])
+    bench.take(Cancel((3,), ""), Want((WantItem(4, "named"),)))
+    bench.told()
+    assert sought(bench, "away", "published", "cancelled", "named") == []
+
+
+def test_a_child_that_is_handed_over_twice_at_once_leaves_once():
+    bench = NestBench()
+    bench.submit(1, "a")
+    (message,) = sought(bench, "a", "a")
+    assert [item.key for item in message.tasks] == ["a"]

@@ -15,7 +15,8 @@ from fastsched.net.connect import connect
 from fastsched.net.listener import listen
 from fastsched.net.loop import new_event_loop
 from fastsched.net.stream import Connection, Stream
-from fastsched.wire.messages import ALLOWED, Role
+from fastsched.wire.catalogue import ALLOWED
+from fastsched.wire.messages import Role
 
 KEYS = fresh_keys()
 EVERYTHING = frozenset().union(*ALLOWED.values())

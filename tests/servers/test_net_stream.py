@@ -14,9 +14,10 @@ from fastsched.config import Config
 from fastsched.errors import ProtocolError, SerializationError
 from fastsched.net._socket import send_some
 from fastsched.net.stream import Connection, Stream
+from fastsched.wire.catalogue import CODES
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.framing import LAST_CODE
-from fastsched.wire.messages import CODES, Buffer, Data, Pulse, Refuse, Role
+from fastsched.wire.messages import Buffer, Data, Pulse, Refuse, Role
 from tests.servers.net import EVERYTHING, SECONDS, Mailbox, raw_pair, run, stream_of, stream_pair, turn
 from tests.servers.spawned import open_fds
 

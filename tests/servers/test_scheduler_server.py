@@ -18,8 +18,8 @@ from fastsched.net.stream import Stream
 from fastsched.page import HEADER
 from fastsched.scheduler.machine import SchedulerMachine
 from fastsched.scheduler.server import SchedulerServer
+from fastsched.wire.catalogue import ALLOWED
 from fastsched.wire.messages import (
-    ALLOWED,
     Answer,
     Call,
     Done,

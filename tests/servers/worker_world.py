@@ -16,8 +16,8 @@ from fastsched.config import Config
 from fastsched.net.address import unix_address
 from fastsched.net.connect import connect
 from fastsched.wire import payload
+from fastsched.wire.catalogue import ALLOWED
 from fastsched.wire.messages import (
-    ALLOWED,
     Data,
     Done,
     FinishedItem,

@@ -64,6 +64,7 @@ class Call(NamedTuple):
     priority: int = 0
     retries: int = 0
     local: bool = True  # whether it may stay with the worker of its parent
+    names: tuple[Handle, ...] = ()  # only their keys travel; they arrive as futures, behind the pins
 
 
 class Boom(Exception):

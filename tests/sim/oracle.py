@@ -99,7 +99,7 @@ class Oracle:
     def _answer(self, operation: Any, call: Call) -> Any:
         match operation:
             case Submit(child):
-                return self.outcome(child, child.inputs, child.pins)
+                return self.outcome(child, child.inputs, (*child.pins, *child.names))
             case Gather(handles):
                 bad = [outcome for outcome in handles if isinstance(outcome, Bad)]
                 if bad:  # it depends on which is the first to fail

@@ -11,7 +11,19 @@ from typing import Any
 
 from fastsched.client.machine import ClientMachine
 from fastsched.scheduler.machine import SchedulerMachine, Send
-from fastsched.wire.messages import Adopt, Cancel, Claim, DatumItem, Done, ErrorItem, Free, Message, Release, Retract
+from fastsched.wire.messages import (
+    Adopt,
+    Cancel,
+    Claim,
+    DatumItem,
+    Done,
+    ErrorItem,
+    Free,
+    Message,
+    Release,
+    Retract,
+    Seek,
+)
 from fastsched.worker.jobs import Brood, Child, Job
 from fastsched.worker.machine import WorkerMachine
 from fastsched.worker.store import Value
@@ -110,6 +122,15 @@ class IgnoresAdoption(WorkerMachine):
     def receive(self, peer: int, message: Message, now: float) -> None:
         if not isinstance(message, Adopt):
             super().receive(peer, message, now)
+
+
+class KeepsChildrenSecret(WorkerMachine):
+    """The worker says that no child of it has a key that others want."""
+
+    def receive(self, peer: int, message: Message, now: float) -> None:
+        if isinstance(message, Seek):
+            message = Seek(tuple((number, f"not {key}") for number, key in message.items))
+        super().receive(peer, message, now)
 
 
 class MixesChildren(WorkerMachine):
@@ -221,6 +242,7 @@ PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
     "waiting tasks keep their slot": (Machines(worker=KeepsSlots), ("one_slot",)),
     "futures in values are not pinned": (Machines(worker=ForgetsPins), ("one_slot", "forest")),
     "published children are not adopted": (Machines(worker=IgnoresAdoption), NESTED),
+    "children are kept secret": (Machines(worker=KeepsChildrenSecret), NESTED),
     "children get the values of others": (Machines(worker=MixesChildren), NESTED),
     "values of children hold no futures": (Machines(worker=LetsInnerFuturesGo), NESTED),
     "errors of children are lost": (Machines(worker=SwallowsErrors), ("errors", *NESTED)),

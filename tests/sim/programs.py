@@ -193,6 +193,18 @@ def _collect(seed: int, children: tuple[Handle, ...]) -> Thoughts:
     return Value(value.n)
 
 
+def _tell_names(seed: int, children: tuple[Handle, ...]) -> Thoughts:
+    """Others find the children by their keys; one that cannot do anything else, and one that can be anywhere."""
+    askers: list[Handle] = []
+    for index in range(1 + seed % 2):
+        call = Call("collect", (seed + index,), names=children, pure=False, local=(seed + index) % 3 == 0)
+        askers.append((yield Submit(call)))
+        if seed % 5 == 0:
+            yield Sleep(100e-6)
+    values = yield Gather(tuple(askers))
+    return Value(mix(seed, *(value.n for value in values)))
+
+
 def _hand_up(seed: int, children: tuple[Handle, ...]) -> Thoughts:
     parent = yield Submit(Call("futures", (seed,), (), children, pure=False))
     last = yield Submit(Call("unwrap", (seed,), (parent,), pure=False))
@@ -210,7 +222,7 @@ def _one_by_one(seed: int, children: tuple[Handle, ...]) -> Thoughts:
     return Value(total)
 
 
-_STYLES = (_gather, _gather_seceded, _reduce, _collect, _hand_up, _one_by_one)
+_STYLES = (_gather, _gather_seceded, _reduce, _collect, _tell_names, _hand_up, _one_by_one)
 
 
 @program

@@ -9,7 +9,8 @@ import random
 from typing import NamedTuple
 
 from fastsched.scheduler.machine import PutOut, SchedulerMachine, Send, Stop
-from fastsched.wire.messages import ALLOWED, Message, Register, Role
+from fastsched.wire.catalogue import ALLOWED
+from fastsched.wire.messages import Message, Register, Role
 from tests.sim.clock import Alarm
 from tests.sim.network import End
 from tests.sim.world import Checks, World

@@ -120,7 +120,7 @@ class Site:
 
     def submit(self, call: Call, parent: int = 0) -> Handle:
         """Submit a task; `parent` is the id of the task that does so."""
-        inputs, pins = [handle.key for handle in call.inputs], [handle.key for handle in call.pins]
+        inputs, pins = [handle.key for handle in call.inputs], [handle.key for handle in (*call.pins, *call.names)]
         handle = self._new(self.world.key_of(call, inputs, pins))
         item = TaskItem(
             handle.record.fid,

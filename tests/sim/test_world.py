@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fastsched.config import Config
+from fastsched.wire.catalogue import CODES
 from fastsched.wire.messages import (
-    CODES,
     Circle,
     Despair,
     Dismiss,

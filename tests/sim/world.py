@@ -114,7 +114,10 @@ class World:
         return self._unique
 
     def key_of(self, call: Call, inputs: Sequence[str], pins: Sequence[str]) -> str:
-        """The key of a call whose futures have these keys; noted with what the call must give."""
+        """The key of a call whose futures have these keys, noted with what the call must give.
+
+        `pins`: with the keys of its names.
+        """
         if call.pure:
             what = repr((call.program, call.args, call.retries, tuple(inputs), tuple(pins)))
             key = f"{call.program}-{blake2b(what.encode(), digest_size=6).hexdigest()}"

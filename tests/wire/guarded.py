@@ -8,9 +8,9 @@ from typing import Any
 
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
+from fastsched.wire.catalogue import CODES, MESSAGES
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.framing import HEADER
-from fastsched.wire.messages import CODES, MESSAGES
 from tests.wire import strategies
 
 EVERYTHING = frozenset(MESSAGES.values())

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from fastsched.wire.messages import MESSAGES, Buffer, Frames, FunctionId, Kind, Natural, Request, Standing
+from fastsched.wire.catalogue import MESSAGES
+from fastsched.wire.messages import Buffer, Frames, FunctionId, Kind, Natural, Request, Standing
 
 INT64 = 2**63
 

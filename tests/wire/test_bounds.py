@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from fastsched.wire.messages import MESSAGES
+from fastsched.wire.catalogue import MESSAGES
 from tests.wire import elsewhere
 
 

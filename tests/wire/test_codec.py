@@ -13,12 +13,10 @@ from hypothesis import strategies as st
 
 from fastsched.config import Config
 from fastsched.errors import ProtocolError, SerializationError
+from fastsched.wire.catalogue import ALLOWED, CODES, MESSAGES
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.framing import BUFFER, HEADER
 from fastsched.wire.messages import (
-    ALLOWED,
-    CODES,
-    MESSAGES,
     Answer,
     Buffer,
     Call,

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from fastsched.config import Config
 from fastsched.errors import ProtocolError, SerializationError
+from fastsched.wire.catalogue import CODES, MESSAGES
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.framing import BUFFER, HEADER
-from fastsched.wire.messages import CODES, MESSAGES, Answer, Buffer, Data, DatumItem, ErrorKind, Submit, Verb
+from fastsched.wire.messages import Answer, Buffer, Data, DatumItem, ErrorKind, Submit, Verb
 from tests.wire import strategies
 
 EVERYTHING = frozenset(MESSAGES.values())

@@ -12,9 +12,10 @@ import pytest
 
 from fastsched.config import Config
 from fastsched.errors import ProtocolError, SerializationError
+from fastsched.wire.catalogue import CODES, MESSAGES
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.framing import HEADER
-from fastsched.wire.messages import CODES, MESSAGES, Answer, Buffer, Done, FinishedItem, Frames
+from fastsched.wire.messages import Answer, Buffer, Done, FinishedItem, Frames
 from tests.wire import strategies
 
 CONFIG = Config()

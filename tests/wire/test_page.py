@@ -11,8 +11,8 @@ import pytest
 
 from fastsched.config import Config
 from fastsched.wire import handshake
+from fastsched.wire.catalogue import MESSAGES
 from fastsched.wire.framing import BUFFER, FIRST_CODE, LAST_CODE, PIECE
-from fastsched.wire.messages import MESSAGES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "wire.md").read_text()

@@ -52,6 +52,8 @@ from fastsched.wire.messages import (
     RunItem,
     Scatter,
     ScatterItem,
+    Seek,
+    Sought,
     Stage,
     Submit,
     Surplus,
@@ -359,6 +361,7 @@ class Worker(Peer):
         self.fetched: dict[int, str] = {}  # inputs of its tasks
         self.grants: list[int] = []
         self.circles: list[tuple[int, tuple[str, ...]]] = []
+        self.questions: dict[int, str] = {}  # keys that it was asked for, by the number of the question
         self.adopted: dict[int, tuple[int, int]] = {}  # by fid: (task id, run)
         self._published: dict[int, LocalItem] = {}  # by fid, until it is adopted or not
         self._names: dict[int, str] = {}
@@ -396,10 +399,21 @@ class Worker(Peer):
                     self._adopt(fid, id, run)
             case Grant(slots):
                 self.grants.append(slots)
+            case Seek(items):
+                for number, key in items:
+                    self.questions[number] = key
+                    self._news.append(f"seek {key}")
             case Circle(wait, keys):
                 self.circles.append((wait, keys))
             case _:
                 super().hear(message)
+
+    def answer(self, *numbers: int) -> None:
+        """It has told of all that it had of the keys that it was asked for: in all questions, or in these."""
+        numbers = numbers or tuple(self.questions)
+        for number in numbers:
+            self.questions.pop(number, None)
+        self.say(Sought(numbers))
 
     def _adopt(self, fid: int, id: int, run: int) -> None:
         item = self._published.pop(fid)
