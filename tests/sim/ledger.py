@@ -108,6 +108,8 @@ class Ledger:
     def _is_excused(self, expected: Outcome, seen: Failed) -> bool:
         match seen.kind:
             case ErrorKind.TASK:
+                if self.stumbled[seen.key] and self._got_through(seen.key, expected):  # past another one that stumbles
+                    return True
                 return isinstance(expected, Bad) and seen.text in expected.texts
             case ErrorKind.WORKER_LOST:
                 deaths = self.deaths if self.guessed else self.blamed[seen.key]
