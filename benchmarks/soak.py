@@ -21,13 +21,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import linear_regression, median
 from typing import NamedTuple
-
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
 
+from benchmarks.comparing.figures import quantile
 from benchmarks.comparing.tables import aligned, duration
 from benchmarks.workloads.tasks import inc
 from fastsched import Client, LocalCluster, as_completed, fire_and_forget, worker_client
@@ -154,9 +153,17 @@ def sample(seconds: float, workers: Sequence[int], times: Sequence[float], round
     everybody = [os.getpid(), *workers]
     descriptors = sum([len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in everybody])
     threads = sum([len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in everybody])
-    p50, p99 = np.percentile(times, (50, 99))
     memory = sum([used_bytes(pid) for pid in workers])
-    return Sample(seconds, used_bytes(os.getpid()), memory, descriptors, threads, float(p50), float(p99), rounds)
+    return Sample(
+        seconds,
+        used_bytes(os.getpid()),
+        memory,
+        descriptors,
+        threads,
+        quantile(times, 0.5),
+        quantile(times, 0.99),
+        rounds,
+    )
 
 
 def growth(samples: Sequence[Sample], of: Callable[[Sample], float]) -> float:
@@ -164,7 +171,7 @@ def growth(samples: Sequence[Sample], of: Callable[[Sample], float]) -> float:
     rest = samples[len(samples) // 3 :]
     if len(rest) < 2:
         return 0.0
-    return float(np.polyfit([one.seconds / 60 for one in rest], [of(one) for one in rest], 1)[0])
+    return linear_regression([one.seconds / 60 for one in rest], [of(one) for one in rest]).slope
 
 
 def table(samples: Sequence[Sample]) -> list[str]:

@@ -6,7 +6,6 @@ import importlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from benchmarks.comparing.tables import MARK, as_markdown, as_text, duration, re
 from benchmarks.workloads.catalogue import PEERS, SUBJECTS, WORKLOADS, Workload, Yardstick, workload
 from benchmarks.workloads.measuring import Sample
 from fastsched import _core
+from tests.servers.spawned import wait_for_end
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
@@ -134,22 +134,12 @@ def test_a_sample_that_fails_says_why(tmp_path: Path) -> None:
     assert failure == Failure("ended with 3: ValueError: of no use")
 
 
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def test_a_sample_that_hangs_is_ended_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounds, "SECONDS", 0.5)
     python = script(tmp_path, f"sleep 1000 & echo $! > {tmp_path}/child; wait")
     assert Runner(python, python).take(workload("sync"), "echo", False) == Failure("no result in 0.5 s")
     child = int((tmp_path / "child").read_text())
-    deadline = time.monotonic() + 10.0  # it was killed; when it is gone is up to the system
-    while is_running(child):
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    assert wait_for_end(child, 10.0)  # it was killed; when it is gone is up to the system
 
 
 @pytest.mark.parametrize("name", FLOORS)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastsched import _late
+from fastsched.client.future import Future, to_wait_for
 from fastsched.client.link import Surroundings
 from fastsched.client.record import FutureRecord, Status
 from fastsched.client.results import at_hand
@@ -20,7 +21,6 @@ from fastsched.errors import TimeoutError
 if TYPE_CHECKING:
     import asyncio
 
-    from fastsched.client.future import Future
 
 __all__ = ["Alarm", "AsyncFace", "Bell", "Nothing"]
 
@@ -134,13 +134,9 @@ class AsyncFace:
         TimeoutError
             After `timeout` seconds.
         """
-        futures = list(futures)
-        pending = [future.record for future in futures if not future.record.settled]
-        if not pending or (first and len(pending) < len(futures)):
-            return
-        if first_error and any(future.record.status in (Status.ERROR, Status.CANCELLED) for future in futures):
-            return
-        await self.awaited(Alarm(pending, first_error, first), pending, timeout)
+        pending = [future.record for future in to_wait_for(list(futures), first_error, first)]
+        if pending:
+            await self.awaited(Alarm(pending, first_error, first), pending, timeout)
 
     async def awaited(self, alarm: Alarm | Bell, records: Sequence[FutureRecord], timeout: float | None) -> None:
         """Await the ring of an alarm that these records ring. See `Surroundings.begin_await`.

@@ -19,7 +19,7 @@ from fastsched.client.calls import Calls, fids_of
 from fastsched.client.checks import checked_integer, checked_key, data_key, map_keys, refuse_unsupported
 from fastsched.client.cluster import ClusterFace
 from fastsched.client.containers import SKIP, all_are_futures, fill, futures_in, futures_of, materialize
-from fastsched.client.future import Future, countdown
+from fastsched.client.future import Future, countdown, to_wait_for
 from fastsched.client.link import Link, Outside, Surroundings
 from fastsched.client.outcome import exception_from
 from fastsched.client.record import FutureRecord, Status
@@ -418,7 +418,7 @@ class Client(ClusterFace, AsyncFace):
         for future in futures:
             if future.record.released and future.record.status in (Status.PENDING, Status.CANCELLED):
                 raise ClosedError(f"the future {future.key!r} was released")
-        pending = _to_wait_for(futures, first_error, first)
+        pending = to_wait_for(futures, first_error, first)
         if not pending:
             return
         records = [future.record for future in pending]
@@ -574,13 +574,3 @@ class Client(ClusterFace, AsyncFace):
 
     def __reduce__(self) -> Any:
         raise TypeError("a Client cannot be pickled; inside a task use worker_client() or get_client()")
-
-
-def _to_wait_for(futures: list[Future[Any]], first_error: bool, first: bool) -> list[Future[Any]]:
-    """Those that have not ended, if they must; none if enough have, see `Client.wait_for`."""
-    pending = [future for future in futures if not future.record.settled]
-    if first and len(pending) < len(futures):
-        return []
-    if first_error and any(future.record.status in (Status.ERROR, Status.CANCELLED) for future in futures):
-        return []
-    return pending

@@ -171,6 +171,16 @@ def _find_type(name: str) -> type | None:
         rest = f"{part}.{rest}"
 
 
+def to_wait_for(futures: list[Future[Any]], first_error: bool, first: bool) -> list[Future[Any]]:
+    """Those that have not ended, if they must; none if enough have, see `Client.wait_for`."""
+    pending = [future for future in futures if not future.record.settled]
+    if first and len(pending) < len(futures):
+        return []
+    if first_error and any(future.record.status in (Status.ERROR, Status.CANCELLED) for future in futures):
+        return []
+    return pending
+
+
 def countdown(futures: list[Future[Any]], first_error: bool = False, first: bool = False) -> CountDown:
     """Something to wait on until all of `futures` have ended (or the first that failed, or the first of all)."""
     return CountDown([future.record for future in futures], first_error, first)

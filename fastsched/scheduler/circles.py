@@ -124,7 +124,7 @@ class Circles:
                 self._look(wait)
 
     def check(self) -> None:
-        """Both tables name the same waits, of workers that are there, and none is part of a circle."""
+        """Both tables name the same waits, of workers that are there."""
         listed = [wait for waits in self.waits.values() for wait in waits.values()]
         if not all(self.waits.values()) or not self.waits.keys() <= set(self._books.workers.values()):
             raise AssertionError("waits of nobody are listed")

@@ -31,5 +31,5 @@ cdef class Claims:
     @cython.locals(core=SchedulerCore, run=int64_t)
     cdef _send(self, int64_t task_id, WorkerRecord worker)
 
-    @cython.locals(core=SchedulerCore, run=int64_t, holder=WorkerRecord)
+    @cython.locals(core=SchedulerCore, run=int64_t)
     cdef bint _ask_back(self, int64_t task_id, WorkerRecord worker) except -1

@@ -57,7 +57,7 @@ class Futures:
             if fid in client.futures:
                 raise ProtocolError(f"future {fid} is used twice")
             record = books.task_of(key)
-            if record is None or (record.function is None and self._seeking.is_sought(record)):
+            if record is None or self._seeking.is_sought(record):
                 function = self.function_of(client, key, fn)
                 inputs = self._tasks_of(client, dependencies) if dependencies else ()
                 pinned = self._tasks_of(client, pins) if pins else ()

@@ -102,7 +102,7 @@ class Publishing:
         record = books.task_of(item[1])
         is_new = record is None  # nobody has been told anything of it
         is_found = is_there = False
-        if record is None or (record.function is None and self._seeking.is_sought(record)):
+        if record is None or self._seeking.is_sought(record):
             sought, record = record, self._enter(client, worker, lineage, item, record)
             is_found = record is sought
             is_new = not is_found

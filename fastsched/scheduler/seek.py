@@ -99,7 +99,7 @@ class Seeking:
 
     def is_sought(self, record: TaskRecord) -> bool:
         """Whether nobody has told of this key."""
-        return record.id in self.sought
+        return record.function is None and record.id in self.sought
 
     def wanted_again(self, record: TaskRecord) -> None:
         """One more future of it: whoever has answered may have the child now."""

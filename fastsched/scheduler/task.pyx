@@ -24,10 +24,7 @@ cdef class TaskRecord:
 
     def __init__(self, str key, Function function, tuple args, tuple dependencies, tuple pins):
         self.key = key
-        self.function = function
-        self.args = args[0] if len(args) == 1 else args  # a tuple for one would weigh as much as the frame
-        self.dependencies = dependencies
-        self.extras = Extras(pins) if pins else None
+        specify(self, function, args, dependencies, pins)
         self.type_name = ""
         self.keyed = True
 
@@ -49,7 +46,7 @@ cpdef tuple args_of(TaskRecord record):
 
 cpdef specify(TaskRecord record, Function function, tuple args, tuple dependencies, tuple pins):
     record.function = function
-    record.args = args[0] if len(args) == 1 else args
+    record.args = args[0] if len(args) == 1 else args  # a tuple for one would weigh as much as the frame
     record.dependencies = dependencies
     if pins:
         extras_of(record).pins = pins

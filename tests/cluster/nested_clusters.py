@@ -9,7 +9,7 @@ from fastsched import Client, Config, LocalCluster
 from tests.cluster.conftest import remaining
 from tests.cluster.nested_books import left
 
-__all__ = ["cluster_of", "emptied"]
+__all__ = ["cluster_of", "emptied", "own_cluster"]
 
 
 def cluster_of(workers: int, threads: int = 1, **config: Any) -> Iterator[Client]:
@@ -28,3 +28,11 @@ def emptied(observer: Client) -> Iterator[Client]:
     assert remaining(observer) == {}, "tasks are left in the scheduler"
     assert left(observer) == {}, "something is left in the workers"
     observer.cluster.check()
+
+
+def own_cluster(workers: int, threads: int) -> Iterator[Client]:
+    """The one client of a new cluster; nothing is left in it."""
+    with Client(n_workers=workers, threads_per_worker=threads, set_as_default=False) as client:
+        yield client
+        assert left(client) == {}
+        assert remaining(client) == {}

@@ -222,6 +222,12 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def census() -> tuple[int, int, set[int]]:
+    """Threads, descriptors and processes of this program."""
+    gc.collect()  # what is garbage here is left behind by nobody
+    return threading.active_count(), len(list(Path("/proc/self/fd").iterdir())), descendants(os.getpid())
+
+
 def gone(pids: set[int], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -263,10 +269,6 @@ def test_no_process_is_left_when_the_program_is_ended_by_a_signal(signum: int) -
 
 
 def test_closing_leaves_no_process_thread_descriptor_or_directory() -> None:
-    def census() -> tuple[int, int, set[int]]:
-        gc.collect()
-        return threading.active_count(), len(list(Path("/proc/self/fd").iterdir())), descendants(os.getpid())
-
     with Client(n_workers=1, set_as_default=False) as client:  # what is made once per process
         client.submit(inc, 1).result()
     before = census()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 import signal
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 from fastsched import Client, Future, LocalCluster, worker_client
 from fastsched.config import Config
 from tests.cluster.conftest import remaining
+from tests.cluster.test_embedded import census
 
 KILLS = int(os.environ.get("FASTSCHED_TEST_KILLS", "100"))
 PAUSE = 0.05  # seconds between two of them
@@ -54,28 +53,12 @@ def kill_one(client: Client, rng: random.Random) -> int:
     return 1
 
 
-def children_of_this_process() -> set[str]:
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
-
-
 @pytest.fixture
 def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where clusters of this test make their files, and nobody else does."""
     with tempfile.TemporaryDirectory(prefix="murder-") as name:
         monkeypatch.setattr(tempfile, "tempdir", name)
         yield Path(name)
-
-
-def what_is_open(temporary: Path) -> dict[str, int | set[str]]:
-    """What a cluster might leave behind."""
-    gc.collect()  # of what came before
-    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
-    return {
-        "children": children_of_this_process(),
-        "threads": threads,
-        "descriptors": descriptors,
-        "files": set(os.listdir(temporary)),
-    }
 
 
 @pytest.mark.timeout(2 * SECONDS + KILLS)
@@ -86,7 +69,7 @@ def test_trees_of_ten_thousand_tasks_come_out_right_whoever_is_killed(leaf_milli
     rng = random.Random(0)
     with Client(n_workers=1):  # what a first cluster leaves for good: threads of libraries, loops
         pass
-    before = what_is_open(temporary)
+    before = census(), set(os.listdir(temporary))
     with LocalCluster(n_workers=4, threads_per_worker=1, config=PATIENT) as cluster, Client(cluster) as client:
         client.wait_for_workers(4)
         trees: list[Future[int]] = []
@@ -106,4 +89,4 @@ def test_trees_of_ten_thousand_tasks_come_out_right_whoever_is_killed(leaf_milli
         client.wait_for_workers(4, timeout=SECONDS)
         assert len(set(client.gather(client.map(pid_after, [0.5] * 4, pure=False)))) == 4  # every slot is free
     del client, cluster
-    assert what_is_open(temporary) == before
+    assert (census(), set(os.listdir(temporary))) == before

@@ -14,6 +14,7 @@ from fastsched import CancelledError, Client, as_completed, fire_and_forget, get
 from tests.cluster.conftest import remaining
 from tests.cluster.functions import append_line, inc, wait_for_file
 from tests.cluster.nested_books import left, of_each
+from tests.cluster.nested_clusters import own_cluster
 
 SECONDS = 60.0
 SOON = 2.0
@@ -22,11 +23,7 @@ SOON = 2.0
 
 @pytest.fixture(params=[(1, 1), (2, 1), (1, 4)], ids=["one slot", "two workers", "four slots"])
 def anywhere(request) -> Iterator[Client]:
-    n_workers, threads = request.param
-    with Client(n_workers=n_workers, threads_per_worker=threads, set_as_default=False) as client:
-        yield client
-        assert left(client) == {}
-        assert remaining(client) == {}
+    yield from own_cluster(*request.param)
 
 
 def until(holds: Callable[[], Any], seconds: float = SECONDS) -> float:

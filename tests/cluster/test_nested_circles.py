@@ -10,20 +10,15 @@ from typing import Any
 import pytest
 
 from fastsched import Client, CyclicWait, as_completed, get_client, wait, worker_client
-from tests.cluster.conftest import remaining
 from tests.cluster.functions import slow_inc
-from tests.cluster.nested_books import left
+from tests.cluster.nested_clusters import own_cluster
 
 SECONDS = 30.0
 
 
 @pytest.fixture(params=[(1, 1), (1, 3), (3, 1)], ids=["one slot", "three slots", "three workers"])
 def anywhere(request) -> Iterator[Client]:
-    n_workers, threads = request.param
-    with Client(n_workers=n_workers, threads_per_worker=threads, set_as_default=False) as client:
-        yield client
-        assert left(client) == {}
-        assert remaining(client) == {}
+    yield from own_cluster(*request.param)
 
 
 def meet(directory: str, name: str, n: int) -> None:

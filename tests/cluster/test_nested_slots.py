@@ -15,8 +15,6 @@ import pytest
 
 from fastsched import (
     Client,
-    Config,
-    LocalCluster,
     get_client,
     get_worker,
     rejoin,
@@ -25,18 +23,11 @@ from fastsched import (
     worker_client,
 )
 from fastsched.worker.context import current
-from tests.cluster.conftest import remaining
 from tests.cluster.functions import append_line, child_future, inc
-from tests.cluster.nested_books import left, of_each
+from tests.cluster.nested_books import of_each
+from tests.cluster.nested_clusters import cluster_of, emptied
 
 SECONDS = 60.0
-
-
-def cluster_of(workers: int, threads: int, local: int = 1) -> Iterator[Client]:
-    """A cluster, which must be empty in the end."""
-    config = Config(local_tasks=local)
-    with LocalCluster(workers, threads, config=config) as cluster, Client(cluster, set_as_default=False) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +43,6 @@ def quad_cluster() -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def pair_cluster() -> Iterator[Client]:
     yield from cluster_of(2, 1)
-
-
-def emptied(observer: Client) -> Iterator[Client]:
-    """A client of this cluster; it leaves nothing behind."""
-    with Client(observer.cluster, set_as_default=False) as client:
-        yield client
-    client = observer
-    assert remaining(client) == {}, "tasks are left in the scheduler"
-    assert left(client) == {}, "something is left in the workers"
-    client.cluster.check()
 
 
 @pytest.fixture
@@ -169,7 +150,7 @@ def parent_of_one_that_secedes() -> bool:
 
 @pytest.mark.parametrize("local", [0, 1])
 def test_a_child_that_secedes_does_not_cost_its_parent_the_slot(local: int) -> None:
-    for client in cluster_of(1, 1, local):
+    for client in cluster_of(1, 1, local_tasks=local):
         assert client.submit(parent_of_one_that_secedes, pure=False).result(SECONDS) is False
 
 
@@ -302,7 +283,7 @@ def test_children_that_are_too_deep_for_a_thread_go_on_in_another_one(single: Cl
 
 @pytest.mark.parametrize("local", [0, 1])
 def test_depth_200_wherever_the_children_run(local: int) -> None:
-    for client in cluster_of(1, 1, local):
+    for client in cluster_of(1, 1, local_tasks=local):
         assert client.submit(depth_by_get_client, 200).result(SECONDS) == 200
 
 
@@ -358,7 +339,7 @@ def waits_for_travelling(i: int) -> int:
 
 @pytest.mark.parametrize("local", [0, 1])
 def test_10000_parents_that_wait_for_travelling_children(local: int) -> None:
-    for client in cluster_of(1, 1, local):
+    for client in cluster_of(1, 1, local_tasks=local):
         futures = client.map(waits_for_travelling, range(10_000))
         most, deadline = 0, time.monotonic() + SECONDS
         while not all(future.done() for future in futures[-10:]) and time.monotonic() < deadline:
