@@ -110,6 +110,7 @@ class Config(_Numbers):
     silence_seconds: float = 3.0  # after so long without a pulse a worker's work moves (at least 2 pulses; 0: never)
     worker_ttl: float = 300.0  # and after so long it is lost (dask: worker-ttl; 0: only with its process or connection)
     lost_seconds: float = 1.0  # how long an ended connection waits for the supervisor to say how the process died
+    retire_seconds: float = 30.0  # a worker that retires waits so long for its tasks, then others run them again
     close_seconds: float = 2.0  # from asking a worker to stop to killing it
 
     @classmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from fastsched._version import __version__
 from fastsched.config import Config
@@ -27,6 +27,7 @@ from fastsched.wire.messages import (
     Oversee,
     Pressure,
     Refuse,
+    Retire,
     Role,
     Welcome,
 )
@@ -57,11 +58,14 @@ class RemoteOverseer:
     ----------
     on_joined, on_lost : callable
         Told the name of each worker that was let in; that of each that is gone for the scheduler, and why.
+    on_ended : callable
+        Told that the connection has ended; it is tried to get another one.
     """
 
     def __init__(self, name: str, config: Config, find: Access) -> None:
         self.on_joined: Callable[[str], object] = _ignore
         self.on_lost: Callable[[str, str], object] = _ignore
+        self.on_ended: Callable[[], object] = _ignore
         self._name = name
         self._config = config
         self._find = find
@@ -123,6 +127,10 @@ class RemoteOverseer:
         """See there."""
         self._say(Pressure(name, pressed))
 
+    def retire(self, names: Iterable[str]) -> None:
+        """See there."""
+        self._say(Retire(tuple(names)))
+
     def give_up(self, text: str) -> None:
         """See there."""
         self._say(Despair(text))
@@ -145,7 +153,8 @@ class RemoteOverseer:
 
     def _closed(self, channel: Channel, reason: Exception | None) -> None:
         self._ended.set()
+        self.on_ended()
 
 
-def _ignore(name: str, why: str = "") -> None:
+def _ignore(name: str = "", why: str = "") -> None:
     """Nobody has asked to hear of workers."""

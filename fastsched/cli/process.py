@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import click
@@ -19,8 +19,20 @@ from fastsched.net.loop import new_event_loop
 __all__ = ["run_until_told"]
 
 
-def run_until_told(coroutine: Coroutine[Any, Any, int], log_level: str) -> int:
+def run_until_told(
+    coroutine: Coroutine[Any, Any, int], log_level: str, retire: Callable[[], bool] | None = None
+) -> int:
     """Run a command's coroutine; cancel it at the first Ctrl-C or SIGTERM, and let it clean up in peace.
+
+    Parameters
+    ----------
+    coroutine : coroutine
+        The command.
+    log_level : str
+        What is told on standard error.
+    retire : callable, optional
+        Called at the first SIGTERM. If it returns True the coroutine is going to end by itself; the next signal cancels
+        it.
 
     Returns
     -------
@@ -36,12 +48,16 @@ def run_until_told(coroutine: Coroutine[Any, Any, int], log_level: str) -> int:
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     task = loop.create_task(coroutine)
-    told: set[int] = set()
+    told: list[str] = []
 
     def stop(signum: int) -> None:
-        if not told:
-            task.cancel()
-        told.add(signum)
+        if "stop" in told:
+            return
+        if signum == signal.SIGTERM and not told and retire is not None and retire():
+            told.append("retire")
+            return
+        told.append("stop")
+        task.cancel()
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stop, signum)

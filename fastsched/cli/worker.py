@@ -70,7 +70,9 @@ def main(
 ) -> None:
     """Run workers for the scheduler that wrote ACCESS_FILE, until it ends or we are told to stop.
 
-    A worker process that dies is replaced. One that is told to stop (SIGTERM, SIGINT) hands its tasks back and is not.
+    A worker process that dies is replaced. Ctrl-C ends the workers at once: others run their tasks again. At SIGTERM
+    they retire: they take no new tasks, may finish what they run, and other workers fetch what only they hold. A
+    second signal ends them at once.
     """
     here = cores()
     threads = nthreads or max(1, here // nworkers)
@@ -83,10 +85,47 @@ def main(
     if settings["memory_limit"] and memory_limit != AUTO and not can_measure():
         click.echo("--memory-limit is not enforced on this system, which has no /proc", err=True)
     base = name or f"{platform.node()}-{os.getpid()}"
-    sys.exit(run_until_told(_work(access_file, wait, settings, base, nworkers), log_level))
+    shift = Shift()
+    sys.exit(run_until_told(_work(access_file, wait, settings, base, nworkers, shift), log_level, shift.retire))
 
 
-async def _work(access_file: str, wait: float, settings: dict[str, Any], name: str, nworkers: int) -> int:
+class Shift:
+    """The crew at work, which can be told to retire.
+
+    Attributes
+    ----------
+    crew : Crew or None
+        Once it has begun.
+    """
+
+    def __init__(self) -> None:
+        self.crew: Crew | None = None
+        self.retires = False
+        self._done: asyncio.Future[int] | None = None
+
+    def begin(self, crew: Crew, done: asyncio.Future[int]) -> None:
+        """This crew works until `done` is."""
+        self.crew = crew
+        self._done = done
+
+    def retire(self) -> bool:
+        """Tell the workers to leave. False: there is nobody to wait for."""
+        if self.crew is None or self.crew.empty:
+            return False
+        click.echo("told to stop (SIGTERM): the workers retire; once more ends them at once")
+        self.retires = True
+        self.crew.retire()
+        return True
+
+    def alone(self) -> None:
+        """The scheduler is gone: nobody would see the workers off."""
+        if self.retires and self._done is not None and not self._done.done():
+            self._done.set_result(0)
+
+
+async def _work(
+    access_file: str, wait: float, settings: dict[str, Any], name: str, nworkers: int, shift: Shift
+) -> int:
     config = Config.from_environment()
     helper = Helper.start()  # it imports what workers need while we look for the scheduler
     pages = private_directory()
@@ -97,7 +136,7 @@ async def _work(access_file: str, wait: float, settings: dict[str, Any], name: s
             _refuse_strangers(address, settings["insecure"])
         await overseer.start()
         settings |= _surroundings(access, config)
-        return await _keep(helper, config, settings, Names(name, nworkers, pages), overseer)
+        return await _keep(helper, config, settings, Names(name, nworkers, pages), overseer, shift)
     finally:
         helper.close(config.close_seconds)
         await overseer.close()
@@ -121,7 +160,7 @@ class Names(NamedTuple):
 
 
 async def _keep(
-    helper: Helper, config: Config, settings: dict[str, Any], names: Names, overseer: RemoteOverseer
+    helper: Helper, config: Config, settings: dict[str, Any], names: Names, overseer: RemoteOverseer, shift: Shift
 ) -> int:
     """Keep the workers at their number. Returns when none is left that should live.
 
@@ -144,6 +183,8 @@ async def _keep(
             done.set_result(1 if crew.given_up else 0)
 
     overseer.on_joined, overseer.on_lost, crew.on_event = crew.joined, crew.lost, happened
+    overseer.on_ended = shift.alone
+    shift.begin(crew, done)
     crew.start(names.workers)
     try:
         return await done

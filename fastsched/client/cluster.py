@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from fastsched.client import binding
@@ -110,6 +111,50 @@ class ClusterFace:
         except TimeoutError:
             have = len(self.nthreads())
             raise TimeoutError(f"only {have} of {n_workers} workers are there after {limit} s") from None
+
+    def retire_workers(
+        self, workers: str | Iterable[str] | None = None, n: int | None = None, close_workers: bool = True
+    ) -> dict[str, Any]:
+        """Have workers leave as planned, and wait until they have. Follows dask.
+
+        From now on they get no new tasks. They may finish those that they run (for `Config.retire_seconds`; then others
+        run them again), and other workers fetch the values that only they hold. Nobody is blamed, nothing is lost, and
+        they are not replaced.
+
+        Parameters
+        ----------
+        workers : str or list of str, optional
+            Names or addresses.
+        n : int, optional
+            Instead of `workers`: so many, those with the fewest tasks.
+        close_workers : bool
+            Only True: a worker that has retired ends.
+
+        Returns
+        -------
+        dict
+            Worker address to what `scheduler_info` said of it before.
+
+        Raises
+        ------
+        TypeError, ValueError
+            No worker has this name or address; none would be left; neither or both of `workers` and `n` are given.
+        """
+        if not close_workers:
+            raise NotImplementedError("close_workers=False: a worker that has retired ends")
+        if (workers is None) == (n is None):
+            raise TypeError("retire_workers takes either workers or n")
+        if n is not None:
+            there = self.scheduler_info()["workers"].values()
+            if not 0 <= checked_integer("n", n) <= len(there):
+                raise ValueError(f"n must be 0 to {len(there)}, the number of workers, not {n}")
+            names = [worker["name"] for worker in sorted(there, key=itemgetter("tasks"))[:n]]
+        else:
+            names = list(self.names_of(workers))
+        if not names:
+            return {}
+        left = self._session.call(Verb.RETIRE, tuple(names), None, None, self._surroundings)
+        return {worker["address"]: worker for worker in left.values()}
 
     def scheduler_info(self, n_workers: int = -1, **kwargs: Any) -> dict[str, Any]:
         """What the scheduler says of itself and its workers: ``type``, ``id``, ``address``, ``workers`` by address.

@@ -16,6 +16,7 @@
 `effects`        what the core decided, turned into messages
 `claims`         what a stuck thread waits for is sent to its worker
 `silence`        workers that are not heard, whose work moves
+`retire`         workers that leave as planned, after what only they hold
 `demand`         idle slots, and workers that have more than they can run
 `prefill`        how far ahead of its free slots a worker is sent tasks, and which of them are asked back
 `outbox`         the messages of one turn, by peer, in order

@@ -426,7 +426,8 @@ class Books:
 
     def settle_open(self, worker: WorkerRecord) -> None:
         """It gets new tasks if nothing speaks against it."""
-        shut = worker.suspect or worker.full or worker.client.silent or worker.returns > 0.0
+        shut = worker.suspect or worker.full or worker.retiring
+        shut = shut or worker.client.silent or worker.returns > 0.0
         self.core.set_open(worker.handle, not shut)
 
     def outbox(self, peer: int) -> Outbox:

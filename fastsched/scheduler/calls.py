@@ -12,6 +12,7 @@ from fastsched._core import State
 from fastsched.errors import ProtocolError
 from fastsched.scheduler.books import Books
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
+from fastsched.scheduler.retire import Retirement
 from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import Answer, Call, Frames, RanFunction, RunFunction, Verb
 
@@ -19,7 +20,7 @@ __all__ = ["Calls"]
 
 # A member of an enum costs several times as much to look up, and runs bytecode.
 _INFO, _NTHREADS, _RUN = int(Verb.INFO), int(Verb.NTHREADS), int(Verb.RUN)
-_WAIT_FOR_WORKERS, _SHUTDOWN = int(Verb.WAIT_FOR_WORKERS), int(Verb.SHUTDOWN)
+_WAIT_FOR_WORKERS, _SHUTDOWN, _RETIRE = int(Verb.WAIT_FOR_WORKERS), int(Verb.SHUTDOWN), int(Verb.RETIRE)
 _STATES = {state.name.lower(): int(state) for state in State if state != State.FREE}
 
 
@@ -45,6 +46,28 @@ class Running:
         self.results: dict[str, tuple[bool, Frames | str]] = {}
 
 
+class Leaving:
+    """A `Client.retire_workers` whose workers have not all left.
+
+    Parameters
+    ----------
+    client : ClientRecord
+        Who asked.
+    request : int
+        The client's number for the call.
+    workers : dict
+        By name, what is to be told of them.
+    """
+
+    __slots__ = ("client", "left", "request", "workers")
+
+    def __init__(self, client: ClientRecord, request: int, workers: dict[str, Any]) -> None:
+        self.client = client
+        self.request = request
+        self.workers = workers
+        self.left = set(workers)  # names of those that are still there
+
+
 class Calls:
     """Calls under way.
 
@@ -52,16 +75,20 @@ class Calls:
     ----------
     books : Books
         The tables.
+    retirement : Retirement
+        Sees workers off.
     identity : dict
         What is told about the scheduler itself.
     """
 
-    def __init__(self, books: Books, identity: dict[str, Any]) -> None:
+    def __init__(self, books: Books, retirement: Retirement, identity: dict[str, Any]) -> None:
         self._books = books
+        self._retirement = retirement
         self._identity = identity
         self._running: dict[int, Running] = {}  # by the number under which the workers know it
         self._last = 0
         self._waiting: list[tuple[ClientRecord, int, int]] = []  # (client, request, workers that must be there)
+        self._leaving: list[Leaving] = []
         self.shutdown: str | None = None  # why everything shall stop, once a client has asked for it
 
     def call(self, client: ClientRecord, message: Call) -> None:
@@ -88,6 +115,8 @@ class Calls:
         elif message.verb == _SHUTDOWN:
             self.shutdown = f"{client.name} asked for it"
             self._answer(client, request, None)
+        elif message.verb == _RETIRE:
+            self._retire(client, request, [str(name) for name in args])
         else:
             raise ProtocolError(f"there is no verb {message.verb}")
 
@@ -98,19 +127,7 @@ class Calls:
             **self._identity,
             "clients": len(books.clients) - len(books.workers),
             "tasks": {name: books.core.count(state) for name, state in _STATES.items()},
-            "workers": {
-                worker.name: {
-                    "name": worker.name,
-                    "address": worker.address,
-                    "pid": worker.pid,
-                    "nthreads": worker.slots,
-                    "memory_limit": worker.memory_limit,
-                    "tasks": books.core.n_assigned(worker.handle),
-                    "lent": books.core.lent(worker.handle),
-                    "silent": bool(worker.client.silent),
-                }
-                for worker in books.workers.values()
-            },
+            "workers": {worker.name: self._info_of(worker) for worker in books.workers.values()},
         }
 
     def ran(self, worker: WorkerRecord, message: RanFunction) -> None:
@@ -133,10 +150,16 @@ class Calls:
         for number, running in list(self._running.items()):
             if worker.name in running.workers:
                 self._note(number, running, worker.name, False, f"worker {worker.name} was lost before it answered")
+        for leaving in self._leaving:
+            leaving.left.discard(worker.name)
+            if not leaving.left:
+                self._answer(leaving.client, leaving.request, leaving.workers)
+        self._leaving = [leaving for leaving in self._leaving if leaving.left]
 
     def client_gone(self, client: ClientRecord) -> None:
         """Nobody waits for its answers."""
         self._waiting = [entry for entry in self._waiting if entry[0] is not client]
+        self._leaving = [leaving for leaving in self._leaving if leaving.client is not client]
         self._running = {number: running for number, running in self._running.items() if running.client is not client}
 
     def check(self) -> None:
@@ -148,6 +171,11 @@ class Calls:
         for number, running in self._running.items():
             if not running.workers or not running.workers <= books.names.keys():
                 raise AssertionError(f"call {number} waits for {running.workers}")
+        for leaving in self._leaving:
+            if books.clients.get(leaving.client.peer) is not leaving.client:
+                raise AssertionError(f"workers retire for {leaving.client}, which is gone")
+            if not leaving.left or not all([name in books.names and books.names[name].retiring for name in leaving.left]):
+                raise AssertionError(f"a client waits until these have left: {leaving.left}")
         if any(entry[2] <= len(books.workers) for entry in self._waiting):
             raise AssertionError("a client waits for workers that are there")
 
@@ -156,12 +184,10 @@ class Calls:
     def _run(self, client: ClientRecord, request: int, args: tuple[Any, ...], frames: Frames | None) -> None:
         books = self._books
         names = [str(name) for name in args] or list(books.names)
-        unknown = [name for name in names if name not in books.names]
         if frames is None:
             self._refuse(client, request, "there is no function to run")
-        elif unknown:
-            there = ", ".join(sorted(books.names)) or "none"
-            self._refuse(client, request, f"no worker has the name {quoted(unknown[0])} (there are: {there})")
+        elif not self._are_known(client, request, names):
+            return
         elif not names:
             self._answer(client, request, {})
         else:
@@ -169,6 +195,45 @@ class Calls:
             self._running[self._last] = Running(client, request, set(names))
             for name in dict.fromkeys(names):
                 books.names[name].outbox.send(make(RunFunction, (self._last, frames)))
+
+    def _retire(self, client: ClientRecord, request: int, names: list[str]) -> None:
+        books = self._books
+        if not self._are_known(client, request, names):
+            return
+        workers = [books.names[name] for name in dict.fromkeys(names)]
+        if not any([not (worker.retiring or worker.suspect or worker in workers) for worker in books.workers.values()]):
+            text = "no worker would be left to take over what these hold: to end all of them is to close the cluster"
+            self._refuse(client, request, text)
+        elif not workers:
+            self._answer(client, request, {})
+        else:
+            self._leaving.append(Leaving(client, request, {worker.name: self._info_of(worker) for worker in workers}))
+            for worker in workers:
+                self._retirement.begin(worker)
+
+    def _are_known(self, client: ClientRecord, request: int, names: list[str]) -> bool:
+        """Whether there are workers of these names; else the call is refused."""
+        there = self._books.names
+        for name in names:
+            if name not in there:
+                known = ", ".join(sorted(there)) or "none"
+                self._refuse(client, request, f"no worker has the name {quoted(name)} (there are: {known})")
+                return False
+        return True
+
+    def _info_of(self, worker: WorkerRecord) -> dict[str, Any]:
+        core = self._books.core
+        return {
+            "name": worker.name,
+            "address": worker.address,
+            "pid": worker.pid,
+            "nthreads": worker.slots,
+            "memory_limit": worker.memory_limit,
+            "tasks": core.n_assigned(worker.handle),
+            "lent": core.lent(worker.handle),
+            "silent": bool(worker.client.silent),
+            "retiring": bool(worker.retiring),
+        }
 
     def _note(self, number: int, running: Running, name: str, ok: bool, result: Frames | str) -> None:
         running.workers.discard(name)

@@ -44,6 +44,7 @@ cdef class SchedulerMachine:
     cdef Effects _effects
     cdef Claims _claims
     cdef object _calls
+    cdef object _retirement
     cdef Silence _silence
 
     @cython.locals(client=ClientRecord)

@@ -29,6 +29,7 @@ from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.publish import Publishing
 from fastsched.scheduler.records import ClientRecord, WorkerRecord
 from fastsched.scheduler.reports import Reports
+from fastsched.scheduler.retire import Retirement
 from fastsched.scheduler.scatter import Scattering
 from fastsched.scheduler.seek import Seeking
 from fastsched.scheduler.silence import Silence
@@ -58,7 +59,7 @@ from fastsched.wire.messages import (
     Welcome,
 )
 
-__all__ = ["Action", "PutOut", "SchedulerMachine", "Send", "Stop"]
+__all__ = ["Action", "Leave", "PutOut", "SchedulerMachine", "Send", "Stop"]
 
 
 # A member of an enum costs several times as much to look up, and runs bytecode.
@@ -81,13 +82,19 @@ class PutOut(NamedTuple):
     reason: str
 
 
+class Leave(NamedTuple):
+    """This worker has been told to end, as planned: its process shall not be replaced."""
+
+    peer: int
+
+
 class Stop(NamedTuple):
     """Stop the workers and the scheduler."""
 
     reason: str
 
 
-Action: TypeAlias = Send | PutOut | Stop
+Action: TypeAlias = Send | PutOut | Leave | Stop
 
 MOST_LEFT = 32  # tasks that wait for a patient drain's successor; more leave at once
 NOT_NOW = "not a message that this peer may send now"
@@ -112,7 +119,7 @@ class SchedulerMachine:
         self._version = version
         self._now = 0.0
         self._given_up: str | None = None  # why no more workers will come
-        self._actions: list[PutOut | Stop] = []
+        self._actions: list[PutOut | Leave | Stop] = []
         self.books = Books(config)
         self._prefill = Prefill(self.books)
         self._seeking = Seeking(self.books)
@@ -125,7 +132,8 @@ class SchedulerMachine:
         self._reports = Reports(self.books, self._prefill, self._silence)
         self._effects = Effects(self.books, self._scattering, self._seeking, self._prefill)
         self._claims = Claims(self.books, self._effects)
-        self._calls = Calls(self.books, {"name": name, "version": version})
+        self._retirement = Retirement(self.books)
+        self._calls = Calls(self.books, self._retirement, {"name": name, "version": version})
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 
@@ -200,7 +208,7 @@ class SchedulerMachine:
             return
         client.outbox.closed = True
         worker = books.workers.get(peer)
-        suspects = [] if worker is None else self._suspects(worker, executing)
+        suspects = [] if worker is None or worker.retiring else self._suspects(worker, executing)
         self._calls.client_gone(client)
         self._publishing.close(client)
         self._futures.gone(client)
@@ -240,20 +248,29 @@ class SchedulerMachine:
         self._given_up = text
         self._end_if_hopeless()
 
+    def retire(self, names: Iterable[str], now: float) -> None:
+        """Those of these workers that are there shall leave as planned. See `retire.Retirement`."""
+        self._now = now
+        for name in names:
+            worker = self.books.names.get(name)
+            if worker is not None:
+                self._retirement.begin(worker)
+
     def tick(self, now: float) -> None:
         """A deadline has passed."""
         self._now = now
         self._reports.tick(now)
         for worker in self._silence.tick(now):
-            text = f"{worker.name} was not heard for {self._config.worker_ttl:g} s"
-            self._actions.append(make(PutOut, (worker.peer, text)))
-            self.lost(worker.peer, now, text)
+            self._give_up_on(worker, f"{worker.name} was not heard for {self._config.worker_ttl:g} s")
+        for worker in self._retirement.overdue(now):
+            self._give_up_on(worker, f"{worker.name} was told to end, and has not in {self._config.close_seconds:g} s")
         self._seeking.look()
 
     def next_deadline(self) -> float | None:
         """When `tick` (and a drain) is due if nothing else happens."""
         first = self._reports.next_deadline()
-        for when in (self._prefill.next_deadline(), self._demand.next_deadline(), self._silence.next_deadline()):
+        ours = (self._prefill.next_deadline(), self._demand.next_deadline(), self._silence.next_deadline())
+        for when in (*ours, self._retirement.next_deadline()):
             if first is None or (when is not None and when < first):
                 first = when
         return first
@@ -269,6 +286,8 @@ class SchedulerMachine:
         """
         books = self.books
         self._effects.apply()
+        for worker in self._retirement.look(self._now):
+            self._actions.append(make(Leave, (worker.peer,)))
         self._prefill.look(self._now)
         self._demand.look(self._now, self._prefill.expected(self._now))
         actions: list[Action] = []
@@ -311,6 +330,7 @@ class SchedulerMachine:
         self._claims.check()
         self._silence.check()
         self._seeking.check()
+        self._retirement.check()
 
     def info(self) -> dict[str, Any]:
         """The identity of the scheduler and of all workers, as plain data."""
@@ -403,6 +423,10 @@ class SchedulerMachine:
             return f"a {role.name.lower()} is not let in"
         return None
 
+    def _give_up_on(self, worker: WorkerRecord, text: str) -> None:
+        self._actions.append(make(PutOut, (worker.peer, text)))
+        self.lost(worker.peer, self._now, text)
+
     def _put_out(self, peer: int, reason: str) -> None:
         self._actions.append(make(PutOut, (peer, reason)))
         self.lost(peer, self._now, "it was put out", ())
@@ -475,6 +499,7 @@ class SchedulerMachine:
         self._reports.gone(worker)
         self._claims.gone(worker)
         self._silence.gone(worker)
+        self._retirement.gone(worker)
         self._calls.worker_gone(worker)
         self._scattering.gone(worker)
         self._seeking.gone(worker)

@@ -7,11 +7,11 @@ the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from fastsched.errors import ProtocolError
-from fastsched.wire.messages import Despair, Dismiss, Expect, Message, Obituary, Oversee, Pressure, Welcome
+from fastsched.wire.messages import Despair, Dismiss, Expect, Message, Obituary, Oversee, Pressure, Retire, Welcome
 
 __all__ = ["Care", "Oversight"]
 
@@ -32,6 +32,9 @@ class Care(Protocol):
 
     def pressed(self, name: str, pressed: bool) -> None:
         """It should get no tasks, or may get some again."""
+
+    def retire(self, names: Iterable[str]) -> None:
+        """These workers shall leave as planned."""
 
     def give_up(self, text: str) -> None:
         """No more workers will be started."""
@@ -108,6 +111,10 @@ class Oversight:
             case Pressure(name, pressed):
                 self._ensure_its_own(supervisor, name)
                 self._care.pressed(name, pressed)
+            case Retire(names):
+                for name in names:
+                    self._ensure_its_own(supervisor, name)
+                self._care.retire(names)
             case Despair(text):
                 supervisor.despair = text
                 if all(other.despair for other in self._supervisors.values()):

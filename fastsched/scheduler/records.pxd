@@ -43,6 +43,7 @@ cdef class WorkerRecord:
     cdef readonly ClientRecord client
     cdef public bint suspect
     cdef public bint full
+    cdef public bint retiring
     cdef public bint watched
     cdef public double returns
     cdef public dict moved

@@ -122,6 +122,7 @@ class WorkerRecord:
         "patience",
         "peer",
         "pid",
+        "retiring",
         "returns",
         "slots",
         "suspect",
@@ -143,6 +144,7 @@ class WorkerRecord:
         )  # sent on this connection, oldest first; it keeps the same list
         self.suspect = False  # its connection ended and nobody knows yet how it died: named to nobody
         self.full = False  # it does not read what it is sent
+        self.retiring = False  # it leaves as planned: nothing new for it
         # written by `silence`
         self.watched = False  # something is expected of it
         self.returns = 0.0  # it was silent: until when it may report what was moved; 0: it was not

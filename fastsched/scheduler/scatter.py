@@ -94,7 +94,7 @@ class Scattering:
         books = self._books
         wish = self._wishes.get(record.id, ANYWHERE)
         there = [worker for worker in books.workers.values() if not worker.suspect]
-        heard = [worker for worker in there if not worker.client.silent]
+        heard = [worker for worker in there if not (worker.client.silent or worker.retiring)]
         wanted = [worker for worker in there if worker.name in wish.workers] or heard or there
         if not wanted:
             self._unplaced[record.id] = record

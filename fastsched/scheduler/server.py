@@ -12,7 +12,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -76,9 +76,9 @@ class SchedulerServer:
         Where it listens, with the port that was found.
     closed : asyncio.Event
         Set at the end of `close`, also if a client asked for it.
-    on_worker, on_worker_lost : callable
-        Told the name of each worker that has been let in; and of each that is gone, though its process may live, and
-        why.
+    on_worker, on_worker_lost, on_worker_left : callable
+        Told the name of each worker that has been let in; of each that is gone, though its process may live, and why;
+        and of each that was told to end, as planned.
     """
 
     def __init__(
@@ -91,12 +91,15 @@ class SchedulerServer:
     ) -> None:
         self.machine = SchedulerMachine(config, seed, name, __version__)
         self.pump = Pump(loop)
-        troubles = Troubles(self._introduce, self._expel, self._put_out_number, self._stop, self._failed)
+        troubles = Troubles(
+            self._introduce, self._expel, self._put_out_number, self._leaves, self._stop, self._failed
+        )
         self.turns = Turns(self.machine, self.pump, troubles)
         self.address: Address | None = None
         self.closed = asyncio.Event()
         self.on_worker: Callable[[str], object] = _ignore
         self.on_worker_lost: Callable[[str, str], object] = _ignore
+        self.on_worker_left: Callable[[str], object] = _ignore
         self._config = config
         self._loop = loop
         self._clock = clock
@@ -204,6 +207,12 @@ class SchedulerServer:
         peer = next((peer for peer in self.turns.peers.values() if peer.worker == name), None)
         if peer is not None:
             self._shut(peer, self._pressed, pressed)
+
+    def retire(self, names: Iterable[str]) -> None:
+        """These workers shall leave as planned."""
+        with self.turns.lock:
+            self.machine.retire(names, self._clock())
+        self.turns.turn_over()
 
     def give_up(self, text: str) -> None:
         """Supervision will start no more workers: what waits for one ends, with this text."""
@@ -368,6 +377,12 @@ class SchedulerServer:
         peer = self.turns.peers.get(number)
         if peer is not None:
             self._put_out(peer, reason)
+
+    def _leaves(self, number: int) -> None:
+        """A worker has been told to end, as planned."""
+        peer = self.turns.peers.get(number)
+        if peer is not None:
+            self.on_worker_left(peer.worker)
 
     def _put_out(self, peer: Peer, reason: str) -> None:
         """Tell a peer why, and end its connection."""

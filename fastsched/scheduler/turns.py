@@ -19,7 +19,7 @@ from fastsched.errors import SerializationError
 from fastsched.net._pump import Pump
 from fastsched.net.channel import Channel
 from fastsched.net.patience import Limit
-from fastsched.scheduler.machine import PutOut, SchedulerMachine, Send
+from fastsched.scheduler.machine import Leave, PutOut, SchedulerMachine, Send
 from fastsched.wire.messages import Message, Role
 
 __all__ = ["Peer", "Turns"]
@@ -53,7 +53,7 @@ class Peer:
 
 
 class Troubles:
-    """What a turn leaves to the I/O thread. All three are called there, without the lock.
+    """What a turn leaves to the I/O thread. All are called there, without the lock.
 
     Parameters
     ----------
@@ -64,25 +64,29 @@ class Troubles:
         this exception).
     put_out : callable
         ``(number, reason)``: the machine wants this peer out.
+    leave : callable
+        ``(number,)``: this worker was told to end, as planned.
     stop : callable
         ``(reason,)``: the machine wants an end.
     failed : callable
         ``(error,)``: the machine is broken.
     """
 
-    __slots__ = ("expel", "failed", "introduce", "put_out", "stop")
+    __slots__ = ("expel", "failed", "introduce", "leave", "put_out", "stop")
 
     def __init__(
         self,
         introduce: Callable[[Peer], object],
         expel: Callable[[Peer, str | Exception], object],
         put_out: Callable[[int, str], object],
+        leave: Callable[[int], object],
         stop: Callable[[str], object],
         failed: Callable[[Exception], object],
     ) -> None:
         self.introduce = introduce
         self.expel = expel
         self.put_out = put_out
+        self.leave = leave
         self.stop = stop
         self.failed = failed
 
@@ -237,6 +241,8 @@ class Turns:
                 packet.append(action[1])
             elif kind is PutOut:
                 self._pump.post(troubles.put_out, action[0], action[1])
+            elif kind is Leave:
+                self._pump.post(troubles.leave, action[0])
             else:
                 self._pump.post(troubles.stop, action[0])
         if packet:

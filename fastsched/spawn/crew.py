@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from fastsched.config import Config
@@ -36,6 +36,9 @@ class Overseer(Protocol):
 
     def pressed(self, name: str, pressed: bool) -> None:
         """It should get no tasks, or may get some again."""
+
+    def retire(self, names: Iterable[str]) -> None:
+        """These workers shall leave as planned."""
 
     def give_up(self, text: str) -> None:
         """No more workers will be started."""
@@ -126,6 +129,20 @@ class Crew:
     def lost(self, name: str, why: str) -> None:
         """The scheduler has lost this worker, whose process may still live: it is not to come back."""
         self._kill(name, why)
+
+    def left(self, name: str) -> None:
+        """The scheduler has told this worker to end, as planned: it is not replaced."""
+        self._roster.left(name)
+        self._go_on()
+
+    def retire(self) -> int:
+        """All workers shall leave as planned, and none is started any more. How many there are to wait for."""
+        here, starting = self._roster.close()
+        for name in starting:
+            self._kill(name, "it was not needed any more")
+        if here:
+            self._overseer.retire(here)
+        return len(here) + len(starting)
 
     def _go_on(self) -> None:
         """Start what is due, end what is late, and come back when there will be more of that."""

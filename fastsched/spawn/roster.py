@@ -64,6 +64,7 @@ class Roster:
         self._failures = 0  # workers that died at their start, in a row
         self._expected = 0  # of the first workers, those that have not come yet
         self.given_up = ""
+        self._closed = False  # no more workers are wanted
 
     @property
     def complete(self) -> bool:
@@ -73,7 +74,7 @@ class Roster:
     @property
     def empty(self) -> bool:
         """Whether no worker lives, and none will be started."""
-        return not self._places and (not self._due or bool(self.given_up))
+        return not self._places and (not self._due or bool(self.given_up) or self._closed)
 
     def ask_for(self, count: int, now: float) -> None:
         """So many more workers."""
@@ -84,7 +85,7 @@ class Roster:
     def start(self, now: float) -> list[str]:
         """The names of workers that are to be started now."""
         names: list[str] = []
-        while self._due and self._due[0][0] <= now and len(self._starting) < self._most and not self.given_up:
+        while self._due and self._due[0][0] <= now and len(self._starting) < self._most and not self.given_up and not self._closed:
             _, _, place = heapq.heappop(self._due)
             name = self._name(self._number)
             self._number += 1
@@ -146,6 +147,11 @@ class Roster:
         self._places.pop(name, None)
         self._starting.discard(name)
 
+    def close(self) -> tuple[list[str], list[str]]:
+        """No more workers are wanted: those that have been let in, and those that are still starting."""
+        self._closed = True
+        return [name for name, place in self._places.items() if place.joined], list(self._starting)
+
     def give_up(self, text: str) -> None:
         """No more workers will be started."""
         self.given_up = self.given_up or text
@@ -161,7 +167,7 @@ class Roster:
     def next_deadline(self) -> float | None:
         """When `start` or `late` will have something new to say."""
         times = [self._places[name].since + self._config.start_seconds for name in self._starting]
-        if self._due and len(self._starting) < self._most and not self.given_up:
+        if self._due and len(self._starting) < self._most and not self.given_up and not self._closed:
             times.append(self._due[0][0])
         return min(times, default=None)
 

@@ -35,7 +35,9 @@ from fastsched.wire.messages import (
     Refuse,
     Register,
     Release,
+    Replicate,
     Report,
+    Retire,
     Retract,
     Role,
     Run,
@@ -76,6 +78,7 @@ MESSAGES: dict[int, type] = {
     48: Grant,
     49: Circle,
     50: Seek,
+    55: Replicate,
     60: Done,
     61: RanFunction,
     62: Publish,
@@ -89,6 +92,7 @@ MESSAGES: dict[int, type] = {
     73: Pressure,
     74: Despair,
     75: Dismiss,
+    79: Retire,
     80: Register,
     81: Welcome,
     82: Refuse,
@@ -102,10 +106,10 @@ CODES: dict[type, int] = {kind: code for code, kind in MESSAGES.items()}
 
 _CLIENT = (Submit, Want, Release, Cancel, Scatter, Locate, Call, Keep)
 _WORKER = (Done, RanFunction, Publish, Surplus, Claim, Waiting, Sought)
-_SUPERVISOR = (Oversee, Expect, Obituary, Pressure, Despair)
+_SUPERVISOR = (Oversee, Expect, Obituary, Pressure, Despair, Retire)
 _BOTH = (Register, Pulse)
 _TO_EACH = (Report, Located, Answer, Welcome, Refuse, Pulse)
-_TO_WORKERS = (Run, Free, Retract, Drop, Put, RunFunction, Shutdown, Adopt, Grant, Circle, Seek)
+_TO_WORKERS = (Run, Free, Retract, Drop, Put, Replicate, RunFunction, Shutdown, Adopt, Grant, Circle, Seek)
 
 ALLOWED: dict[Role, frozenset[type]] = {
     Role.CLIENT: frozenset((*_CLIENT, *_BOTH, GetData)),

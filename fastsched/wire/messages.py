@@ -34,7 +34,8 @@ __all__ = [
     "Dismiss", "Done", "Drop", "ErredItem", "ErrorItem", "ErrorKind", "Expect", "FailedItem", "FinishedItem",
     "Frames", "Free", "FunctionItem", "GetData", "Grant", "InputItem", "Keep", "LocalItem", "Locate", "Located",
     "LocatedItem", "Message", "MissingItem", "Obituary", "Oversee", "Pressure", "Publish", "Pulse", "Put", "PutItem",
-    "RanFunction", "Refuse", "Register", "Release", "Report", "ResultItem", "Retract", "Role", "Run", "RunFunction",
+    "RanFunction", "Refuse", "Register", "Release", "Replicate", "Report", "ResultItem", "Retire", "Retract", "Role",
+    "Run", "RunFunction",
     "RunItem", "Scatter", "ScatterItem", "Shutdown", "Stage", "Submit", "Surplus", "TaskItem", "Verb", "Waiting",
     "Want", "WantItem", "Welcome",
 ]  # fmt: skip
@@ -45,7 +46,7 @@ __all__ = [
 Natural: TypeAlias = Annotated[int, "0 <= {0} <= 0x7FFFFFFFFFFFFFFF"]
 FunctionId: TypeAlias = Annotated[bytes, "len({0}) == 8"]
 Kind: TypeAlias = Annotated[int, "1 <= {0} <= 8"]  # an ErrorKind
-Request: TypeAlias = Annotated[int, "1 <= {0} <= 5"]  # a Verb
+Request: TypeAlias = Annotated[int, "1 <= {0} <= 6"]  # a Verb
 Standing: TypeAlias = Annotated[int, "1 <= {0} <= 4"]  # a Stage
 
 Frames: TypeAlias = tuple[bytes | Buffer, ...]  # at least one: the pickle
@@ -338,6 +339,12 @@ class Put(NamedTuple):
     items: tuple[PutItem, ...]
 
 
+class Replicate(NamedTuple):
+    """Values to hold, to be fetched from who has them, acknowledged by `Done.replicas`. Silence: they cannot be had."""
+
+    items: tuple[InputItem, ...]
+
+
 class RunFunction(NamedTuple):
     """`Client.run`: call this on the worker, outside the slots."""
 
@@ -478,6 +485,12 @@ class Despair(NamedTuple):
     text: str
 
 
+class Retire(NamedTuple):
+    """These workers shall leave as planned: what only they hold goes to others, then each hears `Shutdown`."""
+
+    names: tuple[str, ...]
+
+
 class Dismiss(NamedTuple):
     """From the scheduler: this worker is gone for it. Its process shall end, if it lives."""
 
@@ -540,9 +553,9 @@ class Data(NamedTuple):
 Message: TypeAlias = (
     Submit | Want | Release | Cancel | Scatter | Locate | Call | Keep
     | Report | Located | Answer
-    | Run | Free | Retract | Drop | Put | RunFunction | Shutdown | Adopt | Grant | Circle | Seek
+    | Run | Free | Retract | Drop | Put | Replicate | RunFunction | Shutdown | Adopt | Grant | Circle | Seek
     | Done | RanFunction | Publish | Surplus | Claim | Waiting | Sought
-    | Oversee | Expect | Obituary | Pressure | Despair | Dismiss
+    | Oversee | Expect | Obituary | Pressure | Despair | Retire | Dismiss
     | Register | Welcome | Refuse | Pulse
     | GetData | Data
 )  # fmt: skip

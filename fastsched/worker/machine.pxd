@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t
 
 from fastsched._core cimport SchedulerCore
 from fastsched.wire.items cimport make, quoted
+from fastsched.worker.copies cimport Copies
 from fastsched.worker.jobs cimport Brood, Child, Entry, Function, Input, Job
 from fastsched.worker.joins cimport Joins
 from fastsched.worker.lineage cimport awaited_by
@@ -42,6 +43,7 @@ cdef class WorkerMachine:
     cdef dict _orders
     cdef readonly Nest nest
     cdef Joins _joins
+    cdef Copies _copies
 
     # -- orders
     cpdef receive(self, object peer, object message, object now)
@@ -87,10 +89,6 @@ cdef class WorkerMachine:
 
     @cython.locals(rows=Rows, job=Job)
     cdef _on_drop(self, object message)
-    cdef _on_put(self, object message)
-
-    @cython.locals(rows=Rows, value=Value)
-    cdef _put(self, object item)
 
     # -- news of the executor
     cpdef finished(self, Job job, Value value, object micros, tuple pins)

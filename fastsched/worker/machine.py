@@ -53,12 +53,13 @@ from fastsched.wire.messages import (
     Message,
     MissingItem,
     Put,
-    PutItem,
+    Replicate,
     Retract,
     Run,
     RunItem,
 )
 from fastsched.worker import invariants
+from fastsched.worker.copies import Copies
 from fastsched.worker.fetches import NOBODY
 from fastsched.worker.jobs import Action, Brood, Child, Entry, Function, Input, Job, Resume, Send, Start
 from fastsched.worker.joins import Joins
@@ -118,6 +119,7 @@ class WorkerMachine:
         self._orders: dict[str, Job] = {}  # by key: jobs that are queued, that run, and whose value is here
         self.nest = Nest(config, self._functions, self._orders, self._rows.store)
         self._joins = Joins(self._rows, self.nest, self._news, config.inline_bytes)
+        self._copies = Copies(self._rows, self._news)
 
     # -- orders -----------------------------------------------------------------------------------------------------
 
@@ -144,7 +146,11 @@ class WorkerMachine:
         elif type(message) is Drop:
             self._on_drop(message)
         elif type(message) is Put:
-            self._on_put(message)
+            for item in message.items:
+                self.stale += not self._copies.put(item)
+        elif type(message) is Replicate:
+            for item in message.items:
+                self.stale += not self._copies.replicate(item)
         elif type(message) is Adopt:
             self._joins.adopted(message)
         elif not self.nest.receive(message):
@@ -246,7 +252,7 @@ class WorkerMachine:
             self._miss(entry)
 
     def _miss(self, entry: Input) -> None:
-        """Give back every task that waits for this input."""
+        """It cannot be had: give back every task that waits for this input."""
         rows = self._rows
         if not rows.core.known(entry.row):  # the tasks that waited for it were given back for another one
             return
@@ -255,6 +261,7 @@ class WorkerMachine:
             if job.wanted and not job.started and rows.core.state(dependent) == _WAITING:
                 self._news.missing.append(make(MissingItem, (job.id, job.attempt, (entry.id,))))
                 self._forsake(job)
+        rows.let_go(entry)  # of a copy that the scheduler has asked for
 
     def fetched(self, address: str, items: Iterable[tuple[int, Frames | None]], now: float) -> None:
         """The answer of the worker at `address` to a `Fetch`; frames of None: it has no such value."""
@@ -339,28 +346,6 @@ class WorkerMachine:
                 rows.let_go(job)  # it was faster than the order: as a Free
             else:
                 self._forsake(job)
-
-    def _on_put(self, message: Put) -> None:
-        for item in message.items:
-            self._put(item)
-
-    def _put(self, item: PutItem) -> None:
-        id, key, type_name, frames = item
-        rows = self._rows
-        row = rows.ids.get(id)
-        if row is None:
-            row = rows.add_held(id, key)
-        elif row in rows.jobs and row not in rows.store:
-            self.stale += 1  # a task of that id runs here: its own value will do
-            return
-        else:
-            rows.hold(rows.entry(row))
-        value = rows.store.get(row)
-        if value is None:
-            value = Value(frames, type_name)
-            rows.fetches.drop(id)
-            rows.keep(row, value)
-        self._news.replicas.append((id, value.nbytes))
 
     # -- news of the executor ---------------------------------------------------------------------------------------
 

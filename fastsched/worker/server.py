@@ -55,6 +55,7 @@ from fastsched.wire.messages import (
     Refuse,
     Register,
     Release,
+    Replicate,
     Retract,
     Role,
     Run,
@@ -84,7 +85,7 @@ log = logging.getLogger(__name__)
 SMALL_BYTES = 4096
 """A pickle up to this size is over no limit of the wire."""
 
-FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put, Adopt, Grant, Seek))
+FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put, Replicate, Adopt, Grant, Seek))
 """What the scheduler orders."""
 
 NO_NEWS = Done((), (), (), (), (), 0)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastsched.config import Config
-from fastsched.scheduler.machine import PutOut, SchedulerMachine, Send, Stop
+from fastsched.scheduler.machine import Leave, PutOut, SchedulerMachine, Send, Stop
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.messages import (
     Adopt,
@@ -44,6 +44,7 @@ from fastsched.wire.messages import (
     RanFunction,
     Register,
     Release,
+    Replicate,
     Report,
     Retract,
     Role,
@@ -53,6 +54,7 @@ from fastsched.wire.messages import (
     Scatter,
     ScatterItem,
     Seek,
+    Shutdown,
     Sought,
     Stage,
     Submit,
@@ -86,6 +88,7 @@ class World:
         self.peers: dict[int, Peer] = {}
         self.put_out: list[str] = []
         self.stopped: list[str] = []
+        self.left: list[str] = []  # workers that were told to end
         self._numbers = itertools.count(1)
         self.held = False  # inside a turn: nothing is drained
         self.patient = False  # what has no slot waiting for it may stay
@@ -179,6 +182,8 @@ class World:
                 case PutOut(number, reason):
                     self.put_out.append(self.peers[number].name)
                     self.peers[number].reason = reason
+                case Leave(number):
+                    self.left.append(self.peers[number].name)
                 case Stop(reason):
                     self.stopped.append(reason)
 
@@ -382,6 +387,14 @@ class Worker(Peer):
                     self._names[id] = key
                     self.put[id] = key
                     self._news.append(f"put {key}")
+            case Replicate(items):
+                for id, key, nbytes, frames, addresses in items:
+                    self._names[id] = key
+                    self.put[id] = key
+                    how = "put" if frames is not None else f"fetch from {','.join(addresses)}:"
+                    self._news.append(f"{how} {key}")
+            case Shutdown(reason):
+                self._news.append(f"end: {reason}")
             case Free(ids):
                 for id in ids:
                     self.held.pop(id, None)

@@ -16,6 +16,7 @@ from fastsched.wire.messages import (
     InputItem,
     Put,
     PutItem,
+    Replicate,
     Retract,
     Run,
     RunItem,
@@ -84,6 +85,9 @@ class Bench:
 
     def put(self, n: int, value: bytes = b"put") -> None:
         self.receive(Put((PutItem(task_id(n), f"key-{n}", "str", (value,)),)))
+
+    def replicate(self, *items: InputItem) -> None:
+        self.receive(Replicate(items))
 
     # -- news ----------------------------------------------------------------------------------------------------------
 
