@@ -123,9 +123,7 @@ class Shift:
             self._done.set_result(0)
 
 
-async def _work(
-    access_file: str, wait: float, settings: dict[str, Any], name: str, nworkers: int, shift: Shift
-) -> int:
+async def _work(access_file: str, wait: float, settings: dict[str, Any], name: str, nworkers: int, shift: Shift) -> int:
     config = Config.from_environment()
     helper = Helper.start()  # it imports what workers need while we look for the scheduler
     pages = private_directory()

@@ -174,7 +174,8 @@ class Calls:
         for leaving in self._leaving:
             if books.clients.get(leaving.client.peer) is not leaving.client:
                 raise AssertionError(f"workers retire for {leaving.client}, which is gone")
-            if not leaving.left or not all([name in books.names and books.names[name].retiring for name in leaving.left]):
+            there = [name for name in leaving.left if name in books.names and books.names[name].retiring]
+            if not there or len(there) < len(leaving.left):
                 raise AssertionError(f"a client waits until these have left: {leaving.left}")
         if any(entry[2] <= len(books.workers) for entry in self._waiting):
             raise AssertionError("a client waits for workers that are there")
@@ -201,7 +202,8 @@ class Calls:
         if not self._are_known(client, request, names):
             return
         workers = [books.names[name] for name in dict.fromkeys(names)]
-        if not any([not (worker.retiring or worker.suspect or worker in workers) for worker in books.workers.values()]):
+        staying = [worker for worker in books.workers.values() if not (worker.retiring or worker.suspect)]
+        if not [worker for worker in staying if worker not in workers]:
             text = "no worker would be left to take over what these hold: to end all of them is to close the cluster"
             self._refuse(client, request, text)
         elif not workers:

@@ -286,8 +286,8 @@ class SchedulerMachine:
         """
         books = self.books
         self._effects.apply()
-        for worker in self._retirement.look(self._now):
-            self._actions.append(make(Leave, (worker.peer,)))
+        for leaver in self._retirement.look(self._now):
+            self._actions.append(make(Leave, (leaver.peer,)))
         self._prefill.look(self._now)
         self._demand.look(self._now, self._prefill.expected(self._now))
         actions: list[Action] = []

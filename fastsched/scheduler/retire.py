@@ -17,7 +17,7 @@ Called by `machine` and `calls`.
 
 from __future__ import annotations
 
-from fastsched.scheduler.books import Books, weigh
+from fastsched.scheduler.books import Books
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import WorkerRecord
 from fastsched.wire.items import make

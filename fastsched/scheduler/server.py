@@ -91,9 +91,7 @@ class SchedulerServer:
     ) -> None:
         self.machine = SchedulerMachine(config, seed, name, __version__)
         self.pump = Pump(loop)
-        troubles = Troubles(
-            self._introduce, self._expel, self._put_out_number, self._leaves, self._stop, self._failed
-        )
+        troubles = Troubles(self._introduce, self._expel, self._put_out_number, self._leaves, self._stop, self._failed)
         self.turns = Turns(self.machine, self.pump, troubles)
         self.address: Address | None = None
         self.closed = asyncio.Event()

@@ -74,7 +74,7 @@ class Roster:
     @property
     def empty(self) -> bool:
         """Whether no worker lives, and none will be started."""
-        return not self._places and (not self._due or bool(self.given_up) or self._closed)
+        return not self._places and (not self._due or self._closed or bool(self.given_up))
 
     def ask_for(self, count: int, now: float) -> None:
         """So many more workers."""
@@ -85,7 +85,7 @@ class Roster:
     def start(self, now: float) -> list[str]:
         """The names of workers that are to be started now."""
         names: list[str] = []
-        while self._due and self._due[0][0] <= now and len(self._starting) < self._most and not self.given_up and not self._closed:
+        while self._due and self._due[0][0] <= now and self._may_start():
             _, _, place = heapq.heappop(self._due)
             name = self._name(self._number)
             self._number += 1
@@ -167,9 +167,12 @@ class Roster:
     def next_deadline(self) -> float | None:
         """When `start` or `late` will have something new to say."""
         times = [self._places[name].since + self._config.start_seconds for name in self._starting]
-        if self._due and len(self._starting) < self._most and not self.given_up and not self._closed:
+        if self._due and self._may_start():
             times.append(self._due[0][0])
         return min(times, default=None)
+
+    def _may_start(self) -> bool:
+        return len(self._starting) < self._most and not self._closed and not self.given_up
 
     def _push(self, when: float, place: _Place) -> None:
         self._asked += 1

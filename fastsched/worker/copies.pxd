@@ -13,8 +13,14 @@ cdef class Copies:
     cdef Rows _rows
     cdef News _news
 
+    @cython.locals(stale=Py_ssize_t)
+    cdef Py_ssize_t put(self, object message) except -1
+
+    @cython.locals(stale=Py_ssize_t)
+    cdef Py_ssize_t replicate(self, object message) except -1
+
     @cython.locals(rows=Rows, value=Value)
-    cdef bint put(self, object item) except -1
+    cdef bint _put(self, object item) except -1
 
     @cython.locals(rows=Rows, value=Value, entry=Entry)
-    cdef bint replicate(self, object item) except -1
+    cdef bint _replicate(self, object item) except -1

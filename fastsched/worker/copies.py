@@ -6,7 +6,7 @@ One concern: to hold what the scheduler wants held here, whether it comes along 
 
 from __future__ import annotations
 
-from fastsched.wire.messages import InputItem, PutItem
+from fastsched.wire.messages import InputItem, Put, PutItem, Replicate
 from fastsched.worker.jobs import Entry
 from fastsched.worker.news import News
 from fastsched.worker.rows import Rows
@@ -32,8 +32,23 @@ class Copies:
         self._rows = rows
         self._news = news
 
-    def put(self, item: PutItem) -> bool:
-        """Hold this value. False: a task of that id runs here, its own value will do."""
+    def put(self, message: Put) -> int:
+        """Hold these values. How many are not wanted: a task of that id runs here, its own value will do."""
+        stale = 0
+        for item in message.items:
+            stale += not self._put(item)
+        return stale
+
+    def replicate(self, message: Replicate) -> int:
+        """Hold these values once they are here. How many will not come: they are computed here, or nobody has them."""
+        stale = 0
+        for item in message.items:
+            stale += not self._replicate(item)
+        return stale
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _put(self, item: PutItem) -> bool:
         id, key, type_name, frames = item
         rows = self._rows
         row = rows.ids.get(id)
@@ -51,8 +66,7 @@ class Copies:
         self._news.replicas.append((id, value.nbytes))
         return True
 
-    def replicate(self, item: InputItem) -> bool:
-        """Hold this value once it is here. False: a task of that id runs here, or there is nobody to ask."""
+    def _replicate(self, item: InputItem) -> bool:
         id = item[0]
         rows = self._rows
         row = rows.ids.get(id)

@@ -146,11 +146,9 @@ class WorkerMachine:
         elif type(message) is Drop:
             self._on_drop(message)
         elif type(message) is Put:
-            for item in message.items:
-                self.stale += not self._copies.put(item)
+            self.stale += self._copies.put(message)
         elif type(message) is Replicate:
-            for item in message.items:
-                self.stale += not self._copies.replicate(item)
+            self.stale += self._copies.replicate(message)
         elif type(message) is Adopt:
             self._joins.adopted(message)
         elif not self.nest.receive(message):

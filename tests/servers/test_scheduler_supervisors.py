@@ -16,8 +16,10 @@ from fastsched.wire.messages import (
     Refuse,
     Register,
     Report,
+    Retire,
     Role,
     Run,
+    Shutdown,
     Submit,
     Welcome,
 )
@@ -100,6 +102,21 @@ async def test_a_supervisor_elsewhere_is_told_which_of_its_workers_are_not_to_li
 
 
 @run
+async def test_a_supervisor_elsewhere_may_have_its_workers_leave(tmp_path):
+    async with rig_at(tmp_path) as rig:
+        boss = await supervisor(rig, "worker", "late")
+        worker = await rig.worker()
+        await boss.peer.first(Welcome)
+        left = []
+        rig.server.on_worker_left = left.append
+        boss.say(Retire(("worker", "late")))  # one of them has not come yet
+        assert await worker.first(Shutdown) == ("it retires",)
+        while not left:
+            await turn()
+        assert left == ["worker"]
+
+
+@run
 async def test_what_waits_ends_when_the_last_supervisor_has_given_up(tmp_path):
     async with rig_at(tmp_path) as rig:
         bosses = [await supervisor(rig), await supervisor(rig)]
@@ -134,6 +151,7 @@ async def test_when_a_supervisor_is_gone_its_workers_are_like_any_other(tmp_path
     [
         Obituary("foreign", "SIGKILL", False, (), ""),
         Pressure("foreign", True),
+        Retire(("foreign",)),
         Submit((), ()),
         Register("worker", __version__, 0, 1, "", 0, ""),
     ],

@@ -137,6 +137,23 @@ def test_a_worker_that_left_is_not_replaced():
     assert ours.start(100.0) == []
 
 
+def test_a_roster_that_is_closed_names_who_is_there_and_starts_nobody_any_more():
+    ours = roster()
+    ours.ask_for(3, 0.0)
+    assert ours.start(0.0) == ["w0", "w1", "w2"]
+    ours.joined("w0")
+    ours.joined("w2")
+    here, starting = ours.close()
+    assert (here, starting) == (["w0", "w2"], ["w1"])
+    ours.died("w1", "SIGKILL", False, 1.0)
+    ours.died("w0", "SIGSEGV", True, 1.0)
+    assert ours.start(100.0) == []
+    assert ours.next_deadline() is None
+    assert not ours.empty
+    ours.left("w2")
+    assert ours.empty
+
+
 def test_a_worker_that_does_not_come_in_time_is_named_again_and_again():
     ours = roster(start_seconds=30.0)
     ours.ask_for(2, 0.0)

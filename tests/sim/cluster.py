@@ -172,6 +172,12 @@ class Cluster:
             worker.stop()
             self.world.journal.note(worker.name, "stops")
 
+    def see_off(self, worker: WorkerNode) -> None:
+        """A worker is asked to leave, which it does once others hold what only it holds."""
+        if worker.alive:
+            self.scheduler.see_off(worker.name)
+            self.world.journal.note(worker.name, "retires")
+
     def vanish(self, client: ClientNode) -> None:
         """A client's process dies."""
         self.clients.remove(client)

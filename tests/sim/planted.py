@@ -21,6 +21,7 @@ from fastsched.wire.messages import (
     Free,
     Message,
     Release,
+    Replicate,
     Retract,
     Seek,
 )
@@ -197,6 +198,16 @@ class OverdrawsAtOnce(WorkerMachine):
         return super().rejoin(job) or self.overdraw(job)
 
 
+class SaysItHasTaken(WorkerMachine):
+    """The worker announces what it shall take over from another one, and does not fetch it."""
+
+    def receive(self, peer: int, message: Message, now: float) -> None:
+        if isinstance(message, Replicate):
+            self._news.replicas.extend((item[0], item[2]) for item in message.items)
+        else:
+            super().receive(peer, message, now)
+
+
 class NeverReleases(ClientMachine):
     """The client keeps to itself that a future is gone."""
 
@@ -251,6 +262,7 @@ PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
     "the scheduler does not listen to claims": (Machines(scheduler=IgnoresClaims), ("stuck",)),
     "nobody goes on without a slot": (Machines(worker=NeverOverdraws), ("stuck",)),
     "nobody waits for a slot": (Machines(worker=OverdrawsAtOnce), ("forest", "stuck")),
+    "nobody takes over what a worker leaves": (Machines(worker=SaysItHasTaken), ("farewell",)),
     "a client never releases": (Machines(client=NeverReleases), ("shared",)),
     "a client cancels for itself": (Machines(client=CancelsForItself), ("cancelling",)),
     "a client fires nothing": (Machines(client=KeepsNothing), ("cancelling", "forest")),

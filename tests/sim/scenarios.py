@@ -247,7 +247,8 @@ def links(cluster: Cluster, rng: random.Random) -> Check | None:
         sometimes(cluster, rng, 6, kill_one(cluster, rng))
     if rng.random() < 0.3:
         sometimes(cluster, rng, 2, lambda: cluster.add_worker(2))
-        sometimes(cluster, rng, 1, lambda: cluster.retire(rng.choice(cluster.workers)) if cluster.workers else None)
+        go = rng.choice((cluster.retire, cluster.see_off))
+        sometimes(cluster, rng, 1, lambda: go(rng.choice(cluster.workers)) if cluster.workers else None)
     return None
 
 
@@ -270,7 +271,8 @@ def orphans(cluster: Cluster, rng: random.Random) -> None:
         sometimes(cluster, rng, 4, kill_one(cluster, rng))
     else:
         sometimes(cluster, rng, 2, lambda: cluster.add_worker(2))
-        sometimes(cluster, rng, 2, lambda: cluster.retire(cluster.workers[0]) if len(cluster.workers) > 1 else None)
+        go = rng.choice((cluster.retire, cluster.see_off))
+        sometimes(cluster, rng, 2, lambda: go(cluster.workers[0]) if len(cluster.workers) > 1 else None)
 
 
 # -- tasks in each other's way -----------------------------------------------------------------------------------------
@@ -378,9 +380,27 @@ def retirement(cluster: Cluster, rng: random.Random) -> None:
 
     def change() -> None:
         cluster.add_worker(rng.choice((1, 2)))
-        cluster.retire(rng.choice(cluster.workers))
+        rng.choice((cluster.retire, cluster.see_off))(rng.choice(cluster.workers))
 
     sometimes(cluster, rng, 4, change)
+
+
+@scenario(allowed_failures=0, inline_bytes=100)
+def farewell(cluster: Cluster, rng: random.Random) -> Check:
+    """Workers retire, and what they hold is taken over by others: nothing is computed twice."""
+
+    def heavy(rng: random.Random, held: Any) -> Call:
+        args = (rng.randrange(10**6), rng.choice((0, 300)), rng.choice((0, 90, 3000)))
+        return Call("leaf", args, pick(rng, held, 3))
+
+    def change() -> None:
+        cluster.add_worker(rng.choice((1, 2)))
+        cluster.see_off(rng.choice(cluster.workers))
+
+    workers(cluster, rng, 2, 3)
+    users(cluster, rng, 2, Habits(actions=40, put=2.0), (heavy,))
+    sometimes(cluster, rng, 4, change)
+    return cluster.world.ledger.check_executions
 
 
 @scenario()
@@ -431,4 +451,5 @@ def everything(cluster: Cluster, rng: random.Random) -> None:
     cluster.run_script(cluster.add_client(), curious())
     sometimes(cluster, rng, 3, congest)
     sometimes(cluster, rng, 3, kill_one(cluster, rng))
+    sometimes(cluster, rng, 1, lambda: cluster.see_off(rng.choice(cluster.workers)) if cluster.workers else None)
     sometimes(cluster, rng, 2, lambda: cluster.add_worker(1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from fastsched.scheduler.machine import PutOut, SchedulerMachine, Send, Stop
+from fastsched.scheduler.machine import Leave, PutOut, SchedulerMachine, Send, Stop
 from fastsched.wire.catalogue import ALLOWED
 from fastsched.wire.messages import Message, Register, Role
 from tests.sim.clock import Alarm
@@ -96,6 +96,11 @@ class SchedulerNode:
                 self.machine.congested(peer.number, full, self.world.clock.now)
                 self._turn_soon()
 
+    def see_off(self, name: str) -> None:
+        """This worker shall leave as planned."""
+        self.machine.retire([name], self.world.clock.now)
+        self._turn_soon()
+
     def give_up(self, text: str) -> None:
         """No worker will come."""
         self.machine.give_up(text, self.world.clock.now)
@@ -158,6 +163,8 @@ class SchedulerNode:
                 case PutOut(number, reason):
                     peer = self._peers.get(number)
                     raise AssertionError(f"{peer.name if peer else 'somebody'} was put out: {reason}")
+                case Leave():
+                    pass  # for who starts processes; the worker hears it, too
                 case Stop(reason):
                     self.stopped = reason
         if self.machine.has_left():

@@ -25,7 +25,7 @@ from fastsched.wire.messages import (
     Pulse,
     Refuse,
     Report,
-    Shutdown,
+    Retire,
     Waiting,
 )
 from tests.sim.clock import Clock
@@ -38,7 +38,15 @@ from tests.sim.oracle import Bad, Good, Oracle
 from tests.sim.scenarios import KINDS, cluster_of
 
 PULSE = frozenset((Pulse,))
-SUPERVISION = (Oversee, Expect, Obituary, Pressure, Despair, Dismiss)  # who ends workers tells the scheduler here
+SUPERVISION = (
+    Oversee,
+    Expect,
+    Obituary,
+    Pressure,
+    Despair,
+    Retire,
+    Dismiss,
+)  # who ends workers tells the scheduler here
 STORM = Weather(latency=1e-3, jitter=5e-3, stalls=0.3, stall=0.05, cuts=0.9, breaks=0.0)
 
 
@@ -154,7 +162,7 @@ def test_seeds_differ() -> None:
 
 
 def test_runs_meet_every_message_and_all_kinds_of_news() -> None:
-    elsewhere = (Pulse, Refuse, Shutdown, Waiting, Circle, *SUPERVISION)  # no thread here reports that it waits
+    elsewhere = (Pulse, Refuse, Waiting, Circle, *SUPERVISION)  # no thread here reports that it waits
     missing = {kind.__name__ for kind in CODES} - {kind.__name__ for kind in elsewhere}
     missing |= {f"{kind.__name__}.{field}" for kind in (Done, Report) for field in kind._fields}
     for seed in range(4 * len(KINDS)):

@@ -49,6 +49,9 @@ class Killer(Protocol):
     def kill(self, worker: WorkerNode) -> None:
         """At once."""
 
+    def retire(self, worker: WorkerNode) -> None:
+        """As planned."""
+
 
 class WorkerNode:
     """One worker.
@@ -184,7 +187,9 @@ class WorkerNode:
         for message in others:
             if isinstance(message, RunFunction):
                 self._forward([RanFunction(message.request, True, message.frames)])
-            elif isinstance(message, Refuse | Shutdown):
+            elif isinstance(message, Shutdown):
+                self._killer.retire(self)
+            elif isinstance(message, Refuse):
                 raise AssertionError(f"{self.name} is told {message}")
 
     def _asked(self, number: int, messages: list[Message]) -> None:

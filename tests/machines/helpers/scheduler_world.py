@@ -388,7 +388,7 @@ class Worker(Peer):
                     self.put[id] = key
                     self._news.append(f"put {key}")
             case Replicate(items):
-                for id, key, nbytes, frames, addresses in items:
+                for id, key, _, frames, addresses in items:
                     self._names[id] = key
                     self.put[id] = key
                     how = "put" if frames is not None else f"fetch from {','.join(addresses)}:"
