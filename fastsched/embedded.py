@@ -63,7 +63,7 @@ class Embedding:
         self._config = config
         self._nthreads = nthreads
         self._memory_limit = memory_limit
-        self._leaving: set[str] = set()  # workers that were told to end
+        self._leaving: set[str] = set()  # workers that leave as planned
         self._settled = threading.Event()  # the first workers have come, or will not
         self._keys = fresh_keys()
         self._directory = private_directory()

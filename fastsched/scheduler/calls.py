@@ -208,6 +208,8 @@ class Calls:
             self._refuse(client, request, text)
         elif not workers:
             self._answer(client, request, {})
+        elif [worker for worker in workers if worker.client is client]:
+            self._refuse(client, request, f"a task cannot wait until its own worker, {client.name}, has left")
         else:
             self._leaving.append(Leaving(client, request, {worker.name: self._info_of(worker) for worker in workers}))
             for worker in workers:

@@ -83,7 +83,7 @@ class PutOut(NamedTuple):
 
 
 class Leave(NamedTuple):
-    """This worker has been told to end, as planned: its process shall not be replaced."""
+    """This worker leaves as planned: however its process ends, it shall not be replaced."""
 
     peer: int
 

@@ -17,6 +17,8 @@ Called by `machine` and `calls`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastsched.scheduler.books import Books
 from fastsched.scheduler.outbox import Batch
 from fastsched.scheduler.records import WorkerRecord
@@ -90,20 +92,23 @@ class Retirement:
         if not self._leavers:
             self._due = None
 
-    def look(self, now: float) -> list[WorkerRecord]:
-        """End of the turn: take the next steps; the workers that are told to end."""
-        ended: list[WorkerRecord] = []
+    def look(self, now: float) -> Sequence[WorkerRecord]:
+        """End of the turn: take the next steps; the workers that have begun to leave."""
         if self._due is None or now < self._due:
-            return ended
+            return ()
+        begun: list[WorkerRecord] = []
         self._due = None
         for leaver in self._leavers.values():
+            if leaver.since < 0.0:
+                leaver.since = leaver.moved = now
+                self._ask_back(leaver.worker)
+                begun.append(leaver.worker)
             if leaver.ends < 0.0 and self._is_through(leaver, now):
                 leaver.worker.outbox.send(make(Shutdown, ("it retires",)))
                 leaver.ends = now + self._to_end
-                ended.append(leaver.worker)
             when = now + LOOK_SECONDS if leaver.ends < 0.0 else leaver.ends
             self._due = when if self._due is None else min(self._due, when)
-        return ended
+        return begun
 
     def overdue(self, now: float) -> list[WorkerRecord]:
         """The workers that have been told to end, and have not in time."""
@@ -127,17 +132,17 @@ class Retirement:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
+    def _ask_back(self, worker: WorkerRecord) -> None:
+        """Ask for all its tasks; it keeps those that it has begun, and says nothing of them."""
+        core = self._books.core
+        for task_id in core.assigned_to(worker.handle):
+            worker.outbox.add(_TELL_RETRACT, (task_id, core.run(task_id)))
+
     def _is_through(self, leaver: _Leaver, now: float) -> bool:
         """Take the next steps for this worker; whether it may end."""
-        core, worker = self._books.core, leaver.worker
-        if leaver.since < 0.0:
-            leaver.since = leaver.moved = now
-            for task_id in core.assigned_to(worker.handle):
-                worker.outbox.add(_TELL_RETRACT, (task_id, core.run(task_id)))
-        idle = core.n_assigned(worker.handle) == 0
         if not self._are_safe(leaver, now) and now < leaver.moved + self._patience:
             return False
-        return idle or now >= leaver.since + self._patience
+        return not self._books.core.n_assigned(leaver.worker.handle) or now >= leaver.since + self._patience
 
     def _are_safe(self, leaver: _Leaver, now: float) -> bool:
         """Whether others hold all that this worker holds, or there are none; else they are told to fetch."""

@@ -78,7 +78,7 @@ class SchedulerServer:
         Set at the end of `close`, also if a client asked for it.
     on_worker, on_worker_lost, on_worker_left : callable
         Told the name of each worker that has been let in; of each that is gone, though its process may live, and why;
-        and of each that was told to end, as planned.
+        and of each that leaves as planned.
     """
 
     def __init__(
@@ -377,7 +377,7 @@ class SchedulerServer:
             self._put_out(peer, reason)
 
     def _leaves(self, number: int) -> None:
-        """A worker has been told to end, as planned."""
+        """A worker leaves as planned."""
         peer = self.turns.peers.get(number)
         if peer is not None:
             self.on_worker_left(peer.worker)

@@ -65,7 +65,7 @@ class Troubles:
     put_out : callable
         ``(number, reason)``: the machine wants this peer out.
     leave : callable
-        ``(number,)``: this worker was told to end, as planned.
+        ``(number,)``: this worker leaves as planned.
     stop : callable
         ``(reason,)``: the machine wants an end.
     failed : callable

@@ -131,7 +131,7 @@ class Crew:
         self._kill(name, why)
 
     def left(self, name: str) -> None:
-        """The scheduler has told this worker to end, as planned: it is not replaced."""
+        """This worker leaves as planned: however it ends, it is not replaced."""
         self._roster.left(name)
         self._go_on()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -118,6 +119,25 @@ def retire_another() -> str:
         name = next(worker["name"] for worker in there if worker["pid"] != me)
         client.retire_workers(name)
         return name
+
+
+def test_a_worker_that_is_killed_while_it_retires_is_not_replaced_and_blames_nobody(tmp_path, caplog):
+    file = tmp_path / "ran"
+    config = Config(allowed_failures=0)
+    with LocalCluster(2, 1, config=config) as cluster, Client(cluster, set_as_default=False) as client:
+        client.wait_for_workers(2)
+        future = client.submit(noted_sleep, 1.0, str(file))
+        until(lambda: lines(file)["begun"] == 1)
+        busy = next(worker for worker in client.scheduler_info()["workers"].values() if worker["tasks"])
+        killer = threading.Timer(0.1, os.kill, (busy["pid"], signal.SIGKILL))
+        killer.start()
+        client.retire_workers(busy["name"])
+        killer.join()
+        (there,) = client.scheduler_info()["workers"].values()
+        assert future.result(timeout=SECONDS) == there["pid"]
+        time.sleep(0.3)  # longer than a replacement would take
+        assert len(client.nthreads()) == 1
+    assert caplog.text == ""
 
 
 def test_a_task_that_runs_for_too_long_runs_again_elsewhere(tmp_path):

@@ -235,6 +235,32 @@ def test_a_client_cannot_retire_all_workers(world):
     assert (first.news(), second.news()) == ([END], [])
 
 
+def test_a_task_cannot_retire_its_own_worker(world):
+    first, second = pair(world)
+    ok, text = first.answers[first.call(Verb.RETIRE, "second", "first")]
+    assert not ok
+    assert "no worker would be left" in text
+    ok, text = first.answers[first.call(Verb.RETIRE, "first")]
+    assert not ok
+    assert "its own worker" in text
+    call = first.call(Verb.RETIRE, "second")
+    assert second.news() == [END]
+    leave(world, second)
+    assert first.answers[call][0]
+
+
+def test_whoever_starts_processes_hears_at_once_that_a_worker_leaves(world):
+    """Though it may crash before it is told to end: it is not to be replaced."""
+    client, (first, second) = world.client(), pair(world)
+    client.submit("a")
+    retire(client, "first")
+    assert world.left == ["first"]
+    first.die("SIGSEGV", executing=["a"])
+    assert (first.news(), second.news()) == (["run a", "retract a"], ["run a"])
+    second.finish("a")
+    assert client.news() == ["finished a"]
+
+
 def test_to_ask_twice_is_answered_twice(world):
     client, (first, _) = world.client(), pair(world)
     client.submit("a")

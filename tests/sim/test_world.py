@@ -46,7 +46,8 @@ SUPERVISION = (
     Despair,
     Retire,
     Dismiss,
-)  # who ends workers tells the scheduler here
+)
+"""Who ends workers tells the scheduler here."""
 STORM = Weather(latency=1e-3, jitter=5e-3, stalls=0.3, stall=0.05, cuts=0.9, breaks=0.0)
 
 

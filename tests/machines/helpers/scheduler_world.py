@@ -88,7 +88,7 @@ class World:
         self.peers: dict[int, Peer] = {}
         self.put_out: list[str] = []
         self.stopped: list[str] = []
-        self.left: list[str] = []  # workers that were told to end
+        self.left: list[str] = []  # workers that leave as planned
         self._numbers = itertools.count(1)
         self.held = False  # inside a turn: nothing is drained
         self.patient = False  # what has no slot waiting for it may stay
