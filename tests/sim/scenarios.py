@@ -444,6 +444,10 @@ def everything(cluster: Cluster, rng: random.Random) -> None:
             cluster.scheduler.congested(name, True)
             cluster.world.clock.after(rng.random() * 0.01, lambda: cluster.scheduler.congested(name, False))
 
+    def relieve() -> None:
+        cluster.add_worker(1)  # somebody may wait for as many as there were
+        cluster.see_off(rng.choice(cluster.workers))
+
     workers(cluster, rng, 2, 4)
     cluster.respawns = rng.choice((1e-3, 0.02))
     habits = Habits(release=2.0, cancel=1.0, keep=1.0, put=1.0)
@@ -451,5 +455,5 @@ def everything(cluster: Cluster, rng: random.Random) -> None:
     cluster.run_script(cluster.add_client(), curious())
     sometimes(cluster, rng, 3, congest)
     sometimes(cluster, rng, 3, kill_one(cluster, rng))
-    sometimes(cluster, rng, 1, lambda: cluster.see_off(rng.choice(cluster.workers)) if cluster.workers else None)
+    sometimes(cluster, rng, 1, relieve)
     sometimes(cluster, rng, 2, lambda: cluster.add_worker(1))
