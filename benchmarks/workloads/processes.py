@@ -29,9 +29,9 @@ def scheduler() -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def workers(access_file: str, count: int) -> Iterator[int]:
-    """``fastsched-worker`` with processes of one thread each; the id of their parent. They join a moment later."""
-    module = ["-m", "fastsched.cli.worker", access_file, "--nworkers", str(count), "--nthreads", "1"]
+def workers(access_file: str, count: int, threads: int = 1) -> Iterator[int]:
+    """``fastsched-worker`` with processes of so many threads each; the id of their parent. They join a moment later."""
+    module = ["-m", "fastsched.cli.worker", access_file, "--nworkers", str(count), "--nthreads", str(threads)]
     with _running([sys.executable, *module], until=None) as pid:
         yield pid
 
