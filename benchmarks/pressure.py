@@ -6,8 +6,8 @@
 A scheduler, two workers with eight threads each, and two clients, all in processes of their own. One client is greedy,
 in one of the ways of `CASES`; the other takes the time of single round trips (tasks of a higher priority, so that they
 need not queue behind the greedy one's) with short pauses. Meanwhile the resident memory of the greedy client, the
-scheduler and the larger worker is looked at. Then the same again beside a harmless client, which has sixteen short tasks under way
-all the time, and beside loops that take as much of the cores as the greedy client had made everybody take: that is
+scheduler and the larger worker is looked at. Then the same again beside a harmless client, which has a few tasks of the same kind
+under way all the time, and beside loops that take as much of the cores as the greedy client had made everybody take: that is
 what the round trips are compared with.
 """
 
@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
 
@@ -42,7 +42,7 @@ WORKERS, THREADS = 2, 8
 PAUSE_SECONDS = 0.002  # between round trips
 LOOK_SECONDS = 0.1  # between two looks at memory
 NAP_SECONDS = 0.005  # a task of a slow cluster
-WINDOW = 16  # tasks that a harmless client has under way
+WINDOW = 64  # tasks that a harmless client has under way
 AFTER_SECONDS = 3.0  # what follows when it is done
 SLICE_SECONDS = 0.01  # a loop that takes half of a core does so for half of each of these
 WARM = 200
@@ -166,11 +166,32 @@ CASES: dict[str, Callable[[Client, int], object]] = {
 }  # fmt: skip
 
 
-def harmless(client: Client) -> None:
-    """Has a few short tasks under way, for ever."""
-    waiting = as_completed([client.submit(nap, 0, pure=False) for _ in range(WINDOW)])
+BUSY = {"stopped", "ungathered", "lambdas", "heavy-lambdas"}  # the workers have as much to do as they can
+EMPTY = {"large-result", "large-argument"}  # they have next to nothing to do
+
+
+def slow(client: Client) -> None:
+    """Harmless: has a few tasks under way, that only take time."""
+    _keep_at(client, nap, 0)
+
+
+def short(client: Client) -> None:
+    """Harmless: has a few tasks under way, that take no time."""
+    _keep_at(client, zeros, 1000)
+
+
+def none(client: Client) -> None:
+    """Harmless: does nothing."""
+    sys.stdin.read()
+
+
+def _keep_at(client: Client, function: Callable[[Any], object], argument: float) -> None:
+    waiting = as_completed(client.map(function, [argument] * WINDOW, pure=False))
     for _ in waiting:
-        waiting.add(client.submit(nap, 0, pure=False))
+        waiting.add(client.submit(function, argument, pure=False))
+
+
+HARMLESS = {kind.__name__: kind for kind in (slow, short, none)}
 
 
 def spin(share: float) -> None:
@@ -189,8 +210,8 @@ def play(part: str, place: str, size: float) -> None:
         spin(size)
     with Client(place, set_as_default=False) as client:
         print("begun", flush=True)
-        if part == "harmless":
-            harmless(client)
+        if part in HARMLESS:
+            HARMLESS[part](client)
         futures = CASES[part](client, int(size))
         print("done", flush=True)
         sys.stdin.read()
@@ -276,9 +297,9 @@ def under(case: str, tasks: int, seconds: float) -> Figures:
         return here.watch(greedy.pid, seconds, lambda: _is_over(greedy))
 
 
-def beside(cores: float, seconds: float) -> Figures:
-    """A harmless client, and loops that make up for what is missing to so many cores."""
-    with cluster() as here, actor("harmless", here.place, 0) as client:
+def beside(kind: str, cores: float, seconds: float) -> Figures:
+    """A harmless client of this kind, and loops that make up for what is missing to so many cores."""
+    with cluster() as here, actor(kind, here.place, 0) as client:
         _await(client.stdout, "begun")
         missing = cores - here.watch(client.pid, seconds / 4, lambda: False).cores
         with ExitStack() as stack:
@@ -329,7 +350,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tasks", type=int, default=1_000_000, metavar="N", help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=60.0, help="of a case at most (default: %(default)s)")
     parser.add_argument("--harmless", type=float, default=10.0, help="seconds beside harmless load (default: 10)")
-    parser.add_argument("--play", choices=[*CASES, "harmless", "spin"], help=argparse.SUPPRESS)
+    parser.add_argument("--play", choices=[*CASES, *HARMLESS, "spin"], help=argparse.SUPPRESS)
     parser.add_argument("--place", default="", help=argparse.SUPPRESS)
     parser.add_argument("--size", type=float, default=0.0, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
@@ -338,8 +359,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     rows = [HEAD]
     for case in chosen.cases.split(","):
+        kind = "short" if case in BUSY else "none" if case in EMPTY else "slow"
         seen = under(case, chosen.tasks, chosen.seconds)
-        rows.append(row(case, seen, beside(seen.cores, chosen.harmless)))
+        rows.append(row(case, seen, beside(kind, seen.cores, chosen.harmless)))
         print(*rows[-1], sep=" | ", flush=True)
     print("", *aligned(rows), sep="\n")
 

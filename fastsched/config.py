@@ -67,14 +67,14 @@ class Config(_Numbers):
 
     # -- wire: what a peer may make us hold -------------------------------------------------------------------------
     frame_bytes: int = 64 * MIB  # one frame on a stream; larger buffers travel in chunks of this size at most
-    control_bytes: int = 256 * MIB  # a message without its buffers: a batch of 10,000 tasks with 16 KiB each fits
+    control_bytes: int = 256 * MIB  # a message without its buffers: 10,000 tasks with 16 KiB each fit
     message_bytes: int = 16 * GIB  # all buffers of one message; memory grows only as bytes arrive
     message_buffers: int = 65_536  # out-of-band buffers of one message
     array_items: int = 1 << 20  # items of one msgpack array
     map_items: int = 1 << 16  # items of one msgpack map
     depth: int = 32  # nesting of msgpack arrays and maps
     attach_bytes: int = 16 * KIB  # buffers from this size on travel beside the control frame, uncopied
-    batch_items: int = 10_000  # tasks or reports in one message; longer batches are split
+    batch_items: int = 500  # tasks or reports in one message; others have their turn between two
     functions: int = 10_000  # interned functions per connection; the oldest go first
 
     # -- handshake and connections ------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from fastsched._wait cimport TurnLock
+from fastsched._wait cimport TurnLock, monotonic
 from fastsched.net._pump cimport Pump
 from fastsched.net._socket cimport Seam
 
@@ -24,6 +24,7 @@ cdef class Stream:
     cdef object _loop
     cdef Pump _pump
     cdef object _scratch
+    cdef object _room  # as much of it as is read at once
     cdef object _config
     cdef object _decoder
     cdef TurnLock _lock
@@ -50,6 +51,9 @@ cdef class Stream:
 
     @cython.locals(messages=list)
     cdef _take(self, object data)
+
+    @cython.locals(room=Py_ssize_t)
+    cdef _learn(self, Py_ssize_t size, double seconds)
 
 
 @cython.locals(size=Py_ssize_t)

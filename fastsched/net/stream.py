@@ -22,7 +22,7 @@ from enum import IntEnum
 from itertools import islice
 from typing import Any, NamedTuple
 
-from fastsched._wait import TurnLock
+from fastsched._wait import TurnLock, monotonic
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
 from fastsched.net._pump import READ_BYTES, Pump
@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 WRITES_PER_TURN = 16  # so that one greedy peer does not keep the others waiting
 JOIN_BYTES = 16 << 10  # several messages up to here are copied together
 PIECES_PER_WRITE = 64  # more is not sent at once
+LEAST_BYTES = 16 << 10  # read at once, however long it takes to take them in
+LONG_SECONDS = 0.0005  # for what one read brought: next time less is read, so that other peers have their turns
+SHORT_SECONDS = 0.000125
 DRAIN_BYTES = 16 << 10
 DRAINS = 64  # a peer that sends faster than this has to live with the error
 
@@ -116,7 +119,7 @@ class Stream:
         pump = reader if isinstance(reader, Pump) else None
         self._loop: asyncio.AbstractEventLoop = pump.loop if pump is not None else reader  # type: ignore[assignment]
         self._pump = pump
-        self._scratch = _scratch.view if pump is None else pump.scratch
+        self._scratch = self._room = _scratch.view if pump is None else pump.scratch
         self._config = config
         self._decoder = Decoder(config, allowed)
         self._lock = TurnLock()  # guards the five below, and writing to the socket
@@ -322,15 +325,28 @@ class Stream:
         if self._state != _OPEN or self.paused or self._given_up:
             return
         try:
-            size = receive_some(self._fd, self._scratch)
+            size = receive_some(self._fd, self._room)
         except OSError as error:
             self._give_up(self._finish, error)
             return
         if size > 0:
             self.reads += 1
+            start = monotonic()
             self._take(self._scratch[:size])
+            self._learn(size, monotonic() - start)
         elif size == 0:
             self._give_up(self._ended)
+
+    def _learn(self, size: int, seconds: float) -> None:
+        """How much to read at once, by what it took: a peer that sends a million tasks must not have the turns alone.
+
+        What takes long is the number of messages and items in it; the bytes of large values are soon copied.
+        """
+        room = len(self._room)
+        if seconds > LONG_SECONDS and room > LEAST_BYTES:
+            self._room = self._scratch[: room // 2]
+        elif size == room and seconds < SHORT_SECONDS and room < len(self._scratch):
+            self._room = self._scratch[: 2 * room]
 
     def _take(self, data: bytes | memoryview) -> None:
         try:

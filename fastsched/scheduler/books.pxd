@@ -37,6 +37,7 @@ cdef class Books:
     cdef readonly dict holds
     cdef readonly dict functions
     cdef readonly dict clients
+    cdef readonly list leaving
     cdef readonly dict workers
     cdef readonly dict names
     cdef readonly dict handles

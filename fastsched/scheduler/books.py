@@ -63,6 +63,7 @@ class Books:
         self.holds: dict[int, int] = {}  # by task id: how often it is held, so that it is not forgotten
         self.functions: dict[bytes, Function] = {}  # as long as they are used
         self.clients: dict[int, ClientRecord] = {}  # by peer; workers are clients too
+        self.leaving: list[ClientRecord] = []  # clients that are gone, of which futures are still to be released
         self.workers: dict[int, WorkerRecord] = {}  # by peer
         self.names: dict[str, WorkerRecord] = {}
         self.handles: dict[int, WorkerRecord] = {}  # by row of the core

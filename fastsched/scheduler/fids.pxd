@@ -27,6 +27,7 @@ cdef class Fids:
     cpdef int put(self, int64_t fid, int32_t row) except -1
     cpdef int32_t take(self, int64_t fid) except -2
     cpdef list items(self)
+    cpdef list some(self, Py_ssize_t most)
     cdef Page _page(self, int64_t number)
     cdef _outdated(self)
     cdef _remove(self, Page page)

@@ -21,5 +21,8 @@ class Fids:
     def items(self) -> list[tuple[int, int]]:
         """All, as (fid, row)."""
 
+    def some(self, most: int) -> list[int]:
+        """So many fids, or all if there are fewer."""
+
     def __len__(self) -> int: ...
     def __contains__(self, fid: int) -> bool: ...

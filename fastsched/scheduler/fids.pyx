@@ -69,6 +69,18 @@ cdef class Fids:
                     found.append((page.number * SPAN + i, page.rows[i]))
         return found
 
+    cpdef list some(self, Py_ssize_t most):
+        cdef Page page
+        cdef int i
+        cdef list found = []
+        for page in self._pages.values():
+            for i in range(SPAN):
+                if page.rows[i] != NO_ROW:
+                    if len(found) == most:
+                        return found
+                    found.append(page.number * SPAN + i)
+        return found
+
     def __len__(self):
         return self._n
 

@@ -46,7 +46,10 @@ cdef class Futures:
     cpdef locate(self, ClientRecord client, object fids)
 
     @cython.locals(books=Books, record=TaskRecord)
-    cpdef gone(self, ClientRecord client)
+    cpdef gone(self, ClientRecord client, bint at_once)
+
+    @cython.locals(client=ClientRecord, leaving=list)
+    cpdef go_on(self)
     cdef tuple _tasks_of(self, ClientRecord client, object fids)
 
     @cython.locals(books=Books, core=SchedulerCore)

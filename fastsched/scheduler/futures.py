@@ -28,6 +28,7 @@ _ASSIGNED, _IN_MEMORY, _ERRED = int(State.ASSIGNED), int(State.MEMORY), int(Stat
 _LOCATED = int(Batch.LOCATED)
 _CANCELLED, _NO_WORKERS = int(ErrorKind.CANCELLED), int(ErrorKind.NO_WORKERS)
 
+RELEASED_AT_ONCE = 1000  # futures of a client that is gone; takes about a millisecond, and comes as often
 MOST_RETRIES = 0x7FFFFFFF  # what a record can count; more would take years
 
 
@@ -134,12 +135,28 @@ class Futures:
             weight = 0 if frames is None else weigh(frames)
             client.outbox.add(_LOCATED, make(LocatedItem, (fid, record.id, frames, addresses)), weight)
 
-    def gone(self, client: ClientRecord) -> None:
-        """The client's connection ended: nobody wants its futures any more."""
+    def gone(self, client: ClientRecord, at_once: bool) -> None:
+        """The client's connection ended: nobody wants its futures any more.
+
+        Unless all has to be done `at_once`, those of a client that has very many are released bit by bit (`go_on`): the
+        others' messages come in between.
+        """
         books = self._books
-        for record in books.detach_all(client):
-            books.unwant(record)
+        if at_once or len(client.futures) <= RELEASED_AT_ONCE:
+            for record in books.detach_all(client):
+                books.unwant(record)
+        else:
+            books.leaving.append(client)
         books.unlearn(client)
+
+    def go_on(self) -> None:
+        """Release some more futures of a client that is gone."""
+        leaving = self._books.leaving
+        if leaving:
+            client = leaving[-1]
+            self.release(client, client.futures.some(RELEASED_AT_ONCE))
+            if not len(client.futures):
+                leaving.pop()
 
     def function_of(self, client: ClientRecord, key: str, fn: bytes) -> Function:
         """The function that a new task names."""

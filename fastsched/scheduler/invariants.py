@@ -62,7 +62,8 @@ def _check_rows(books: Books, live: list[TaskRecord]) -> None:
 def _check_wants(books: Books, live: list[TaskRecord]) -> None:
     """Every want of the core is a future, a pin, or a fire-and-forget."""
     wants: Counter[int] = Counter()
-    for client in books.clients.values():
+    for client in (*books.clients.values(), *books.leaving):
+        _require(books.clients.get(client.peer) is client or client.outbox.closed, "{} is told things", client)
         pairs = [(fid, books.at(row)) for fid, row in client.futures.items()]
         _require(
             len(pairs) == len(client.futures),
@@ -94,7 +95,7 @@ def _check_wants(books: Books, live: list[TaskRecord]) -> None:
             record,
         )
         _require(
-            all(books.clients.get(pair[0].peer) is pair[0] for pair in listeners),
+            all(books.clients.get(pair[0].peer) is pair[0] or pair[0] in books.leaving for pair in listeners),
             "{} has futures of a lost client",
             record,
         )
