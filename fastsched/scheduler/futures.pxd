@@ -23,6 +23,7 @@ cdef int64_t MOST_RETRIES
 cdef class Futures:
     cdef Books _books
     cdef Seeking _seeking
+    cdef double _due
 
     @cython.locals(
         books=Books, record=TaskRecord, function=Function, fid=int64_t, inputs=tuple, pinned=tuple, priority=int64_t,
@@ -46,10 +47,11 @@ cdef class Futures:
     cpdef locate(self, ClientRecord client, object fids)
 
     @cython.locals(books=Books, record=TaskRecord)
-    cpdef gone(self, ClientRecord client, bint at_once)
+    cpdef gone(self, ClientRecord client, bint at_once, double now)
 
     @cython.locals(client=ClientRecord, leaving=list)
-    cpdef go_on(self)
+    cpdef tick(self, double now)
+    cpdef next_deadline(self)
     cdef tuple _tasks_of(self, ClientRecord client, object fids)
 
     @cython.locals(books=Books, core=SchedulerCore)

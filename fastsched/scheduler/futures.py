@@ -28,7 +28,8 @@ _ASSIGNED, _IN_MEMORY, _ERRED = int(State.ASSIGNED), int(State.MEMORY), int(Stat
 _LOCATED = int(Batch.LOCATED)
 _CANCELLED, _NO_WORKERS = int(ErrorKind.CANCELLED), int(ErrorKind.NO_WORKERS)
 
-RELEASED_AT_ONCE = 1000  # futures of a client that is gone; takes about a millisecond, and comes as often
+RELEASED_AT_ONCE = 1000  # futures of a client that is gone: takes half a millisecond
+RELEASE_SECONDS = 0.001  # from one such portion to the next
 MOST_RETRIES = 0x7FFFFFFF  # what a record can count; more would take years
 
 
@@ -46,6 +47,7 @@ class Futures:
     def __init__(self, books: Books, seeking: Seeking) -> None:
         self._books = books
         self._seeking = seeking
+        self._due = 0.0  # when more futures of clients that are gone are released
 
     def submit(self, client: ClientRecord, message: Submit) -> None:
         """Hold futures of tasks; tasks whose key is known are the same task."""
@@ -135,10 +137,10 @@ class Futures:
             weight = 0 if frames is None else weigh(frames)
             client.outbox.add(_LOCATED, make(LocatedItem, (fid, record.id, frames, addresses)), weight)
 
-    def gone(self, client: ClientRecord, at_once: bool) -> None:
+    def gone(self, client: ClientRecord, at_once: bool, now: float) -> None:
         """The client's connection ended: nobody wants its futures any more.
 
-        Unless all has to be done `at_once`, those of a client that has very many are released bit by bit (`go_on`): the
+        Unless all has to be done `at_once`, those of a client that has very many are released bit by bit (`tick`): the
         others' messages come in between.
         """
         books = self._books
@@ -147,16 +149,22 @@ class Futures:
                 books.unwant(record)
         else:
             books.leaving.append(client)
+            self._due = now
         books.unlearn(client)
 
-    def go_on(self) -> None:
+    def tick(self, now: float) -> None:
         """Release some more futures of a client that is gone."""
         leaving = self._books.leaving
-        if leaving:
+        if leaving and now >= self._due:
             client = leaving[-1]
             self.release(client, client.futures.some(RELEASED_AT_ONCE))
+            self._due = now + RELEASE_SECONDS
             if not len(client.futures):
                 leaving.pop()
+
+    def next_deadline(self) -> float | None:
+        """When there is more to release."""
+        return self._due if self._books.leaving else None
 
     def function_of(self, client: ClientRecord, key: str, fn: bytes) -> Function:
         """The function that a new task names."""

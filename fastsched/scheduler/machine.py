@@ -211,7 +211,7 @@ class SchedulerMachine:
         suspects = [] if worker is None or worker.retiring else self._suspects(worker, executing)
         self._calls.client_gone(client)
         self._publishing.close(client)
-        self._futures.gone(client, worker is not None)
+        self._futures.gone(client, worker is not None, now)
         if worker is not None:
             worker.suspect = True
             books.settle_open(worker)
@@ -265,15 +265,13 @@ class SchedulerMachine:
         for worker in self._retirement.overdue(now):
             self._give_up_on(worker, f"{worker.name} was told to end, and has not in {self._config.close_seconds:g} s")
         self._seeking.look()
-        self._futures.go_on()
+        self._futures.tick(now)
 
     def next_deadline(self) -> float | None:
         """When `tick` (and a drain) is due if nothing else happens."""
-        if self.books.leaving:
-            return self._now
         first = self._reports.next_deadline()
         ours = (self._prefill.next_deadline(), self._demand.next_deadline(), self._silence.next_deadline())
-        for when in (*ours, self._retirement.next_deadline()):
+        for when in (*ours, self._retirement.next_deadline(), self._futures.next_deadline()):
             if first is None or (when is not None and when < first):
                 first = when
         return first

@@ -26,6 +26,10 @@ def test_it_is_a_table(taken: list[tuple[bool, int]]) -> None:
         assert (fid in fids) == (fid in model)
         assert len(fids) == len(model)
     assert dict(fids.items()) == model
+    for most in (0, 1, len(model) // 2, len(model), len(model) + 1):
+        some = fids.some(most)
+        assert len(some) == len(set(some)) == min(most, len(model))
+        assert set(some) <= model.keys()
 
 
 def test_what_is_there_is_not_put_again() -> None:

@@ -7,13 +7,14 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 import pytest
 
 from fastsched.config import Config
 from fastsched.errors import ProtocolError, SerializationError
 from fastsched.net._socket import send_some
-from fastsched.net.stream import Connection, Stream
+from fastsched.net.stream import LEAST_BYTES, LONG_SECONDS, Connection, Stream
 from fastsched.wire.catalogue import CODES
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.framing import LAST_CODE
@@ -256,6 +257,32 @@ async def test_a_stream_that_only_flushes_is_not_kept_busy_by_unread_bytes(monke
         theirs.close()
         assert isinstance(await box.closed(), ConnectionError)
     assert box.messages == []
+
+
+@run
+async def test_a_peer_whose_messages_take_long_is_read_from_in_small_portions():
+    """The others have their turns between two portions. If the messages are large, they grow again."""
+    (a, _), (b, box) = stream_pair(CONFIG)
+    take = box.on_message
+
+    def on_message(channel, messages):
+        take(channel, messages)
+        end = time.monotonic() + 2 * LONG_SECONDS
+        while time.monotonic() < end:
+            pass
+
+    b.on_message = on_message
+    size = len(raw(Refuse("x" * 100)))
+    a.send_all([Refuse("x" * 100)] * 20_000)
+    await box.received(20_000)
+    assert max(box.batches[20:]) * size <= LEAST_BYTES + size
+    b.on_message, before = take, b.reads
+    a.send(value(64 * MIB))
+    await box.received(20_001)
+    assert b.reads - before < 64 * MIB / LEAST_BYTES / 2
+    a.close()
+    b.close()
+    await box.closed()
 
 
 @run
