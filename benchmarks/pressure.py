@@ -4,11 +4,11 @@
     python benchmarks/pressure.py --cases flood,stopped --tasks 1000000
 
 A scheduler, two workers with eight threads each, and two clients, all in processes of their own. One client is greedy,
-in one of the ways of `CASES`; the other takes the time of single round trips (tasks of a higher priority, so that they
-need not queue behind the greedy one's) with short pauses. Meanwhile the resident memory of the greedy client, the
-scheduler and the larger worker is looked at. Then the same again beside a harmless client, which has a few tasks of the same kind
-under way all the time, and beside loops that take as much of the cores as the greedy client had made everybody take: that is
-what the round trips are compared with.
+in one of the ways of `CASES`; the other takes the time of single round trips with short pauses (tasks of a higher
+priority, so that they need not queue behind the greedy one's). Meanwhile the resident memory of the greedy client, the
+scheduler and the larger worker is looked at. Then the same again beside a harmless client, which has a few tasks of the
+same kind under way all the time, and beside loops that take as much of the cores as the greedy client had made
+everybody take: that is what the round trips are compared with.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ class Cluster:
         self.client.submit(inc, 1, pure=False, priority=1).result()
         return time.perf_counter() - start
 
-    def watch(self, greedy: int, seconds: float, over: Callable[[], bool]) -> Figures:
+    def watch(self, greedy: int, seconds: float, over: Callable[[], bool], after: float = 0.0) -> Figures:
         """Round trips until a while after it is over, at most for so long; and whatever else there is to see."""
         everybody = [greedy, self.scheduler, *self.workers]
         trips: list[float] = []
@@ -266,7 +266,7 @@ class Cluster:
                 took = max(took, _cpu(everybody) - before)
                 if not lasted and over():
                     lasted = now - start
-                    end = min(end, now + AFTER_SECONDS)
+                    end = min(end, now + after)
                 due = now + LOOK_SECONDS
             trips.append(self.round_trip())
             time.sleep(PAUSE_SECONDS)
@@ -290,11 +290,11 @@ def cluster() -> Iterator[Cluster]:
         yield Cluster(place, pid, client)
 
 
-def under(case: str, tasks: int, seconds: float) -> Figures:
-    """One case."""
+def under(case: str, tasks: int, seconds: float, after: float = AFTER_SECONDS) -> Figures:
+    """One case, and what follows for a while when it is done."""
     with cluster() as here, actor(case, here.place, tasks) as greedy:
         _await(greedy.stdout, "begun")
-        return here.watch(greedy.pid, seconds, lambda: _is_over(greedy))
+        return here.watch(greedy.pid, seconds, lambda: _is_over(greedy), after)
 
 
 def beside(kind: str, cores: float, seconds: float) -> Figures:
