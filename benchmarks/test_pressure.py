@@ -29,14 +29,14 @@ def test_every_case_comes_to_its_end(client: Client, case: str) -> None:
 def test_others_are_served_and_what_everybody_holds_is_seen(case: str) -> None:
     figures = under(case, FEW, ENDLESS_SECONDS, after=0.2)
     assert 0.0 < figures.seconds < ENDLESS_SECONDS
-    assert len(figures.trips) > 5
+    assert figures.trips
     assert min(figures.client, figures.scheduler, figures.worker) > 1_000_000
 
 
 def test_the_harmless_are_at_it_all_the_time_and_loops_make_up_for_the_rest() -> None:
     figures = beside("slow", 1.3, 0.8)
     assert figures.seconds == 0.0
-    assert len(figures.trips) > 5
+    assert figures.trips
 
 
 def test_a_row_says_how_much_longer_the_slow_round_trips_are() -> None:
