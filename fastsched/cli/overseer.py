@@ -58,6 +58,8 @@ class RemoteOverseer:
     ----------
     on_joined, on_lost : callable
         Told the name of each worker that was let in; that of each that is gone for the scheduler, and why.
+    on_left : callable
+        Told the name of each worker that leaves as planned.
     on_ended : callable
         Told that the connection has ended; it is tried to get another one.
     """
@@ -65,12 +67,14 @@ class RemoteOverseer:
     def __init__(self, name: str, config: Config, find: Access) -> None:
         self.on_joined: Callable[[str], object] = _ignore
         self.on_lost: Callable[[str, str], object] = _ignore
+        self.on_left: Callable[[str], object] = _ignore
         self.on_ended: Callable[[], object] = _ignore
         self._name = name
         self._config = config
         self._find = find
         self._stream: Stream | None = None
         self._expected: set[str] = set()  # workers whose end is to be told
+        self._retiring: set[str] = set()  # of them, those that shall leave
         self._ended = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -93,14 +97,21 @@ class RemoteOverseer:
         if self._stream is not None:
             self._stream.close()
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return not self._ended.is_set()
+
     async def _connect(self) -> None:
-        self._ended.clear()
         access = self._find()
         connection = await connect(access.address, Role.WORKER, access.worker_key, self._config)
         loop = asyncio.get_running_loop()
+        self._ended.clear()
         self._stream = Stream(connection, loop, self._config, ALLOWED[Role.SCHEDULER], self._received, self._closed)
         self._stream.send(Oversee(self._name, __version__))
         self._stream.send(Expect(tuple(self._expected)))
+        if self._retiring:
+            self._stream.send(Retire(tuple(self._retiring)))
 
     async def _keep(self) -> None:
         while True:
@@ -121,6 +132,7 @@ class RemoteOverseer:
     def worker_died(self, name: str, how: str, executing: Sequence[int] | None, stderr: str) -> None:
         """See there."""
         self._expected.discard(name)
+        self._retiring.discard(name)
         self._say(Obituary(name, how, executing is not None, tuple(executing or ()), stderr))
 
     def pressed(self, name: str, pressed: bool) -> None:
@@ -129,6 +141,7 @@ class RemoteOverseer:
 
     def retire(self, names: Iterable[str]) -> None:
         """See there."""
+        self._retiring.update(names)
         self._say(Retire(tuple(names)))
 
     def give_up(self, text: str) -> None:
@@ -148,6 +161,9 @@ class RemoteOverseer:
                     self.on_joined(name)
                 case Dismiss(name, reason):
                     self.on_lost(name, reason)
+                case Retire(names):
+                    for name in names:
+                        self.on_left(name)
                 case Refuse(text):
                     log.error("the scheduler does not let us oversee workers: %s", text)
 

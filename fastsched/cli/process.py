@@ -53,9 +53,10 @@ def run_until_told(
     def stop(signum: int) -> None:
         if "stop" in told:
             return
-        if signum == signal.SIGTERM and not told and retire is not None and retire():
-            told.append("retire")
-            return
+        if signum == signal.SIGTERM and not told and retire is not None:
+            told.append("retire")  # first: whatever comes of it, the next signal ends us
+            if retire():
+                return
         told.append("stop")
         task.cancel()
 

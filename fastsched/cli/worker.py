@@ -7,6 +7,7 @@ helper (`fastsched.spawn`), in process groups of their own: Ctrl-C reaches this 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import platform
@@ -34,6 +35,8 @@ __all__ = ["main"]
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1  # between looks for an access file that is not there yet
+
+ALONE_SECONDS = 3.0  # workers that retire wait so long for a scheduler that cannot be reached
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -101,26 +104,37 @@ class Shift:
     def __init__(self) -> None:
         self.crew: Crew | None = None
         self.retires = False
+        self._overseer: RemoteOverseer | None = None
         self._done: asyncio.Future[int] | None = None
 
-    def begin(self, crew: Crew, done: asyncio.Future[int]) -> None:
+    def begin(self, crew: Crew, overseer: RemoteOverseer, done: asyncio.Future[int]) -> None:
         """This crew works until `done` is."""
         self.crew = crew
+        self._overseer = overseer
         self._done = done
+        overseer.on_left, overseer.on_ended = crew.left, self.alone
 
     def retire(self) -> bool:
         """Tell the workers to leave. False: there is nobody to wait for."""
         if self.crew is None or self.crew.empty:
             return False
-        click.echo("told to stop (SIGTERM): the workers retire; once more ends them at once")
         self.retires = True
         self.crew.retire()
+        if self._overseer is not None and not self._overseer.connected:
+            self.alone()
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            click.echo("told to stop (SIGTERM): the workers retire; once more ends them at once")
         return True
 
     def alone(self) -> None:
-        """The scheduler is gone: nobody would see the workers off."""
-        if self.retires and self._done is not None and not self._done.done():
-            self._done.set_result(0)
+        """The scheduler cannot be reached: if that stays so there is nobody to see the workers off."""
+        if self.retires:
+            asyncio.get_running_loop().call_later(ALONE_SECONDS, self._end_if_alone)
+
+    def _end_if_alone(self) -> None:
+        done, overseer = self._done, self._overseer
+        if done is not None and not done.done() and overseer is not None and not overseer.connected:
+            done.set_result(0)
 
 
 async def _work(access_file: str, wait: float, settings: dict[str, Any], name: str, nworkers: int, shift: Shift) -> int:
@@ -176,13 +190,13 @@ async def _keep(
     crew = Crew(helper, config, loop, settings_of, names.name, overseer, True)
 
     def happened(event: Event) -> None:
-        _tell(event)
+        if not shift.retires:
+            _tell(event)
         if (crew.empty or isinstance(event, HelperDied)) and not done.done():
             done.set_result(1 if crew.given_up else 0)
 
     overseer.on_joined, overseer.on_lost, crew.on_event = crew.joined, crew.lost, happened
-    overseer.on_ended = shift.alone
-    shift.begin(crew, done)
+    shift.begin(crew, overseer, done)
     crew.start(names.workers)
     try:
         return await done

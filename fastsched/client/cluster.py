@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from fastsched.client import binding
@@ -113,7 +112,7 @@ class ClusterFace:
             raise TimeoutError(f"only {have} of {n_workers} workers are there after {limit} s") from None
 
     def retire_workers(
-        self, workers: str | Iterable[str] | None = None, n: int | None = None, close_workers: bool = True
+        self, workers: str | Iterable[str] | None = None, close_workers: bool = True, *, n: int | None = None
     ) -> dict[str, Any]:
         """Have workers leave as planned, and wait until they have. Follows dask.
 
@@ -125,10 +124,10 @@ class ClusterFace:
         ----------
         workers : str or list of str, optional
             Names or addresses.
-        n : int, optional
-            Instead of `workers`: so many, those with the fewest tasks.
         close_workers : bool
             Only True: a worker that has retired ends.
+        n : int, optional
+            Instead of `workers`: so many, those with the fewest tasks and values. Never that of the task which asks.
 
         Returns
         -------
@@ -138,22 +137,22 @@ class ClusterFace:
         Raises
         ------
         TypeError, ValueError
-            No worker has this name or address; none would be left; neither or both of `workers` and `n` are given.
+            No worker has this name or address; neither or both of `workers` and `n` are given.
+        RuntimeError
+            No worker would be left; or a task names its own.
         """
         if not close_workers:
             raise NotImplementedError("close_workers=False: a worker that has retired ends")
         if (workers is None) == (n is None):
             raise TypeError("retire_workers takes either workers or n")
         if n is not None:
-            there = self.scheduler_info()["workers"].values()
-            if not 0 <= checked_integer("n", n) <= len(there):
-                raise ValueError(f"n must be 0 to {len(there)}, the number of workers, not {n}")
-            names = [worker["name"] for worker in sorted(there, key=itemgetter("tasks"))[:n]]
+            if checked_integer("n", n) < 0:
+                raise ValueError(f"n must not be negative: {n}")
+            self._link.wait_ready(self._timeout)
+            which: tuple[int | str, ...] = (n,)
         else:
-            names = list(self.names_of(workers))
-        if not names:
-            return {}
-        left = self._session.call(Verb.RETIRE, tuple(names), None, None, self._surroundings)
+            which = tuple(self.names_of(workers))
+        left = self._session.call(Verb.RETIRE, which, None, None, self._surroundings)
         return {worker["address"]: worker for worker in left.values()}
 
     def scheduler_info(self, n_workers: int = -1, **kwargs: Any) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class Calls:
             self.shutdown = f"{client.name} asked for it"
             self._answer(client, request, None)
         elif message.verb == _RETIRE:
-            self._retire(client, request, [str(name) for name in args])
+            self._retire(client, request, args)
         else:
             raise ProtocolError(f"there is no verb {message.verb}")
 
@@ -197,13 +197,20 @@ class Calls:
             for name in dict.fromkeys(names):
                 books.names[name].outbox.send(make(RunFunction, (self._last, frames)))
 
-    def _retire(self, client: ClientRecord, request: int, names: list[str]) -> None:
+    def _retire(self, client: ClientRecord, request: int, args: tuple[Any, ...]) -> None:
         books = self._books
-        if not self._are_known(client, request, names):
-            return
-        workers = [books.names[name] for name in dict.fromkeys(names)]
         staying = [worker for worker in books.workers.values() if not (worker.retiring or worker.suspect)]
-        if not [worker for worker in staying if worker not in workers]:
+        if len(args) == 1 and isinstance(args[0], int):
+            others = sorted([(*self._weight(worker), worker) for worker in staying if worker.client is not client])
+            workers = [entry[-1] for entry in others[: args[0]]]
+            if args[0] > len(workers):
+                workers = staying
+        else:
+            names = [str(name) for name in args]
+            if not self._are_known(client, request, names):
+                return
+            workers = [books.names[name] for name in dict.fromkeys(names)]
+        if workers and not [worker for worker in staying if worker not in workers]:
             text = "no worker would be left to take over what these hold: to end all of them is to close the cluster"
             self._refuse(client, request, text)
         elif not workers:
@@ -214,6 +221,11 @@ class Calls:
             self._leaving.append(Leaving(client, request, {worker.name: self._info_of(worker) for worker in workers}))
             for worker in workers:
                 self._retirement.begin(worker)
+
+    def _weight(self, worker: WorkerRecord) -> tuple[int, int, int]:
+        """What is to be moved if it leaves; the last is for a difference."""
+        core = self._books.core
+        return core.n_assigned(worker.handle), core.n_replicas(worker.handle), worker.handle
 
     def _are_known(self, client: ClientRecord, request: int, names: list[str]) -> bool:
         """Whether there are workers of these names; else the call is refused."""

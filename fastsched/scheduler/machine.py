@@ -49,6 +49,7 @@ from fastsched.wire.messages import (
     RanFunction,
     Register,
     Release,
+    Retire,
     Role,
     Scatter,
     Sought,
@@ -85,7 +86,7 @@ class PutOut(NamedTuple):
 class Leave(NamedTuple):
     """This worker leaves as planned: however its process ends, it shall not be replaced."""
 
-    peer: int
+    name: str
 
 
 class Stop(NamedTuple):
@@ -263,7 +264,7 @@ class SchedulerMachine:
         for worker in self._silence.tick(now):
             self._give_up_on(worker, f"{worker.name} was not heard for {self._config.worker_ttl:g} s")
         for worker in self._retirement.overdue(now):
-            self._give_up_on(worker, f"{worker.name} was told to end, and has not in {self._config.close_seconds:g} s")
+            self._give_up_on(worker, f"{worker.name} was told to end, and has not")
         self._seeking.look()
         self._futures.tick(now)
 
@@ -286,9 +287,9 @@ class SchedulerMachine:
             them (`has_left`). Another drain must follow, when a worker has said something or nothing else is to do.
         """
         books = self.books
-        self._effects.apply()
         for leaver in self._retirement.look(self._now):
-            self._actions.append(make(Leave, (leaver.peer,)))
+            self._actions.append(make(Leave, (leaver.name,)))
+        self._effects.apply()
         self._prefill.look(self._now)
         self._demand.look(self._now, self._prefill.expected(self._now))
         actions: list[Action] = []
@@ -394,6 +395,8 @@ class SchedulerMachine:
             self._calls.ran(self._worker(client), message)
         elif isinstance(message, Pulse):
             client.beats = True
+        elif isinstance(message, Retire):
+            self._retirement.begin(self._worker(client))
         else:
             raise ProtocolError(NOT_NOW)
 

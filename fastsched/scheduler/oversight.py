@@ -142,6 +142,12 @@ class Oversight:
         if supervisor is not None:
             supervisor.tell(Dismiss(worker, why))
 
+    def left(self, worker: str) -> None:
+        """A worker leaves as planned."""
+        supervisor = self._by_worker.get(worker)
+        if supervisor is not None:
+            supervisor.tell(Retire((worker,)))
+
     def _ensure_its_own(self, supervisor: _Supervisor, name: str) -> None:
         if name not in supervisor.names:
             raise ProtocolError(f"{name!r} is no worker of this supervisor")

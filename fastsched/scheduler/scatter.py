@@ -95,7 +95,7 @@ class Scattering:
         wish = self._wishes.get(record.id, ANYWHERE)
         there = [worker for worker in books.workers.values() if not worker.suspect]
         heard = [worker for worker in there if not (worker.client.silent or worker.retiring)]
-        wanted = [worker for worker in there if worker.name in wish.workers] or heard or there
+        wanted = [worker for worker in there if worker.name in wish.workers and not worker.retiring] or heard or there
         if not wanted:
             self._unplaced[record.id] = record
             return
@@ -207,7 +207,9 @@ class Scattering:
             return
         holders = books.core.holders(record.id)
         for worker in books.workers.values():
-            if worker.handle not in holders and (not wish.workers or worker.name in wish.workers):
+            if worker.handle in holders or worker.retiring:
+                continue
+            if not wish.workers or worker.name in wish.workers:
                 item = make(PutItem, (record.id, record.key, record.type_name, frames))
                 worker.outbox.add(_PUT, item, weigh(frames))
 

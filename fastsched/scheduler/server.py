@@ -248,8 +248,8 @@ class SchedulerServer:
 
     def _introduce(self, peer: Peer) -> None:
         """The first messages of a peer have come: it must say who it is."""
-        if peer.registered or peer.channel not in self.turns.channels:
-            return
+        if peer.registered or not peer.early or peer.channel not in self.turns.channels:
+            return  # an earlier call has taken in all that there was
         if peer.timer is not None:
             peer.timer.cancel()
             peer.timer = None
@@ -376,11 +376,10 @@ class SchedulerServer:
         if peer is not None:
             self._put_out(peer, reason)
 
-    def _leaves(self, number: int) -> None:
+    def _leaves(self, name: str) -> None:
         """A worker leaves as planned."""
-        peer = self.turns.peers.get(number)
-        if peer is not None:
-            self.on_worker_left(peer.worker)
+        self.on_worker_left(name)
+        self._oversight.left(name)
 
     def _put_out(self, peer: Peer, reason: str) -> None:
         """Tell a peer why, and end its connection."""

@@ -65,7 +65,7 @@ class Troubles:
     put_out : callable
         ``(number, reason)``: the machine wants this peer out.
     leave : callable
-        ``(number,)``: this worker leaves as planned.
+        ``(name,)``: this worker leaves as planned.
     stop : callable
         ``(reason,)``: the machine wants an end.
     failed : callable
@@ -79,7 +79,7 @@ class Troubles:
         introduce: Callable[[Peer], object],
         expel: Callable[[Peer, str | Exception], object],
         put_out: Callable[[int, str], object],
-        leave: Callable[[int], object],
+        leave: Callable[[str], object],
         stop: Callable[[str], object],
         failed: Callable[[Exception], object],
     ) -> None:

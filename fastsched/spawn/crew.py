@@ -88,6 +88,7 @@ class Crew:
         self._may_leave = may_leave
         self._roster = Roster(config, name, WAVE * (os.cpu_count() or 1))
         self._killed: dict[str, str] = {}  # why we have killed a worker
+        self._leaving: set[str] = set()  # workers that leave as planned
         self._start_seconds = config.start_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -132,17 +133,14 @@ class Crew:
 
     def left(self, name: str) -> None:
         """This worker leaves as planned: however it ends, it is not replaced."""
-        self._roster.left(name)
-        self._go_on()
+        self._leaving.add(name)
 
-    def retire(self) -> int:
-        """All workers shall leave as planned, and none is started any more. How many there are to wait for."""
+    def retire(self) -> None:
+        """All workers shall leave as planned, and none is started any more."""
         here, starting = self._roster.close()
-        for name in starting:
-            self._kill(name, "it was not needed any more")
-        if here:
-            self._overseer.retire(here)
-        return len(here) + len(starting)
+        for name in starting:  # also for those that have been let in meanwhile: it ends them as planned
+            self.helper.signal(name, signal.SIGHUP)
+        self._overseer.retire(here + starting)
 
     def _go_on(self) -> None:
         """Start what is due, end what is late, and come back when there will be more of that."""
@@ -186,7 +184,8 @@ class Crew:
         self._overseer.worker_died(event.name, how, event.executing, event.stderr)
         if event.joined:  # the news of it may still be under way
             self._roster.joined(event.name)
-        if event.code == 0 and not blamed and self._may_leave:
+        if event.name in self._leaving or (event.code == 0 and not blamed and self._may_leave):
+            self._leaving.discard(event.name)
             self._roster.left(event.name)
             return
         had = self.given_up

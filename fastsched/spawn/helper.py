@@ -36,7 +36,7 @@ from fastsched.spawn.watch import MemoryWatch
 __all__ = ["Job", "main"]
 
 GRACE_SECONDS = 1.0
-"""From SIGTERM to SIGKILL when the client is gone: a second below what the contract allows for the whole."""
+"""From SIGHUP to SIGKILL when the client is gone: a second below what the contract allows for the whole."""
 
 _PARENT_POLL_SECONDS = 0.5  # where there is no pidfd
 _READ_BYTES = 1 << 16
@@ -121,8 +121,7 @@ class _Forker:
         self._alarm.setblocking(False)
         self._alarm_in.setblocking(False)
         signal.set_wakeup_fd(self._alarm_in.fileno(), warn_on_full_buffer=False)
-        self._terminated = False
-        signal.signal(signal.SIGTERM, self._on_sigterm)
+        signal.signal(signal.SIGTERM, _note)  # who ends a service signals everybody: it is for our client to decide
         signal.signal(signal.SIGCHLD, _note)
         signal.signal(signal.SIGUSR1, _note)
 
@@ -142,7 +141,7 @@ class _Forker:
             self._measure()
             if os.getppid() != self._parent:
                 self._orphaned = True
-            if self._terminated or self._orphaned:
+            if self._orphaned:
                 self._end(GRACE_SECONDS)
             self._kill_when_due()
         self._flush()
@@ -326,16 +325,13 @@ class _Forker:
             return
         self._deadline = time.monotonic() + grace
         for pid in self._children:
-            _kill_group(pid, signal.SIGTERM)
+            _kill_group(pid, signal.SIGHUP)
 
     def _kill_when_due(self) -> None:
         if self._deadline is not None and not self._killed and time.monotonic() >= self._deadline:
             self._killed = True
             for pid in self._children:
                 _kill_group(pid, signal.SIGKILL)
-
-    def _on_sigterm(self, signum: int, frame: object) -> None:
-        self._terminated = True
 
     def _drain_alarm(self) -> set[int]:
         """The numbers of the signals that have come."""

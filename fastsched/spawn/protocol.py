@@ -27,7 +27,7 @@ class Op(IntEnum):
     # client -> helper
     SPAWN = 1  # name, settings
     SIGNAL = 2  # name, signal number
-    CLOSE = 3  # seconds from SIGTERM to SIGKILL
+    CLOSE = 3  # seconds from SIGHUP to SIGKILL
     # helper -> client
     READY = 10  # the worker's modules are imported
     SPAWNED = 11  # name, pid

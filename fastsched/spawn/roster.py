@@ -123,6 +123,8 @@ class Roster:
         if place is None:
             return
         self._starting.discard(name)
+        if self._closed:  # it was told to, or would have been
+            return
         if blamed:
             place.failures = 0
             self._push(now, place)

@@ -152,7 +152,7 @@ class Helper:
         return events
 
     def close(self, timeout: float = 2.0) -> None:
-        """End all workers (SIGTERM, then SIGKILL) and the helper; blocks for `timeout` seconds at most."""
+        """End all workers (SIGHUP, then SIGKILL) and the helper; blocks for `timeout` seconds at most."""
         if os.getpid() != self._owner:
             self.alive = False
             self._sock.close()

@@ -114,6 +114,6 @@ _TO_WORKERS = (Run, Free, Retract, Drop, Put, Replicate, RunFunction, Shutdown, 
 ALLOWED: dict[Role, frozenset[type]] = {
     Role.CLIENT: frozenset((*_CLIENT, *_BOTH, GetData)),
     Role.WORKER: frozenset((*_CLIENT, *_WORKER, *_SUPERVISOR, *_BOTH, GetData, Data)),
-    Role.SCHEDULER: frozenset((*_TO_EACH, *_TO_WORKERS, Dismiss)),
+    Role.SCHEDULER: frozenset((*_TO_EACH, *_TO_WORKERS, Dismiss, Retire)),
 }
 """What each role may send. Data listeners of workers further allow only `GetData`."""

@@ -40,7 +40,7 @@ class Verb(IntEnum):
     RUN = 3  # frames hold a pickled (function, args, kwargs); -> {worker name: (ok, frames)}
     WAIT_FOR_WORKERS = 4  # args (n,); answered when n workers are there
     SHUTDOWN = 5  # stop scheduler and workers
-    RETIRE = 6  # args are names of workers; answered when they have left -> what INFO had said of each
+    RETIRE = 6  # args: names of workers, or how many; answered when they have left -> what INFO had said of each
 
 
 class Stage(IntEnum):

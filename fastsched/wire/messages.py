@@ -486,7 +486,10 @@ class Despair(NamedTuple):
 
 
 class Retire(NamedTuple):
-    """These workers shall leave as planned: what only they hold goes to others, then each hears `Shutdown`."""
+    """These workers shall leave as planned: what only they hold goes to others, then each hears `Shutdown`.
+
+    From a supervisor, or from a worker that means itself; the scheduler tells it to the supervisor of each that leaves.
+    """
 
     names: tuple[str, ...]
 

@@ -67,12 +67,18 @@ def main(settings: dict[str, Any]) -> None:
 async def _live(settings: Settings, loop: AbstractEventLoop, ended_by: list[int]) -> None:
     server = WorkerServer(settings, loop)
 
+    told: list[int] = []
+
     def stop(number: signal.Signals) -> None:
+        told.append(number)
         if not settings.stops_as_planned:
             ended_by[:] = [number]
+        elif told == [signal.SIGTERM]:
+            server.retire()
+            return
         server.stop(number.name, settings.stops_as_planned)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop, number)
     start, end = loop.create_task(server.start()), loop.create_task(server.closed.wait())
     await asyncio.wait((start, end), return_when=asyncio.FIRST_COMPLETED)

@@ -56,6 +56,7 @@ from fastsched.wire.messages import (
     Register,
     Release,
     Replicate,
+    Retire,
     Retract,
     Role,
     Run,
@@ -184,7 +185,7 @@ class WorkerServer:
         """In the cluster's directory, else at the host that was told, else on the way to the scheduler."""
         settings = self._settings
         if settings.directory:
-            return unix_address(_own_path(settings, "sock"))
+            return unix_address(settings.own_path("sock"))
         host = settings.listen
         if not host:
             own = connection.sock.getsockname()
@@ -218,6 +219,14 @@ class WorkerServer:
         self._executor.stop()
         self._client.end(None)
         self.loop.create_task(self._close())
+
+    def retire(self) -> None:
+        """Ask the scheduler to see this worker off; `Shutdown` will follow."""
+        if self._scheduler is None:
+            self.stop("it retires, and has not begun")
+        elif not self._ending:
+            with self.lock:
+                self._scheduler.send(Retire((self.name,)))
 
     async def _close(self) -> None:
         if self._listener is not None:
@@ -587,11 +596,3 @@ class _SideThread(threading.Thread):
 
 def _is_small(frames: Frames) -> bool:
     return len(frames) == 1 and len(frames[0]) <= SMALL_BYTES
-
-
-def _own_path(settings: Settings, suffix: str) -> str:
-    """A file of this worker in the cluster's directory; names of workers may hold anything."""
-    if not settings.directory:
-        return ""
-    name = "".join(char if char.isalnum() and char.isascii() else "-" for char in settings.name)[:20]
-    return os.path.join(settings.directory, f"{name}-{os.getpid()}.{suffix}")

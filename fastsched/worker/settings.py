@@ -5,6 +5,7 @@ One concern: this record, and how it is made from plain data. Made by `process`;
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple
 
 from fastsched.config import Config
@@ -25,8 +26,13 @@ class Settings(NamedTuple):
     page: str  # the file of its page of running tasks; "": nobody reads it
     listen: str  # the host at which it serves its data if there is no directory; "": on the way to the scheduler
     insecure: bool  # serve its data also where other machines can get to, in the clear
-    stops_as_planned: bool  # SIGTERM and SIGINT are somebody's plan; else they count as a death of what it executes
+    stops_as_planned: bool  # signals are somebody's plan, SIGTERM to retire; else they are a death of what it executes
     config: Config
+
+    def own_path(self, suffix: str) -> str:
+        """A file of this worker in the cluster's directory; names of workers may hold anything."""
+        name = "".join(char if char.isalnum() and char.isascii() else "-" for char in self.name)[:20]
+        return f"{self.directory}/{name}-{os.getpid()}.{suffix}"
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Settings:

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from fastsched import Client, LocalCluster
+from tests.cluster.census import Census, left_since, threads
 from tests.cluster.commands import run, scheduler
 
 __all__ = ["client", "cluster", "remaining", "run", "scheduler"]
+
+
+@pytest.fixture(scope="session")
+def once_per_process() -> None:
+    """What the first cluster of a program leaves for good: threads and descriptors of libraries."""
+    with Client(n_workers=1, set_as_default=False) as client:
+        client.submit(abs, -1).result()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left_behind(once_per_process: None) -> Iterator[None]:
+    """When a module is through, and its clusters closed, nothing is there that was not there before."""
+    before = Census.take()
+    yield
+    assert not left_since(before)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left_behind() -> Iterator[None]:
+    """Nor a thread after each test; descriptors and processes come and go with a cluster that others use, too."""
+    before = threads()
+    yield
+    deadline = time.monotonic() + 5.0
+    while left := [name for name in threads() - before if not name.startswith("fastsched-io ")]:  # of a shared cluster
+        assert time.monotonic() < deadline, f"threads are left: {sorted(left)}"
+        gc.collect()  # what is garbage is left behind by nobody
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

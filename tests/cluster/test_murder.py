@@ -14,8 +14,8 @@ import pytest
 
 from fastsched import Client, Future, LocalCluster, worker_client
 from fastsched.config import Config
+from tests.cluster.census import Census, left_since
 from tests.cluster.conftest import remaining
-from tests.cluster.test_embedded import census
 
 KILLS = int(os.environ.get("FASTSCHED_TEST_KILLS", "100"))
 PAUSE = 0.05  # seconds between two of them
@@ -69,7 +69,7 @@ def test_trees_of_ten_thousand_tasks_come_out_right_whoever_is_killed(leaf_milli
     rng = random.Random(0)
     with Client(n_workers=1):  # what a first cluster leaves for good: threads of libraries, loops
         pass
-    before = census(), set(os.listdir(temporary))
+    before, files = Census.take(), set(os.listdir(temporary))
     with LocalCluster(n_workers=4, threads_per_worker=1, config=PATIENT) as cluster, Client(cluster) as client:
         client.wait_for_workers(4)
         trees: list[Future[int]] = []
@@ -89,4 +89,5 @@ def test_trees_of_ten_thousand_tasks_come_out_right_whoever_is_killed(leaf_milli
         client.wait_for_workers(4, timeout=SECONDS)
         assert len(set(client.gather(client.map(pid_after, [0.5] * 4, pure=False)))) == 4  # every slot is free
     del client, cluster
-    assert (census(), set(os.listdir(temporary))) == before
+    assert not left_since(before, 0.0)
+    assert set(os.listdir(temporary)) == files

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fastsched import Client, Config, LocalCluster, wait, worker_client
+from tests.cluster.census import descendants
 from tests.cluster.commands import Command
 from tests.cluster.conftest import remaining
 from tests.cluster.functions import append_line, inc
@@ -161,14 +162,15 @@ def test_bad_arguments_are_named_and_change_nothing(client):
         client.retire_workers()
     with pytest.raises(TypeError, match="either workers or n"):
         client.retire_workers("worker-0", n=1)
-    with pytest.raises(ValueError, match="n must be 0 to 3"):
-        client.retire_workers(n=4)
+    with pytest.raises(ValueError, match="n must not be negative: -1"):
+        client.retire_workers(n=-1)
     with pytest.raises(TypeError, match="n must be an integer"):
         client.retire_workers(n=1.5)
     with pytest.raises(NotImplementedError, match="close_workers=False"):
         client.retire_workers(n=1, close_workers=False)
-    with pytest.raises(RuntimeError, match="no worker would be left"):
-        client.retire_workers(n=3)
+    for n in (3, 4):
+        with pytest.raises(RuntimeError, match="no worker would be left"):
+            client.retire_workers(n=n)
     assert client.retire_workers([]) == client.retire_workers(n=0) == {}
     assert len(client.nthreads()) == 3
 
@@ -203,6 +205,66 @@ def test_workers_that_hear_sigterm_hand_over_what_they_hold(scheduler, run, tmp_
         assert set(lines(file).values()) == {1}
         assert client.submit(inc, 1).result() == 2
     assert (first.said(), second.said(), scheduler.said()) == ("", "", "")
+
+
+def test_so_do_they_if_a_service_manager_signals_every_process(scheduler, run, tmp_path):
+    file = tmp_path / "computed"
+    first = run("worker", "fastsched.json", "--nworkers", "2", "--nthreads", "1")
+    started(first, 2)
+    with Client(str(tmp_path / "fastsched.json"), set_as_default=False) as client:
+        client.wait_for_workers(2)
+        futures = client.map(noted_bytes, range(100_000, 100_010), file=str(file))
+        scattered = client.scatter(b"x" * 200_000)
+        wait(futures)
+        run("worker", "fastsched.json", "--nthreads", "1")
+        client.wait_for_workers(3)
+        for pid in [*descendants(first.process.pid), first.process.pid]:
+            os.kill(pid, signal.SIGTERM)
+        assert first.ends() == 0
+        assert [len(value) for value in client.gather(futures)] == list(range(100_000, 100_010))
+        assert scattered.result() == b"x" * 200_000
+        assert set(lines(file).values()) == {1}
+    assert (first.said(), scheduler.said()) == ("", "")
+
+
+def test_workers_that_have_not_begun_may_be_told_to_leave(scheduler, run, tmp_path):
+    """Nobody takes them for workers that fail at their start."""
+    worker = run("worker", "fastsched.json", "--nworkers", "6", "--nthreads", "1")
+    worker.line()
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.ends() == 0
+    assert (worker.said(), scheduler.said()) == ("", "")
+    with Client(str(tmp_path / "fastsched.json"), set_as_default=False) as client:
+        future = client.submit(inc, 1)
+        run("worker", "fastsched.json", "--nthreads", "1")
+        assert future.result(timeout=SECONDS) == 2
+
+
+def test_sigterm_is_heard_though_nobody_reads_what_is_printed(scheduler, run):
+    worker = run("worker", "fastsched.json", "--nthreads", "1")
+    started(worker, 1)
+    worker.process.stdout.close()
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.ends() == 0
+
+
+def test_a_retiring_worker_of_a_command_is_not_replaced_however_it_ends(scheduler, run, tmp_path):
+    file = tmp_path / "slept"
+    commands = [run("worker", "fastsched.json", "--nthreads", "1") for _ in range(2)]
+    for command in commands:
+        started(command, 1)
+    with Client(str(tmp_path / "fastsched.json"), set_as_default=False) as client:
+        client.wait_for_workers(2)
+        future = client.submit(noted_sleep, 2.0, str(file))
+        until(lambda: lines(file)["begun"] == 1)
+        busy = next(worker for worker in client.scheduler_info()["workers"].values() if worker["tasks"])
+        killer = threading.Timer(0.2, os.kill, (busy["pid"], signal.SIGKILL))
+        killer.start()
+        client.retire_workers(busy["name"])
+        killer.join()
+        until(lambda: any(command.process.poll() == 0 for command in commands))
+        (there,) = client.scheduler_info()["workers"].values()
+        assert future.result(timeout=SECONDS) == there["pid"]
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])

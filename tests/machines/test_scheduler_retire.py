@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fastsched.config import Config
-from fastsched.wire.messages import Verb
+from fastsched.scheduler.retire import END_SECONDS
+from fastsched.wire.messages import Retire, Verb
 from tests.machines.helpers.scheduler_world import Client, Worker, World
 
 LARGE = {"value": None, "nbytes": 100_000}
@@ -172,10 +173,8 @@ def test_tasks_that_run_for_too_long_are_given_up_without_blame(world):
     world.advance(PATIENCE - 0.1)
     assert first.news() == []
     world.advance(0.2)
-    assert first.news() == [END]
-    first.give_back("a")
+    assert (first.news(), second.news()) == (["drop a", END], ["run a"])
     leave(world, first)
-    assert second.news() == ["run a"]
     second.finish("a")
     assert client.news() == ["finished a"]
 
@@ -261,6 +260,24 @@ def test_whoever_starts_processes_hears_at_once_that_a_worker_leaves(world):
     assert client.news() == ["finished a"]
 
 
+def test_a_worker_may_ask_to_be_seen_off(world):
+    client, (first, second) = world.client(), pair(world)
+    client.submit("a")
+    first.say(Retire(("first",)))
+    first.say(Retire(("first",)))
+    assert first.news() == ["run a", "retract a"]
+    first.finish("a")
+    world.advance(LOOK)
+    second.store("a")
+    world.advance(LOOK)
+    assert (first.news(), second.news()) == ([END], ["put a"])
+    assert client.news() == ["finished a"]
+    client.say(Retire(("second",)))
+    assert world.put_out == ["c"]
+    world.put_out.clear()
+    assert (first.news(), second.news()) == (["free a"], ["free a"])
+
+
 def test_to_ask_twice_is_answered_twice(world):
     client, (first, _) = world.client(), pair(world)
     client.submit("a")
@@ -290,7 +307,7 @@ def test_a_client_that_does_not_wait_for_the_answer_is_forgotten(world):
 def test_a_worker_that_does_not_end_is_put_out(world):
     client, (first, _) = world.client(), pair(world)
     call = retire(client, "first")
-    world.advance(Config().close_seconds)
+    world.advance(END_SECONDS)
     assert world.put_out == ["first"]
     assert client.answers[call][0]
     world.put_out.clear()

@@ -102,6 +102,22 @@ async def test_a_supervisor_elsewhere_is_told_which_of_its_workers_are_not_to_li
 
 
 @run
+async def test_news_of_a_supervisor_may_come_faster_than_it_is_taken_in(tmp_path, caplog):
+    async with rig_at(tmp_path) as rig:
+        boss = await supervisor(rig)
+        await turn()
+        turns = rig.server.turns
+        (channel,) = turns.channels
+        for name in ("one", "two"):
+            with turns.lock:
+                turns.take(channel, [Expect((name,))])
+        for name in ("one", "two"):
+            await rig.worker(name)
+            await boss.peer.until(lambda box, name=name: name in [welcome.name for welcome in box.of(Welcome)])
+        assert caplog.text == ""
+
+
+@run
 async def test_a_supervisor_elsewhere_may_have_its_workers_leave(tmp_path):
     async with rig_at(tmp_path) as rig:
         boss = await supervisor(rig, "worker", "late")

@@ -160,15 +160,8 @@ def test_a_helper_that_dies_takes_its_workers_along_and_is_noticed(nursery):
     assert nursery.helper.read_events() == []
 
 
-def test_a_helper_told_to_terminate_ends_its_workers_first(nursery):
-    worker = nursery.spawn("w0")
-    os.kill(nursery.helper.pid, signal.SIGTERM)
-    assert nursery.next_event(Died) == Died("w0", worker.facts["pid"], "SIGTERM", -15)
-    assert nursery.next_event() == HelperDied(nursery.helper.pid, "exit 0", 0)
-
-
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
-def test_a_helper_survives_what_a_terminal_may_send(nursery, signum):
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
+def test_a_helper_survives_what_a_terminal_or_a_service_manager_may_send(nursery, signum):
     nursery.spawn("w0")
     os.kill(nursery.helper.pid, signum)
     nursery.spawn("w1")

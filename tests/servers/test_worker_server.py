@@ -30,6 +30,7 @@ from fastsched.wire.messages import (
     PutItem,
     RanFunction,
     Refuse,
+    Retire,
     Role,
     Shutdown,
 )
@@ -470,7 +471,7 @@ def spin(path):
         pass
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
 @run
 async def test_a_worker_process_ends_silently_when_it_is_told_to(tmp_path, number):
     async with world(tmp_path) as here:
@@ -489,6 +490,20 @@ async def test_a_worker_process_ends_silently_when_it_is_told_to(tmp_path, numbe
 
 
 @run
+async def test_a_worker_process_asks_to_be_seen_off_at_sigterm_and_ends_at_the_second(tmp_path):
+    async with world(tmp_path) as here:
+        process = here.process()
+        line = await here.line()
+        line.run(1, spin, str(tmp_path / "runs"))
+        await until_there(tmp_path / "runs")
+        process.send_signal(signal.SIGTERM)
+        await line.box.until(lambda box: Retire((line.register.name,)) in box.messages)
+        assert process.returncode is None
+        process.send_signal(signal.SIGTERM)
+        assert await end_of(process) == (0, "")
+
+
+@run
 async def test_a_worker_process_ends_silently_with_its_scheduler(tmp_path):
     async with world(tmp_path) as here:
         process = here.process()
@@ -504,7 +519,7 @@ async def test_a_worker_process_does_not_wait_for_threads_that_a_task_has_left_b
         line = await here.line()
         line.run(1, leave_a_thread)
         assert await line.value(1) is True
-        process.terminate()
+        process.send_signal(signal.SIGHUP)
         assert await end_of(process) == (0, "last words")
 
 

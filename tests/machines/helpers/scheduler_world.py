@@ -182,8 +182,8 @@ class World:
                 case PutOut(number, reason):
                     self.put_out.append(self.peers[number].name)
                     self.peers[number].reason = reason
-                case Leave(number):
-                    self.left.append(self.peers[number].name)
+                case Leave(name):
+                    self.left.append(name)
                 case Stop(reason):
                     self.stopped.append(reason)
 
