@@ -6,7 +6,7 @@ that no lasting worker holds is brought to one: that worker is told to fetch it,
 When nothing runs there any more and every value is safe, the worker is told to end.
 
 Waiting has its bounds. Tasks that run for longer than `Config.retire_seconds` are given to others, who run them again.
-Values are waited for as long as one of them becomes safe within that time; and not at all if there is no other worker.
+Values are waited for as long as one of them becomes safe within that time, but only a moment if no other worker is there.
 What is lost in the end is computed again, as if the worker had died. Nobody is blamed for how a retiring worker ends:
 who told it to leave may lose patience.
 
@@ -47,6 +47,9 @@ AGAIN_SECONDS = 1.0
 
 SLOWEST = 10e6
 """Bytes a second for which that is enough."""
+
+ALONE_SECONDS = 3.0
+"""If no other worker is there one may be about to come."""
 
 END_SECONDS = 10.0
 """A worker that has been told to end, and has not after so long, is given up."""
@@ -177,7 +180,7 @@ class Retirement:
             self._take_away(worker)
         idle = not self._books.core.n_assigned(worker.handle)
         if not others:
-            return idle
+            return idle and (now >= leaver.since + ALONE_SECONDS or not self._books.core.n_replicas(worker.handle))
         if not leaver.values and (idle or now >= leaver.counted + COUNT_SECONDS):
             leaver.values = self._books.core.replicas_of(worker.handle)
             leaver.counted = now

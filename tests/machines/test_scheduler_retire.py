@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastsched.config import Config
-from fastsched.scheduler.retire import END_SECONDS
+from fastsched.scheduler.retire import ALONE_SECONDS, END_SECONDS
 from fastsched.wire.messages import Retire, Verb
 from tests.machines.helpers.scheduler_world import Client, Worker, World
 
@@ -206,7 +206,7 @@ def test_values_that_nobody_takes_are_given_up_in_the_end(world):
     assert client.news() == ["finished a", "lost a", "finished a"]
 
 
-def test_the_last_worker_leaves_without_waiting_for_others_to_take_its_values(world):
+def test_the_last_worker_waits_only_a_moment_for_others_to_take_its_values(world):
     client, first = world.client(), world.worker("first")
     client.submit("a")
     client.submit("b")
@@ -215,9 +215,28 @@ def test_the_last_worker_leaves_without_waiting_for_others_to_take_its_values(wo
     world.settle()
     assert first.news() == ["run a", "run b", "retract b"]
     first.finish("b")
-    world.advance(LOOK)
+    world.advance(ALONE_SECONDS - 2 * LOOK)
+    assert first.news() == []
+    world.advance(3 * LOOK)
     assert first.news() == [END]
-    client.news()
+    assert client.news() == ["finished a", "finished b"]
+
+
+def test_a_worker_that_comes_just_then_takes_its_values(world):
+    client, first = world.client(), world.worker("first")
+    client.submit("a")
+    first.finish("a", **LARGE)
+    world.machine.retire(["first"], world.now)
+    world.settle()
+    world.advance(ALONE_SECONDS / 2)
+    second = world.worker("second")
+    world.advance(LOOK)
+    assert second.news() == ["fetch from tcp://first:1: a"]
+    world.advance(ALONE_SECONDS)
+    second.store("a", 100_000)
+    world.advance(LOOK)
+    assert first.news() == ["run a", END]
+    assert client.news() == ["finished a"]
 
 
 def test_a_client_cannot_retire_all_workers(world):
