@@ -6,7 +6,7 @@ that no lasting worker holds is brought to one: that worker is told to fetch it,
 When nothing runs there any more and every value is safe, the worker is told to end.
 
 Waiting has its bounds. Tasks that run for longer than `Config.retire_seconds` are given to others, who run them again.
-Values are waited for as long as one of them becomes safe within that time, but only a moment if no other worker is there.
+Values are waited for as long as one of them becomes safe within that time, if no other worker is there only a moment.
 What is lost in the end is computed again, as if the worker had died. Nobody is blamed for how a retiring worker ends:
 who told it to leave may lose patience.
 
