@@ -65,5 +65,8 @@ cdef class SchedulerMachine:
     @cython.locals(worker=WorkerRecord, brings=Py_ssize_t)
     cdef bint _may_stay(self, Outbox outbox) except -1
     cdef _take_in(self, ClientRecord client, object message, double now)
+
+    @cython.locals(worker=WorkerRecord)
+    cdef _pulse(self, ClientRecord client, double now)
     cdef _claim(self, ClientRecord client, object message)
     cdef WorkerRecord _worker(self, ClientRecord client)

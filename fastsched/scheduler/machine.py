@@ -394,11 +394,17 @@ class SchedulerMachine:
         elif isinstance(message, RanFunction):
             self._calls.ran(self._worker(client), message)
         elif isinstance(message, Pulse):
-            client.beats = True
+            self._pulse(client, now)
         elif isinstance(message, Retire):
             self._retirement.begin(self._worker(client))
         else:
             raise ProtocolError(NOT_NOW)
+
+    def _pulse(self, client: ClientRecord, now: float) -> None:
+        """It lives. The first one says that more will follow."""
+        worker = self.books.workers.get(client.peer)
+        if worker is not None and not client.beats:
+            self._silence.begins(worker, now)
 
     def _claim(self, client: ClientRecord, message: Claim) -> None:
         """A worker is sent what it waits for, if nobody was."""

@@ -24,6 +24,7 @@ cdef class Silence:
     cdef object _due
     cdef readonly int64_t n_silent
 
+    cpdef begins(self, WorkerRecord worker, double now)
     cpdef told(self, WorkerRecord worker, double now)
     cpdef returned(self, WorkerRecord worker, double now)
     cpdef gone(self, WorkerRecord worker)
@@ -34,6 +35,8 @@ cdef class Silence:
 
     @cython.locals(late=double, worker=WorkerRecord, client=ClientRecord)
     cpdef list tick(self, double now)
+
+    cdef _watch(self, WorkerRecord worker, double now)
 
     @cython.locals(heard=double)
     cdef _forgive(self, ClientRecord client, double now, double late)

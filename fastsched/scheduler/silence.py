@@ -57,14 +57,17 @@ class Silence:
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
+    def begins(self, worker: WorkerRecord, now: float) -> None:
+        """It says that it has a pulse; it may have been told something before that arrived."""
+        worker.client.beats = True
+        if not worker.watched and not self._is_quiet(worker):
+            self._watch(worker, now)
+
     def told(self, worker: WorkerRecord, now: float) -> None:
         """A message leaves for this worker: from now on something is expected of it."""
         worker.client.answered = False
         if not worker.watched and worker.client.beats:
-            worker.watched = True
-            worker.client.heard = now
-            if self._due is None:
-                self._due = now + self._beat
+            self._watch(worker, now)
 
     def returned(self, worker: WorkerRecord, now: float) -> None:
         """A silent worker is heard again."""
@@ -149,6 +152,12 @@ class Silence:
                 raise AssertionError(f"something is expected of {worker}, and nobody looks")
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _watch(self, worker: WorkerRecord, now: float) -> None:
+        worker.watched = True
+        worker.client.heard = now
+        if self._due is None:
+            self._due = now + self._beat
 
     def _forgive(self, client: ClientRecord, now: float, late: float) -> None:
         """What we did not hear while we were late is not this peer's fault."""

@@ -328,7 +328,10 @@ class Retract(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """Nobody wants these attempts any more: forget them if queued, throw the result away if running."""
+    """Nobody wants these attempts any more: forget them if queued, throw the result away if running.
+
+    One that has ended is not touched: the news of it crosses this message, and is answered by `Free`.
+    """
 
     attempts: Attempts
 

@@ -31,8 +31,7 @@ cdef class Joins:
     cdef bint finished(self, Child child, Value value, object micros, tuple pins) except -1
     cdef failed(self, Child child, object error)
 
-    @cython.locals(rows=Rows)
-    cdef bint drop(self, object id, object attempt) except -1
+    cdef drop(self, object id, object attempt)
     cdef give_back(self)
     cdef _part(self, object asked)
     cdef _answer(self, Child child, Value value, object asked, object micros, tuple pins)

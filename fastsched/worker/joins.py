@@ -96,16 +96,10 @@ class Joins:
         for id, attempt in asked:
             self._news.erred.append(make(ErredItem, (id, attempt, error)))
 
-    def drop(self, id: int, attempt: int) -> bool:
-        """The scheduler does not want this attempt any more. True: a child has answered it."""
+    def drop(self, id: int, attempt: int) -> None:
+        """The scheduler does not want this attempt any more: no child needs to answer it."""
         self._nest.unask(id, attempt)
         self._part(((id, attempt),))
-        rows = self._rows
-        if rows.answered.get(id) != attempt:
-            return False
-        del rows.answered[id]
-        rows.let_go(rows.entry(rows.ids[id]))
-        return True
 
     def give_back(self) -> None:
         """The worker leaves: others shall run what waits for a child."""
@@ -130,6 +124,5 @@ class Joins:
         for id, attempt in asked:
             self._rows.house(child.key, id, value)
             if attempt:
-                self._rows.answered[id] = attempt
                 item = make(FinishedItem, (id, attempt, value.type_name, value.nbytes, micros, frames, pins))
                 self._news.finished.append(item)

@@ -333,16 +333,11 @@ class WorkerMachine:
                 self._news.returned.append((id, attempt))
 
     def _on_drop(self, message: Drop) -> None:
-        rows = self._rows
+        """If the attempt was faster than the order, its value stays: the news of it is answered by a Free."""
         for id, attempt in message.attempts:
-            if self._joins.drop(id, attempt):  # a child was faster than the order: as a Free
-                continue
+            self._joins.drop(id, attempt)
             job = self._current(id, attempt)
-            if job is None:
-                continue
-            if job.row in rows.store:
-                rows.let_go(job)  # it was faster than the order: as a Free
-            else:
+            if job is not None and job.row not in self._rows.store:
                 self._forsake(job)
 
     # -- news of the executor ---------------------------------------------------------------------------------------

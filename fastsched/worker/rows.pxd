@@ -16,7 +16,6 @@ cdef class Rows:
     cdef readonly dict jobs
     cdef readonly dict inputs
     cdef readonly dict ids
-    cdef readonly dict answered
     cdef readonly Store store
     cdef readonly Fetches fetches
 

@@ -38,15 +38,13 @@ class Rows:
         By row: each row is in one of the two.
     ids : dict of int
         The scheduler's id -> its current row.
-    answered : dict of int
-        Task id -> attempt that the value of a child was the outcome of, as long as that value's row is the current one.
     store : Store
         The values that are here, by row.
     fetches : Fetches
         Of inputs that are elsewhere.
     """
 
-    __slots__ = ("address", "answered", "core", "fetches", "ids", "inputs", "jobs", "me", "store")
+    __slots__ = ("address", "core", "fetches", "ids", "inputs", "jobs", "me", "store")
 
     def __init__(self, nthreads: int, address: str, seed: int) -> None:
         self.address = address
@@ -55,7 +53,6 @@ class Rows:
         self.jobs: dict[int, Job] = {}
         self.inputs: dict[int, Input] = {}
         self.ids: dict[int, int] = {}
-        self.answered: dict[int, int] = {}
         self.store = Store()
         self.fetches = Fetches(seed)
 
@@ -88,7 +85,6 @@ class Rows:
         """This row is not the current one of its id any more."""
         if self.ids.get(entry.id) == entry.row:
             del self.ids[entry.id]
-            self.answered.pop(entry.id, None)
 
     def forget(self, row: int) -> None:
         """The core has forgotten this row."""

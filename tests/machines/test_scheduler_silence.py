@@ -243,6 +243,22 @@ def test_silence_counts_from_when_something_is_expected(world):
     assert client.news() == ["finished a"]
 
 
+def test_a_worker_that_was_told_something_before_its_first_beat_arrived_is_expected_to_be_heard(world):
+    client, first, second = world.client(), world.worker("first"), world.worker("second", beats=True)
+    client.submit("a")
+    first.beat()
+    world.advance(SILENCE + BEAT)
+    assert (first.news(), second.news()) == (["run a"], ["run a"])
+    second.finish("a")
+    assert client.news() == ["finished a"]
+
+
+def test_a_first_beat_of_a_worker_that_has_nothing_wakes_nobody(world):
+    world.client()
+    world.worker("first").beat()
+    assert world.machine.next_deadline() is None
+
+
 def test_a_worker_that_holds_values_is_expected_to_be_heard_and_one_that_holds_nothing_is_not(world):
     client, worker = world.client(), world.worker("first", beats=True)
     fid = client.submit("a")

@@ -103,13 +103,18 @@ def test_a_dropped_task_can_rejoin():
     assert bench.is_empty()
 
 
-def test_a_finished_task_is_freed_when_it_is_dropped():
+def test_a_finished_task_is_not_freed_when_it_is_dropped_for_the_news_of_it_will_be_answered_by_a_free():
+    """Were it freed by either, that Free could meet what was fetched in between, and announced as a copy."""
     bench = Bench()
     bench.run(1)
     bench.finish(bench.take_job())
     bench.take_done()
     bench.drop(1)
-    assert bench.is_empty()
+    bench.run(2, remote(1))
+    assert bench.take_started() == ["key-2"]
+    assert bench.fetches == []
+    bench.free(1)
+    assert bench.take_done().replicas == ()
 
 
 def test_orders_about_other_attempts_are_stale():

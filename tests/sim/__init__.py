@@ -4,7 +4,8 @@ Real machines (scheduler, workers, clients, the client inside each worker) talk 
 through the real codec. Threads, sockets, clocks and pickles are played by the modules here, each with one concern:
 
 ==============  =====================================================================================================
-`clock`         virtual time: it jumps to whatever is due next
+`clock`         virtual time: it jumps to whatever is due next; processes that are stopped, and go on
+`heart`         when a worker lets itself be heard
 `network`       connections: bytes in order within a direction, delays and cuts by the seed
 `journal`       what happened, readable when a seed fails
 `language`      what tasks and users say: operations, calls, values

@@ -30,6 +30,15 @@ MOST_STEPS = 80_000
 MOST_SECONDS = 2000.0
 """A run that goes on after so many steps, or for so long, goes on for ever."""
 
+NEWS_SECONDS = 0.2
+"""What a process says arrives after so many seconds."""
+
+RESUME_SECONDS = 0.3
+"""Processes that go on after a suspension do so within this time."""
+
+QUIET_SECONDS = 6.0
+"""If for so long nothing has happened but in the background, beats and looks who beats, nothing will."""
+
 
 class Machines(NamedTuple):
     """What a cluster is made of; tests plant bugs here."""
@@ -43,10 +52,12 @@ class ClientNode:
     """A client's process."""
 
     def __init__(self, world: World, name: str, machine: ClientMachine, directory: Directory, end: End) -> None:
+        world = self.world = world.process()
         self.name = name
         self._end = end
         self._fetcher = Fetcher(world, name, directory)
         self.site = Site(world, name, machine, self._send, self._fetcher)
+        end.process = world.clock
         end.on_messages = self._received
         end.on_closed = self._scheduler_gone
         end.send(Register(name, "", 0, 0, "", 0, ""))
@@ -99,6 +110,8 @@ class Cluster:
         self.threads: list[Thread] = []
         self.checks: list[Callable[[], None]] = []  # at the end
         self.scheduler = SchedulerNode(world, machines.scheduler(world.config, world.rng.randrange(100)))
+        self.scheduler.on_put_out = self._put_out
+        self._halted: dict[str, float] = {}  # since when, by name, until it can have been heard again
         self._machines = machines
         self._directory: Directory = {}
         self._names = 0
@@ -129,9 +142,9 @@ class Cluster:
 
     def run_script(self, client: ClientNode, script: Generator[Any, Any, Any], delay: float = 0.0) -> Thread:
         """Start a user's thread."""
-        thread = Thread(self.world, client.site, client.name, script)
+        thread = Thread(client.world, client.site, client.name, script)
         self.threads.append(thread)
-        self.world.clock.after(delay, thread.go_on)
+        client.world.clock.after(delay, thread.go_on)
         return thread
 
     def kill(self, worker: WorkerNode) -> None:
@@ -163,6 +176,53 @@ class Cluster:
                 if task_id in there:
                     launchers.append(there[task_id])
         return launchers
+
+    def halt(self, process: WorkerNode | ClientNode | SchedulerNode, seconds: float) -> None:
+        """A process is stopped, and goes on after a while."""
+        if process.world.clock.stopped:
+            return
+        clock = self.world.clock
+        if process is not self.scheduler:
+            self.world.ledger.halts += 1
+        process.world.clock.stop()
+        since = self._halted[process.name] = clock.now
+        self.world.journal.note(process.name, "is halted", f"for {seconds:.3f} s")
+
+        def go_on() -> None:
+            self.world.journal.note(process.name, "goes on")
+            process.world.clock.go_on()
+            clock.after(NEWS_SECONDS, heard, background=True)
+
+        def heard() -> None:
+            if self._halted[process.name] == since:
+                del self._halted[process.name]
+
+        clock.after(seconds, go_on)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no process is stopped, and what those have to say that were has arrived."""
+        return not self._halted
+
+    def suspend(self, seconds: float) -> None:
+        """The machine on which all of them run is suspended for a while: one after the other goes on."""
+        for process in (self.scheduler, *self.workers, *self.clients):
+            self.halt(process, seconds + self.world.rng.random() * RESUME_SECONDS)
+
+    def _put_out(self, name: str, reason: str) -> None:
+        """The scheduler has not heard a worker for `worker_ttl`; who started that one may kill it."""
+        world = self.world
+        silent = world.clock.now - self._halted.get(name, world.clock.now)
+        assert silent > world.config.worker_ttl - world.config.pulse_seconds > 0.0, f"{name} was put out: {reason}"
+        world.ledger.deaths += 1
+        world.ledger.departures += 1
+        world.ledger.guessed = True
+        worker = next(worker for worker in self.workers if worker.name == name)
+        self.workers.remove(worker)
+        world.journal.note(name, "is put out", reason)
+        if self.respawns is not None:
+            world.clock.after(self.respawns, lambda: worker.alive and worker.die())
+            world.clock.after(self.respawns, lambda: self.add_worker(worker.nthreads))
 
     def retire(self, worker: WorkerNode) -> None:
         """A worker stops as planned."""
@@ -212,6 +272,8 @@ class Cluster:
         """Let things happen until nothing is left to happen: no message under way, no deadline ahead."""
         clock = self.world.clock
         while clock.step():
+            if self.world.pulses and clock.quiet_for > QUIET_SECONDS:
+                break
             if clock.steps > MOST_STEPS or clock.now > MOST_SECONDS:
                 raise AssertionError(f"not quiet after {clock.steps} steps and {clock.now} s")
 

@@ -65,6 +65,7 @@ class Fetcher:
                 self._world.clock.after(self._world.lateness() + 50e-6, lambda: self._unreachable(answer))
                 return
             mine, theirs = self._world.network.connect(f"{self._name}.data", ASKS, server.name, ANSWERS)
+            mine.process = self._world.clock
             peer = self._peers[address] = _Peer(self._world, mine, lambda: self._peers.pop(address))
             server.serve(theirs)
             if self._world.network.breaks():

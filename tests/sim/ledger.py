@@ -45,6 +45,7 @@ class Ledger:
         self.worked = 0.0  # seconds in which threads ran tasks
         self.last_end = 0.0  # when the last one ended
         self.deaths = 0  # of workers, planned ones not counted
+        self.halts = 0  # of processes that went on later
         self.departures = 0  # of workers, for any reason
         self.guessed = False  # whether the scheduler was ever left to guess what a dead worker executed
         self.cancelled: set[str] = set()
@@ -101,9 +102,11 @@ class Ledger:
     def _got_through(self, key: str, expected: Outcome) -> bool:
         """Whether it may have a value though it, or what it was made from, stumbles more often than it may be tried.
 
-        The news of one of the failures was lost with a worker, so that attempt does not count, and there was another.
+        The news of one of the failures was lost with a worker, or came when the task had been moved: that
+        attempt does not count, and there was another.
         """
-        return isinstance(expected, Bad) and self.deaths > 0 and any(self.stumbled[one] for one in self._closure(key))
+        lost_news = self.deaths > 0 or self.halts > 0
+        return isinstance(expected, Bad) and lost_news and any(self.stumbled[one] for one in self._closure(key))
 
     def _is_excused(self, expected: Outcome, seen: Failed) -> bool:
         match seen.kind:

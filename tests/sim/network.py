@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from fastsched.config import Config
 from fastsched.wire.codec import Decoder, encode
-from fastsched.wire.messages import Message
-from tests.sim.clock import Clock, Event
+from fastsched.wire.messages import Message, Pulse
+from tests.sim.clock import Clock, Event, Process
 from tests.sim.journal import Journal
 
 __all__ = ["End", "Network", "Weather"]
@@ -57,6 +57,10 @@ class End:
         Told once, when the other end has closed or died and everything that came before has been delivered.
     open : bool
         Whether this end takes part: it did not close, and it has not heard that the other one did.
+    process : Process or None
+        Who reads here, if that can be stopped.
+    said_at : float
+        When something was sent last.
     """
 
     def __init__(self, network: Network, name: str, allowed: frozenset[type]) -> None:
@@ -64,6 +68,8 @@ class End:
         self.on_messages: Callable[[list[Message]], object] = _nothing
         self.on_closed: Callable[[], object] = _nothing
         self.open = True
+        self.process: Process | None = None
+        self.said_at = 0.0
         self._network = network
         self._decoder = Decoder(network.config, allowed)  # of what arrives here
         self._under_way: list[Event] = []  # to here, in order
@@ -79,30 +85,32 @@ class End:
         """Send it, in order; nothing once closed."""
         if self.open:
             self._network.journal.note(self.name, "sends", message)
-            self._other._carry(b"".join(encode(message, self._network.config)))
+            self.said_at = self._network.clock.now
+            self._other._carry(b"".join(encode(message, self._network.config)), isinstance(message, Pulse))
 
     def close(self) -> None:
         """Everything that was sent arrives, then the end."""
         if self.open:
             self.open = False
-            self._other._carry(None)
+            self._other._carry(None, False)
 
     def die(self) -> None:
         """The process is gone: of what it wrote last some may be lost, also in the middle of a message."""
         if self.open:
             self.open = False
             self._other._lose_tail()
-            self._other._carry(None)
+            self._other._carry(None, False)
 
     # -- at the receiving end ------------------------------------------------------------------------------------------
 
-    def _carry(self, data: bytes | None) -> None:
+    def _carry(self, data: bytes | None, background: bool) -> None:
         """Plan the arrival of bytes, or of the end (None)."""
         network = self._network
+        arrival = network.clock.at if self.process is None else self.process.arrival
         self._last = max(self._last, network.clock.now + self._latency + network.delay())
         for piece in (None,) if data is None else network.pieces(data):
             self._last += network.gap()
-            self._under_way.append(network.clock.at(self._last, lambda piece=piece: self._arrived(piece)))
+            self._under_way.append(arrival(self._last, lambda piece=piece: self._arrived(piece), background))
 
     def _lose_tail(self) -> None:
         kept = self._network.rng.randint(0, len(self._under_way))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastsched.client.machine import ClientMachine
-from fastsched.scheduler.machine import SchedulerMachine, Send
+from fastsched.scheduler.machine import PutOut, SchedulerMachine, Send
 from fastsched.wire.messages import (
     Adopt,
     Cancel,
@@ -20,6 +20,7 @@ from fastsched.wire.messages import (
     ErrorItem,
     Free,
     Message,
+    Pulse,
     Release,
     Replicate,
     Retract,
@@ -83,6 +84,42 @@ class BlamesEverybody(SchedulerMachine):
         worker = self.books.workers.get(peer)
         everything = () if worker is None else tuple(self.books.core.assigned_to(worker.handle))
         super().lost(peer, now, cause, everything)
+
+
+class HearsNobody(SchedulerMachine):
+    """The scheduler does not know that workers have a pulse."""
+
+    def receive(self, peer: int, message: Message, now: float) -> None:
+        if not isinstance(message, Pulse):
+            super().receive(peer, message, now)
+
+
+class TakesSilenceForDeath(SchedulerMachine):
+    """Whoever has not been heard for a while is lost, and what ran there is blamed."""
+
+    def tick(self, now: float) -> None:
+        super().tick(now)
+        for worker in list(self.books.workers.values()):
+            if worker.client.silent:
+                self.lost(worker.peer, now)
+
+
+class HasNoMercy(SchedulerMachine):
+    """The scheduler takes the time in which it was stopped itself for the silence of others."""
+
+    def tick(self, now: float) -> None:
+        due = self.next_deadline()
+        while due is not None and due < now:
+            super().tick(due)
+            due = self.next_deadline()
+        super().tick(now)
+
+
+class PutsOutInSilence(SchedulerMachine):
+    """A worker that is lost is not told so."""
+
+    def drain(self, patient: bool = False) -> list[Any]:
+        return [action for action in super().drain(patient) if not isinstance(action, PutOut)]
 
 
 class MixesResults(WorkerMachine):
@@ -248,6 +285,10 @@ PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
     "copies are not noted": (Machines(scheduler=ForgetsReplicas), ("large",)),
     "nobody is blamed": (Machines(scheduler=BlamesNobody), ("murder",)),
     "those that wait are blamed": (Machines(scheduler=BlamesEverybody), ("innocence",)),
+    "nobody is heard": (Machines(scheduler=HearsNobody), ("left_behind",)),
+    "silence is taken for death": (Machines(scheduler=TakesSilenceForDeath), ("silence",)),
+    "who was deaf calls others silent": (Machines(scheduler=HasNoMercy), ("absence",)),
+    "who is put out is not told": (Machines(scheduler=PutsOutInSilence), ("put_out",)),
     "values are mixed up": (Machines(worker=MixesResults), ("graphs",)),
     "errors are lost": (Machines(worker=LosesErrors), ("errors",)),
     "waiting tasks keep their slot": (Machines(worker=KeepsSlots), ("one_slot",)),

@@ -22,16 +22,21 @@ from tests.sim.users import (
     household,
     lasting,
     leaf,
+    long_leaf,
     merge,
     pick,
     rambler,
     rival,
     rough,
+    stumbler,
     user,
 )
 from tests.sim.world import World
 
 __all__ = ["KINDS", "Scenario", "cluster_of", "kind_of"]
+
+STOPPED_SECONDS = 60.0
+"""For which a worker is stopped that nobody waits for."""
 
 HORIZON = 0.06
 """Seconds in which faults happen: about as long as users are busy."""
@@ -309,6 +314,88 @@ def hangers_on(cluster: Cluster, rng: random.Random) -> None:
         cluster.world.clock.after(rng.random() ** 2, kill_one(cluster, rng))
     for _ in range(rng.randint(0, 2)):
         cluster.world.clock.after(rng.random() ** 2, lambda: cluster.add_worker(1))
+
+
+# -- processes that stop and go on -------------------------------------------------------------------------------------
+
+
+@scenario()
+def silence(cluster: Cluster, rng: random.Random) -> None:
+    """Workers are stopped for less or more than they may be silent; their work moves, they come back with theirs."""
+    cluster.world.pulses = True
+    workers(cluster, rng, 2, 4)
+    habits = Habits(actions=20, release=2.0, cancel=0.3, put=1.0, keep=0.5, sleep=4.0, pause=rng.choice((2e-3, 0.5)))
+    users(cluster, rng, 2, habits, (leaf, leaf, long_leaf, stumbler, lasting, *CHILDREN))
+
+    def halt() -> None:
+        if cluster.workers:
+            cluster.halt(rng.choice(cluster.workers), rng.choice((0.5, 2.9, 3.2, 4.0, 8.0)))
+
+    for _ in range(rng.randint(1, 5)):
+        cluster.world.clock.after(rng.choice((HORIZON, HORIZON, 12.0)) * rng.random(), halt)
+    if rng.random() < 0.3:
+        cluster.respawns = rng.choice((1e-3, 0.02))
+        cluster.world.clock.after(rng.choice((HORIZON, 6.0)) * rng.random(), kill_one(cluster, rng))
+    if rng.random() < 0.3:
+        cluster.world.clock.after(6.0 * rng.random(), lambda: cluster.add_worker(rng.choice((1, 2))))
+
+
+@scenario(inline_bytes=64 << 10, inline_budget=64 << 20, retain_budget=256 << 20)
+def left_behind(cluster: Cluster, rng: random.Random) -> Check:
+    """Workers that are stopped for a minute: whatever they had, others do it, long before those come back."""
+    cluster.world.pulses = True
+    workers(cluster, rng, 2, 4)
+    users(cluster, rng, 2, Habits(actions=15, release=1.0), (leaf, leaf, stumbler, *CHILDREN[:3], rambler))
+    clock, most = cluster.world.clock, rng.randint(1, len(cluster.workers) - 1)
+    for worker in rng.sample(cluster.workers, most):
+        clock.after(HORIZON * rng.random(), lambda worker=worker: cluster.halt(worker, STOPPED_SECONDS))
+
+    def look() -> None:
+        late = [thread.name for thread in cluster.threads if not thread.over]
+        assert not late, f"these scripts wait for workers that do not come back: {late}"
+
+    clock.after(STOPPED_SECONDS, look)
+    return look
+
+
+@scenario(worker_ttl=6.0)
+def put_out(cluster: Cluster, rng: random.Random) -> None:
+    """Workers that are stopped for too long are lost, and end when they go on, if nobody has killed them before."""
+    cluster.world.pulses = True
+    workers(cluster, rng, 2, 3)
+    users(cluster, rng, 2, Habits(actions=20, release=2.0, put=1.0, cancel=0.3), (leaf, leaf, long_leaf, *CHILDREN))
+    if rng.random() < 0.5:
+        cluster.respawns = rng.choice((1e-3, 0.2))
+
+    def halt() -> None:
+        if len(cluster.workers) > 1:
+            cluster.halt(rng.choice(cluster.workers), rng.choice((2.0, 5.0, 5.9, 6.1, 7.0, 12.0)))
+
+    for _ in range(rng.randint(1, 4)):
+        cluster.world.clock.after(rng.choice((HORIZON, 8.0)) * rng.random(), halt)
+    cluster.world.clock.after(10.0, lambda: cluster.add_worker(1))
+
+
+@scenario()
+def absence(cluster: Cluster, rng: random.Random) -> Check:
+    """The scheduler, clients, or all at once are stopped for a while: nobody is silent for that, nothing runs twice."""
+    cluster.world.pulses = True
+    workers(cluster, rng, 1, 3)
+    users(cluster, rng, 2, Habits(actions=20, pause=rng.choice((2e-3, 0.5))), (leaf, leaf, long_leaf))
+
+    def away() -> None:
+        seconds = rng.choice((0.4, 1.0, 3.5, 20.0))
+        who = rng.randrange(3)
+        if cluster.is_whole and who == 0:
+            cluster.halt(cluster.scheduler, seconds)
+        elif cluster.is_whole and who == 1:
+            cluster.halt(rng.choice(cluster.clients), seconds)
+        elif cluster.is_whole:
+            cluster.suspend(seconds)
+
+    for _ in range(rng.randint(1, 4)):
+        cluster.world.clock.after(rng.choice((HORIZON, 6.0)) * rng.random(), away)
+    return cluster.world.ledger.check_executions
 
 
 # -- workers that die --------------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ One concern: connections in, turns, deadlines, and finding out how workers ended
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import NamedTuple
 
 from fastsched.scheduler.machine import Leave, PutOut, SchedulerMachine, Send, Stop
 from fastsched.wire.catalogue import ALLOWED
-from fastsched.wire.messages import Message, Register, Role
+from fastsched.wire.messages import Message, Refuse, Register, Role
 from tests.sim.clock import Alarm
 from tests.sim.network import End
 from tests.sim.world import Checks, World
@@ -66,17 +67,19 @@ class SchedulerNode:
     """
 
     def __init__(self, world: World, machine: SchedulerMachine) -> None:
-        self.world = world
+        world = self.world = world.process()
+        self.name = "scheduler"
         self.machine = machine
         self.alive = True
         self.stopped: str | None = None  # why a client stopped everything
+        self.on_put_out: Callable[[str, str], object] = _never  # told the name of a worker, and why
         self.detection = Detection.by(world.rng)
         self.obituaries: dict[str, Obituary] = {}  # by the name of the worker, written by whoever ends it
         self._peers: dict[int, Peer] = {}
         self._last = 0
         self._turn_due = False
         self._patience = random.Random(world.seed)  # of its own: which turns are an embedded client's
-        self._alarm = Alarm(world.clock, self._ring)
+        self._alarm = Alarm(world.clock, self._ring, background=True)
         self._checks = Checks(world.rng)
 
     def admit(self, role: Role, name: str) -> End:
@@ -85,6 +88,7 @@ class SchedulerNode:
         network = self.world.network
         mine, theirs = network.connect("scheduler", ALLOWED[Role.SCHEDULER], name, ALLOWED[role])
         peer = self._peers[self._last] = Peer(self._last, role, mine, name)
+        mine.process = self.world.clock
         mine.on_messages = lambda messages: self._received(peer, messages)
         mine.on_closed = lambda: self._ended(peer)
         return theirs
@@ -161,8 +165,7 @@ class SchedulerNode:
                     if peer is not None:
                         peer.end.send(message)
                 case PutOut(number, reason):
-                    peer = self._peers.get(number)
-                    raise AssertionError(f"{peer.name if peer else 'somebody'} was put out: {reason}")
+                    self._put_out(number, reason)
                 case Leave():
                     pass  # for who starts processes; the worker hears it, too
                 case Stop(reason):
@@ -173,6 +176,16 @@ class SchedulerNode:
             self.machine.check()
         self._alarm.set(self.machine.next_deadline())
 
+    def _put_out(self, number: int, reason: str) -> None:
+        peer = self._peers.pop(number)
+        peer.end.send(Refuse(reason))
+        peer.end.close()
+        self.on_put_out(peer.name, reason)
+
     def _ring(self) -> None:
         self.machine.tick(self.world.clock.now)
         self._turn_soon()
+
+
+def _never(name: str, reason: str) -> None:
+    raise AssertionError(f"{name} was put out: {reason}")

@@ -23,12 +23,11 @@ from fastsched.wire.messages import (
     Oversee,
     Pressure,
     Pulse,
-    Refuse,
     Report,
     Retire,
     Waiting,
 )
-from tests.sim.clock import Clock
+from tests.sim.clock import Clock, Process
 from tests.sim.cluster import Cluster
 from tests.sim.journal import Journal
 from tests.sim.language import Call, Failed
@@ -86,6 +85,46 @@ def test_the_clock_jumps_from_event_to_event_in_order() -> None:
     run(clock)
     assert seen == [("early", 1.0), ("tie", 1.0), ("planned", 7.0), ("late", 100.0)]
     assert not clock.step()
+
+
+def test_events_in_the_background_go_on_for_ever_and_keep_nobody_busy() -> None:
+    clock = Clock()
+    beats: list[float] = []
+
+    def beat() -> None:
+        beats.append(clock.now)
+        clock.after(1.0, beat)  # in the background, too
+
+    clock.at(0.0, beat, background=True)
+    clock.at(3.5, lambda: None)
+    while clock.now < 3.0:
+        assert clock.step()
+        assert clock.quiet_for == 0.0
+    while clock.quiet_for < 5.0:
+        assert clock.step()
+    assert clock.busy_at == 3.5
+    assert beats == [float(number) for number in range(10)]
+
+
+def test_what_happens_to_a_stopped_process_happens_when_it_goes_on_and_arrivals_first() -> None:
+    clock = Clock()
+    process = Process(clock)
+    seen: list[tuple[str, float]] = []
+
+    def see(name: str) -> None:
+        seen.append((name, clock.now))
+
+    clock.at(1.0, process.stop)
+    process.at(0.5, lambda: see("before"))
+    process.at(2.0, lambda: see("alarm"))
+    process.arrival(3.0, lambda: see("message"))
+    process.at(4.0, lambda: see("never")).cancel()
+    late = process.at(5.0, lambda: see("called off"))
+    clock.at(6.0, late.cancel)
+    clock.at(7.0, process.go_on)
+    process.at(8.0, lambda: see("after"))
+    run(clock)
+    assert seen == [("before", 0.5), ("message", 7.0), ("alarm", 7.0), ("after", 8.0)]
 
 
 # -- connections -------------------------------------------------------------------------------------------------------
@@ -163,7 +202,7 @@ def test_seeds_differ() -> None:
 
 
 def test_runs_meet_every_message_and_all_kinds_of_news() -> None:
-    elsewhere = (Pulse, Refuse, Waiting, Circle, *SUPERVISION)  # no thread here reports that it waits
+    elsewhere = (Waiting, Circle, *SUPERVISION)  # no thread here reports that it waits
     missing = {kind.__name__ for kind in CODES} - {kind.__name__ for kind in elsewhere}
     missing |= {f"{kind.__name__}.{field}" for kind in (Done, Report) for field in kind._fields}
     for seed in range(4 * len(KINDS)):

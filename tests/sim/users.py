@@ -34,11 +34,13 @@ __all__ = [
     "household",
     "lasting",
     "leaf",
+    "long_leaf",
     "merge",
     "pick",
     "rambler",
     "rival",
     "rough",
+    "stumbler",
     "user",
 ]
 
@@ -195,6 +197,18 @@ def leaf(rng: random.Random, held: Sequence[Handle]) -> Call:
     """Any task without children, on some of what is at hand."""
     inputs = pick(rng, held, 3) if rng.random() < 0.6 else ()
     return call_leaf(rng, inputs, pure=rng.random() < 0.7, priority=rng.choice((0, 0, 0, 5, -5)))
+
+
+def long_leaf(rng: random.Random, held: Sequence[Handle]) -> Call:
+    """One that takes its time."""
+    args = (rng.randrange(1000), rng.choice((100_000, 1_000_000, 5_000_000)), rng.choice((0, 0, 5000)))
+    return Call(f"leaf#{rng.randrange(8)}", args, pick(rng, held, 2), pure=rng.random() < 0.7)
+
+
+def stumbler(rng: random.Random, held: Sequence[Handle]) -> Call:
+    """One that needs several attempts, and may have as many."""
+    retries = rng.randint(1, 3)
+    return Call("stumble", (rng.randrange(10**9), retries), pick(rng, held, 2), pure=False, retries=retries)
 
 
 def _tree(rng: random.Random, held: Sequence[Handle]) -> Call:

@@ -33,6 +33,7 @@ from fastsched.worker.jobs import Action, Fetch, Resume, Send, Start
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
 from tests.sim.executor import Desk, Executor
 from tests.sim.fetching import Directory, Fetcher
+from tests.sim.heart import Heart
 from tests.sim.network import End
 from tests.sim.site import Site
 from tests.sim.world import Checks, World
@@ -87,7 +88,7 @@ class WorkerNode:
         end: End,
         killer: Killer,
     ) -> None:
-        self.world = world
+        world = self.world = world.process()
         self.name = name
         self.machine = machine
         self.alive = True
@@ -102,10 +103,12 @@ class WorkerNode:
         self._armed = False
         self._checks = Checks(world.rng)
         self.executor = Executor(self)
+        end.process = world.clock
         end.on_messages = self._received
         end.on_closed = self._scheduler_gone
         directory[machine.address] = self
         end.send(Register(name, "", 0, self.nthreads, machine.address, 0, ""))
+        self._heart = Heart(world.clock, end, world.config.pulse_seconds) if world.pulses else None
 
     # -- the process ---------------------------------------------------------------------------------------------------
 
@@ -140,6 +143,7 @@ class WorkerNode:
     def serve(self, end: End) -> None:
         """Let in somebody who fetches values."""
         number = self.world.number() + SCHEDULER
+        end.process = self.world.clock
         self._readers[number] = end
         end.on_messages = partial(self._asked, number)
         end.on_closed = lambda: self._readers.pop(number)
@@ -157,6 +161,8 @@ class WorkerNode:
 
     def _leave(self) -> None:
         self.alive = self.site.alive = False
+        if self._heart is not None:
+            self._heart.stop()
         del self._directory[self.machine.address]
 
     def _scheduler_gone(self) -> None:
@@ -183,6 +189,8 @@ class WorkerNode:
         self.tell_client()
         self.check()
         self.begin()
+        if self._heart is not None:
+            self._heart.told(machine.n_rows)
         self.before_wait()
         for message in others:
             if isinstance(message, RunFunction):
@@ -190,7 +198,7 @@ class WorkerNode:
             elif isinstance(message, Shutdown):
                 self._killer.retire(self)
             elif isinstance(message, Refuse):
-                raise AssertionError(f"{self.name} is told {message}")
+                self.stop()
 
     def _asked(self, number: int, messages: list[Message]) -> None:
         for message in messages:
@@ -203,6 +211,8 @@ class WorkerNode:
         if self.alive:
             rest = self.machine.errands()
             self._send(self.machine.reports())
+            if self._heart is not None:
+                self._heart.hold(self.machine.n_rows)
             self._carry_out(rest)
             self.check()
 

@@ -6,13 +6,15 @@ and what it must give.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
+from copy import copy
 from hashlib import blake2b
 from typing import NamedTuple
 
 from fastsched.config import KIB, MIB, Config
-from tests.sim.clock import Clock
+from tests.sim.clock import Clock, Process
 from tests.sim.journal import Journal
 from tests.sim.language import Call, Value
 from tests.sim.ledger import Ledger
@@ -89,14 +91,16 @@ class World:
         self.rng = random.Random(seed)
         drawn = config_by(self.rng)
         self.config = Config(**{**drawn.as_dict(), **config})  # type: ignore[arg-type]
-        self.clock = Clock()
-        self.journal = Journal(self.clock)
+        clock = Clock()
+        self.clock: Clock | Process = clock
+        self.journal = Journal(clock)
         self.weather = Weather.by(self.rng)
-        self.network = Network(self.clock, self.rng, self.config, self.weather, self.journal)
+        self.network = Network(clock, self.rng, self.config, self.weather, self.journal)
         self.ledger = Ledger(self.config.allowed_failures)
         self.oracle = Oracle()
         self.specs: dict[str, Spec] = {}
-        self._unique = 0
+        self.pulses = False  # whether workers let themselves be heard; as in a real cluster, but it takes time
+        self._numbers = itertools.count(1)
         self._lateness = self.rng.choice((0.0, 20e-6, 500e-6))  # of threads and loops that have something to do
         self._preemption = self.rng.choice((0.0, 0.1))
 
@@ -110,8 +114,13 @@ class World:
 
     def number(self) -> int:
         """A number that was not used before."""
-        self._unique += 1
-        return self._unique
+        return next(self._numbers)
+
+    def process(self) -> World:
+        """The same world, as a process sees it: one that can be stopped has a time of its own."""
+        seen = copy(self)
+        seen.clock = Process(self.clock)
+        return seen
 
     def key_of(self, call: Call, inputs: Sequence[str], pins: Sequence[str]) -> str:
         """The key of a call whose futures have these keys, noted with what the call must give.
