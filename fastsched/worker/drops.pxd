@@ -13,7 +13,7 @@ cdef int RUNNING
 cdef int AWAY
 
 
-@cython.locals(desk=Desk, task=CurrentTask, brood=Brood, chain=list, over=set)
+@cython.locals(desk=Desk, task=CurrentTask, brood=Brood, chain=list, over=set, child=Child, in_vain=list)
 cpdef end_unwanted(object desks, Children children)
 
 
@@ -23,7 +23,7 @@ cpdef list chain_of(CurrentTask task)
 
 
 @cython.locals(job=Job, wanted=bint, any_wanted=bint)
-cdef bint _mark(list chain, Brood brood) except -1
+cdef bint _mark(list chain, Brood brood, list in_vain) except -1
 cdef bint _is_wanted(Child child, bint wanted, Brood brood) except -1
 
 
@@ -35,6 +35,14 @@ cdef bint _others_want(Child child, Brood brood) except -1
 cdef _let_go(list chain, Brood brood, Children children)
 
 
-@cython.locals(child=Child, theirs=list, text=str)
+@cython.locals(child=Child, theirs=list)
 cdef _end_children(set broods, Children children)
+
+
+@cython.locals(dependent=Child, found=dict, todo=list)
+cdef list _with_dependents(Child child)
+
+
+@cython.locals(child=Child, unfinished=list, text=str)
+cdef _end_all(list chosen, Children children)
 cdef _release(Child child, Children children)

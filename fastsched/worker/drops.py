@@ -11,8 +11,9 @@ Whom it concerns
 A thread runs a task of the scheduler's, and children inside it: a *chain*, in which each task waits for the one that
 runs inside. A task of the scheduler's is wanted until it is dropped. A child is wanted if the scheduler has asked for
 it, if somebody else holds a future of it or needs its value, or if the task around it is wanted, and it was not
-cancelled itself. So a child that others want goes on inside a task that nobody wants, and what it launches stays; the
-task around it ends when it is through.
+cancelled itself. So a child that others want goes on inside a task that nobody wants, and what it launches stays;
+the task around it ends when it is through. If that is a child, too, it ends at once for all but its thread, with what
+waits for it: whoever launches it anew must not join what runs in vain.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def end_unwanted(desks: Iterable[Desk], children: Children) -> None:
     """Mark what nobody wants any more of all that runs in these threads, end what only that wants, and wake them."""
     children.shaken = False
     over: set[Brood] = set()
+    in_vain: list[Child] = []
     for desk in desks:
         task, brood = desk.place.task, desk.brood
         if task is None:
@@ -45,13 +47,16 @@ def end_unwanted(desks: Iterable[Desk], children: Children) -> None:
         chain = chain_of(task)
         if not chain[0].wanted:
             _let_go(chain, brood, children)
-        if not _mark(chain, brood) and brood is not None and not brood.over:
+        if not _mark(chain, brood, in_vain) and brood is not None and not brood.over:
             brood.over = True
             over.add(brood)
         if task.job.dropped and desk.blocked is not None:
             desk.blocked.open()
     if over:
         _end_children(over, children)
+    for child in in_vain:
+        if child.stage == RUNNING:
+            _end_all(_with_dependents(child), children)
 
 
 def unwanted_coroutines(jobs: Iterable[Job]) -> list[Job]:
@@ -75,14 +80,16 @@ def chain_of(task: CurrentTask) -> list[Job]:
     return chain
 
 
-def _mark(chain: list[Job], brood: Brood | None) -> bool:
-    """Mark what is not wanted. False: nothing of it is."""
+def _mark(chain: list[Job], brood: Brood | None, in_vain: list[Child]) -> bool:
+    """Mark what is not wanted, and note the children among it. False: nothing of it is wanted."""
     wanted = any_wanted = False
     for job in chain:
         if job.dropped:  # for good: its thread may have been told already
             wanted = False
         elif isinstance(job, Child):
             wanted = _is_wanted(job, wanted, brood)
+            if not wanted:
+                in_vain.append(job)
         else:
             wanted = job.wanted
         job.dropped = not wanted
@@ -128,15 +135,35 @@ def _end_children(broods: set[Brood], children: Children) -> None:
     theirs = [child for child in children.fids.values() if child.brood in broods and not child.foreign]
     theirs.reverse()
     for child in theirs:
-        if child.needs or child.asked:
-            continue
+        if not (child.needs or child.asked):
+            _end_all([child], children)
+
+
+def _with_dependents(child: Child) -> list[Child]:
+    """A child and what waits for it, directly or not."""
+    found = {child: None}
+    todo = [child]
+    while todo:
+        for dependent in todo.pop().dependents:
+            if dependent not in found:
+                found[dependent] = None
+                todo.append(dependent)
+    return list(found)
+
+
+def _end_all(chosen: list[Child], children: Children) -> None:
+    """End those of them that have no outcome."""
+    unfinished: list[Child] = []
+    for child in chosen:
         if can_leave(child) or child.stage == RUNNING or (child.stage == AWAY and child.nbytes < 0):
+            unfinished.append(child)
             if children.keys.get(child.key) is child:
                 del children.keys[child.key]  # free for a new task
-            text = f"{child.key} was cancelled, as was the task that launched it"
-            children.fail(child, make(ErrorItem, (_CANCELLED, None, child.key, "", 0, text)))
-            if child.public:
-                _release(child, children)
+    for child in unfinished:
+        text = f"{child.key} was cancelled, as was the task that launched it"
+        children.fail(child, make(ErrorItem, (_CANCELLED, None, child.key, "", 0, text)))
+        if child.public:
+            _release(child, children)
 
 
 def _release(child: Child, children: Children) -> None:

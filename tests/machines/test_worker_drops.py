@@ -155,6 +155,29 @@ def test_a_child_that_others_want_goes_on_and_what_it_has_launched_stays():
     assert bench.claim(2) is not None
 
 
+def test_who_launches_anew_what_runs_in_vain_around_a_child_that_others_want_does_not_join_it():
+    bench = Threads()
+    bench.submit(1, "a")
+    child = bench.enter(1)
+    bench.submit(2, "b", [1])  # waits for it, and another one for that
+    bench.submit(3, "c", [2])
+    bench.submit(4, "d")
+    grandchild = bench.enter(4)
+    bench.submit(5, "d", brood=Brood())
+    bench.drop()
+    assert child.dropped
+    assert not grandchild.dropped
+    assert bench.cancelled() == [1, 2, 3]
+    bench.submit(6, "a", brood=Brood())
+    bench.submit(7, "c", [6], brood=Brood())
+    assert bench.claim(7).key == "a"
+    bench.end(grandchild)
+    bench.raise_(child)
+    assert bench.cancelled() == []
+    bench.take(Release((1, 2, 3)))
+    assert bench.nest.n_children == 3
+
+
 def test_a_child_that_runs_as_the_input_of_one_that_goes_ends_too():
     bench = Threads()
     bench.submit(1, "a")
