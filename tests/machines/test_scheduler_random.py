@@ -7,6 +7,8 @@ worker says may be late. At the end all workers do all that they are told until 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -28,11 +30,18 @@ def pick(items, index):
 class Cluster(RuleBasedStateMachine):
     """A scheduler with up to three clients and four workers."""
 
+    CONFIG: ClassVar[dict[str, float]] = {
+        "allowed_failures": 1,
+        "inline_budget": 12,
+        "retain_budget": 40,
+        "batch_items": 3,
+        "functions": 2,
+        "inline_bytes": 10,
+    }
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(
-            Config(allowed_failures=1, inline_budget=12, retain_budget=40, batch_items=3, functions=2, inline_bytes=10)
-        )
+        self.world = World(Config(**self.CONFIG))
         self.clients: list[Client] = [self.world.client("c0")]
         self.workers: list[Worker] = []
         self.names = 0
