@@ -7,7 +7,6 @@ helper (`fastsched.spawn`), in process groups of their own: Ctrl-C reaches this 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import platform
@@ -122,8 +121,7 @@ class Shift:
         self.crew.retire()
         if self._overseer is not None and not self._overseer.connected:
             self.alone()
-        with contextlib.suppress(OSError):  # nobody reads it any more
-            click.echo("told to stop (SIGTERM): the workers retire; once more ends them at once")
+        _say("told to stop (SIGTERM): the workers retire; once more ends them at once")
         return True
 
     def alone(self) -> None:
@@ -204,10 +202,18 @@ async def _keep(
         crew.stop()
 
 
+def _say(text: str) -> None:
+    """Print it, if anybody reads that."""
+    try:
+        click.echo(text)
+    except OSError:  # what is left would be printed at the exit, and make a failure of that
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _tell(event: Event) -> None:
     """What a person hears."""
     if isinstance(event, Spawned):
-        click.echo(f"worker {event.name} runs (pid {event.pid})")
+        _say(f"worker {event.name} runs (pid {event.pid})")
     elif isinstance(event, Died) and (event.code != 0 or event.executing):
         log.warning("worker %s (pid %d) died: %s", event.name, event.pid, event.how)
 

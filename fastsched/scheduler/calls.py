@@ -187,15 +187,19 @@ class Calls:
         names = [str(name) for name in args] or list(books.names)
         if frames is None:
             self._refuse(client, request, "there is no function to run")
-        elif not self._are_known(client, request, names):
             return
-        elif not names:
-            self._answer(client, request, {})
-        else:
-            self._last += 1
-            self._running[self._last] = Running(client, request, set(names))
-            for name in dict.fromkeys(names):
-                books.names[name].outbox.send(make(RunFunction, (self._last, frames)))
+        here = [name for name in dict.fromkeys(names) if name in books.names]
+        running = Running(client, request, set(here))
+        for name in names:
+            if name not in books.names:  # it was there when the client looked
+                running.results[name] = (False, f"worker {name} was lost before it answered")
+        if not here:
+            self._answer(client, request, running.results)
+            return
+        self._last += 1
+        self._running[self._last] = running
+        for name in here:
+            books.names[name].outbox.send(make(RunFunction, (self._last, frames)))
 
     def _retire(self, client: ClientRecord, request: int, args: tuple[Any, ...]) -> None:
         books = self._books

@@ -49,13 +49,14 @@ def test_a_function_runs_on_the_workers_that_were_named(world):
     assert request in client.answers
 
 
-def test_a_function_for_an_unknown_worker_is_refused_by_name(world):
-    client = world.client()
-    world.worker("there")
-    ok, text = client.answers[client.call(Verb.RUN, "nowhere", frames=(b"function",))]
-    assert not ok
-    assert "nowhere" in text
-    assert "there" in text
+def test_a_worker_that_is_gone_when_it_is_named_was_lost_before_it_answered(world):
+    """The client has looked who is there, a moment ago."""
+    client, worker = world.client(), world.worker("first")
+    request = client.call(Verb.RUN, "first", "second", frames=(b"function",))
+    worker.ran((b"1",))
+    lost = (False, "worker second was lost before it answered")
+    assert client.answers[request] == (True, {"first": (True, (b"1",)), "second": lost})
+    assert client.answers[client.call(Verb.RUN, "second", frames=(b"function",))] == (True, {"second": lost})
 
 
 def test_a_function_without_workers_has_no_results(world):
