@@ -63,7 +63,6 @@ class Embedding:
         self._config = config
         self._nthreads = nthreads
         self._memory_limit = memory_limit
-        self._leaving: set[str] = set()  # workers that leave as planned
         self._settled = threading.Event()  # the first workers have come, or will not
         self._keys = fresh_keys()
         self._directory = private_directory()
@@ -87,7 +86,7 @@ class Embedding:
         await scheduler.start(self._address, self._keys)
         self._crew = crew = Crew(helper, self._config, loop, self._settings, "worker-{}".format, scheduler, False)
         scheduler.on_worker, scheduler.on_worker_lost = self._joined, crew.lost
-        scheduler.on_worker_left = self._left
+        scheduler.on_worker_left = crew.left
         crew.on_event = self._happened
         crew.start(n_workers)
         self._look()
@@ -96,14 +95,9 @@ class Embedding:
         self._crew.joined(name)
         self._look()
 
-    def _left(self, name: str) -> None:
-        self._leaving.add(name)
-        self._crew.left(name)
-
     def _happened(self, event: Event) -> None:
-        if isinstance(event, Died) and event.name in self._leaving:
-            self._leaving.discard(event.name)
-        elif isinstance(event, Died) and not event.executing:  # else its tasks' errors will tell
+        if isinstance(event, Died) and not (event.executing or self._crew.leaves(event.name)):
+            # else its tasks' errors will tell, or it was somebody's plan
             logger.warning("worker process %s (pid %d) ended: %s", event.name, event.pid, event.how)
         self._look()
 

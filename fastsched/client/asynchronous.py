@@ -21,7 +21,6 @@ from fastsched.errors import TimeoutError
 if TYPE_CHECKING:
     import asyncio
 
-
 __all__ = ["Alarm", "AsyncFace", "Bell", "Nothing"]
 
 T = TypeVar("T")

@@ -135,6 +135,10 @@ class Crew:
         """This worker leaves as planned: however it ends, it is not replaced."""
         self._leaving.add(name)
 
+    def leaves(self, name: str) -> bool:
+        """Whether this worker leaves as planned, or has left so just now."""
+        return name in self._leaving
+
     def retire(self) -> None:
         """All workers shall leave as planned, and none is started any more."""
         here, starting = self._roster.close()
@@ -176,6 +180,8 @@ class Crew:
                 self._loop.remove_reader(self.helper.fileno())
                 self._give_up(f"the fork helper of the workers died ({event.how}): no worker can be started any more")
             self.on_event(event)
+            if isinstance(event, Died):
+                self._leaving.discard(event.name)
         self._go_on()
 
     def _died(self, event: Died) -> None:
@@ -185,7 +191,6 @@ class Crew:
         if event.joined:  # the news of it may still be under way
             self._roster.joined(event.name)
         if event.name in self._leaving or (event.code == 0 and not blamed and self._may_leave):
-            self._leaving.discard(event.name)
             self._roster.left(event.name)
             return
         had = self.given_up

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,20 @@ def until(holds: Callable[[], object]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def busy_worker(client: Client) -> dict[str, Any]:
+    """What is known of a worker that has a task."""
+    return next(worker for worker in client.scheduler_info()["workers"].values() if worker["tasks"])
+
+
+def kill_while_it_retires(client: Client, seconds: float) -> None:
+    """Have the busy worker retire; after so long somebody loses patience."""
+    busy = busy_worker(client)
+    killer = threading.Timer(seconds, os.kill, (busy["pid"], signal.SIGKILL))
+    killer.start()
+    client.retire_workers(busy["name"])
+    killer.join()
 
 
 @pytest.fixture
@@ -129,11 +144,7 @@ def test_a_worker_that_is_killed_while_it_retires_is_not_replaced_and_blames_nob
         client.wait_for_workers(2)
         future = client.submit(noted_sleep, 1.0, str(file))
         until(lambda: lines(file)["begun"] == 1)
-        busy = next(worker for worker in client.scheduler_info()["workers"].values() if worker["tasks"])
-        killer = threading.Timer(0.1, os.kill, (busy["pid"], signal.SIGKILL))
-        killer.start()
-        client.retire_workers(busy["name"])
-        killer.join()
+        kill_while_it_retires(client, 0.1)
         (there,) = client.scheduler_info()["workers"].values()
         assert future.result(timeout=SECONDS) == there["pid"]
         time.sleep(0.3)  # longer than a replacement would take
@@ -148,7 +159,7 @@ def test_a_task_that_runs_for_too_long_runs_again_elsewhere(tmp_path):
         client.wait_for_workers(2)
         future = client.submit(noted_sleep, 2.0, str(file))
         until(lambda: lines(file)["begun"] == 1)
-        busy = next(worker for worker in client.scheduler_info()["workers"].values() if worker["tasks"])
+        busy = busy_worker(client)
         client.retire_workers(busy["name"])
         (there,) = client.scheduler_info()["workers"].values()
         assert future.result(timeout=SECONDS) == there["pid"]
@@ -257,11 +268,7 @@ def test_a_retiring_worker_of_a_command_is_not_replaced_however_it_ends(schedule
         client.wait_for_workers(2)
         future = client.submit(noted_sleep, 2.0, str(file))
         until(lambda: lines(file)["begun"] == 1)
-        busy = next(worker for worker in client.scheduler_info()["workers"].values() if worker["tasks"])
-        killer = threading.Timer(0.2, os.kill, (busy["pid"], signal.SIGKILL))
-        killer.start()
-        client.retire_workers(busy["name"])
-        killer.join()
+        kill_while_it_retires(client, 0.2)
         until(lambda: any(command.process.poll() == 0 for command in commands))
         (there,) = client.scheduler_info()["workers"].values()
         assert future.result(timeout=SECONDS) == there["pid"]
