@@ -215,6 +215,7 @@ cdef struct Core:
     # -- settings and counters
     int64_t locality_bytes
     bint early               # some worker may have, or had, early rows
+    uint32_t first_generation  # of new rows
     uint32_t last_generation  # a row that had it is retired
     int64_t stale
 

@@ -111,10 +111,14 @@ class SchedulerCore:
     locality_bytes : int
         A task follows its inputs to a more loaded worker when that worker holds at least this many bytes of them.
     last_generation : int
-        How many tasks a row may have, one after the other, before it is retired. Tests lower it.
+        The generation of the last task that a row may have, before it is retired. Tests lower it.
+    first_generation : int
+        The generation of the first: ids of cores that begin far from each other are not the same.
     """
 
-    def __init__(self, locality_bytes: int = 1 << 20, last_generation: int = 0x7FFFFFFF) -> None: ...
+    def __init__(
+        self, locality_bytes: int = 1 << 20, last_generation: int = 0x7FFFFFFF, first_generation: int = 1
+    ) -> None: ...
 
     # ---- workers ---------------------------------------------------------------------------------------------------
     def add_worker(self, slots: int, limit: int = 0) -> int:

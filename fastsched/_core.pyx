@@ -39,11 +39,12 @@ cdef class SchedulerCore:
         self.core.free_replicas = NONE
         self.reserve_rows(1)  # so that there is always memory for a view to point to
 
-    def __init__(self, int64_t locality_bytes=1 << 20, int last_generation=MOST_ROWS):
-        if last_generation < 1:
-            raise ValueError(f"last_generation must be >= 1, not {last_generation}")
+    def __init__(self, int64_t locality_bytes=1 << 20, int last_generation=MOST_ROWS, int first_generation=1):
+        if not 1 <= first_generation <= last_generation:
+            raise ValueError(f"generations must be >= 1, not {first_generation} to {last_generation}")
         self.core.locality_bytes = locality_bytes
         self.core.last_generation = last_generation
+        self.core.first_generation = first_generation
 
     def __dealloc__(self):
         free_memory(&self.core)

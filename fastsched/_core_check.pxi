@@ -29,7 +29,7 @@ cdef int check_counts(Core *core) except -1:
     memset(counts, 0, sizeof(counts))
     for row in range(core.n_rows):
         demand(core.tasks[row].state < N_STATES, "no such state", row)
-        demand(1 <= core.tasks[row].generation <= core.last_generation, "generation out of range", row)
+        demand(core.first_generation <= core.tasks[row].generation <= core.last_generation, "generation out of range", row)
         counts[core.tasks[row].state] += 1
     for i in range(N_STATES):
         demand(counts[i] == core.counts[i], "the count of a state is wrong", i, core.counts[i])

@@ -41,7 +41,7 @@ cdef bint may_be_early(Core *core, int32_t row, int32_t w) noexcept nogil:
             return False  # that input has taken one along
         large |= above.state == S_MEMORY and above.nbytes >= core.locality_bytes
         e = core.edges[e].next_dependency
-    return not large or biggest_holder(core, row, &nbytes) == w
+    return not large or biggest_holder(core, row, &nbytes, NONE) == w
 
 
 cdef inline bint goes_along_before(Core *core, int32_t a, int32_t b) noexcept nogil:

@@ -19,10 +19,10 @@ cdef inline int place(Core *core, int32_t row, int32_t w) except -1 nogil:
     return effect(core, E_ASSIGN, id_of(core, row), w, core.tasks[row].run)
 
 
-cdef int32_t biggest_holder(Core *core, int32_t row, int64_t *most) noexcept nogil:
-    """The open worker that holds the most bytes of the row's inputs (of equals the least loaded), or NONE.
+cdef int32_t biggest_holder(Core *core, int32_t row, int64_t *most, int32_t home) noexcept nogil:
+    """The open worker that holds the most bytes of the row's inputs, or NONE.
 
-    Looks at a bounded number of inputs and holders.
+    Of equals: `home` (NONE: no preference), else the least loaded. Looks at a bounded number of inputs and holders.
     """
     cdef int32_t holders[LOOK_AT_INPUTS * LOOK_AT_HOLDERS]
     cdef int64_t nbytes[LOOK_AT_INPUTS * LOOK_AT_HOLDERS]
@@ -51,7 +51,8 @@ cdef int32_t biggest_holder(Core *core, int32_t row, int64_t *most) noexcept nog
         if not core.workers[holders[i]].open or core.workers[holders[i]].slots == 0:
             continue
         if best == NONE or nbytes[i] > nbytes[best] or (
-                nbytes[i] == nbytes[best] and less_loaded(core, holders[i], holders[best])):
+                nbytes[i] == nbytes[best] and holders[best] != home and (
+                    holders[i] == home or less_loaded(core, holders[i], holders[best]))):
             best = i
     if best == NONE:
         return NONE
@@ -60,9 +61,12 @@ cdef int32_t biggest_holder(Core *core, int32_t row, int64_t *most) noexcept nog
 
 
 cdef inline bint follows_inputs_to(Core *core, int32_t row, int32_t w) noexcept nogil:
-    """Is so much of its inputs there that it goes there however loaded the worker is, if there is room?"""
+    """Is so much of its inputs there that it goes there however loaded the worker is, if there is room?
+
+    Also if another worker has as much: it was not sent there when this one was.
+    """
     cdef int64_t nbytes = 0
-    return (core.tasks[row].dependencies != NONE and biggest_holder(core, row, &nbytes) == w
+    return (core.tasks[row].dependencies != NONE and biggest_holder(core, row, &nbytes, w) == w
             and nbytes >= core.locality_bytes)
 
 
@@ -76,7 +80,7 @@ cdef inline int32_t choose_worker(Core *core, int32_t row) noexcept nogil:
     cdef int64_t nbytes = 0
     if core.n_loads == 1 or core.tasks[row].dependencies == NONE:
         return least
-    home = biggest_holder(core, row, &nbytes)
+    home = biggest_holder(core, row, &nbytes, NONE)
     if home == NONE or home == least or not has_room(core.workers + home):
         return least
     if nbytes >= core.locality_bytes or has_free_slot(core.workers + home) or excess_load(core, home, least) <= 0:

@@ -118,7 +118,7 @@ cdef inline int32_t new_row(Core *core, int64_t priority, int64_t order, int32_t
         row = <int32_t> core.n_rows
         core.n_rows += 1
         task = core.tasks + row
-        task.generation = 1
+        task.generation = core.first_generation
     task.seq = core.arrivals
     core.arrivals += 1
     task.priority = priority

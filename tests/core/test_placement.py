@@ -270,3 +270,16 @@ def test_a_task_that_follows_its_inputs_is_not_asked_back() -> None:
     free = core.add_task()
     assert placed(core) == [*((id, home) for id in followers), (free, 1 - home)]
     assert core.retractable(home, 9) == []
+
+
+def test_neither_is_one_of_which_two_workers_have_the_inputs() -> None:
+    core = core_with(1, 1, 1, ahead=3, locality_bytes=1000)
+    source = core.add_task()
+    ((_, first),) = placed(core)
+    finish(core, source, nbytes=1000)
+    second = (first + 1) % 3
+    core.replica(source, second, 1000)
+    followers = [core.add_task([source]) for _ in range(4)]
+    assert [worker for _, worker in placed(core)].count(first) == 2
+    assert core.retractable(first, 9) == core.retractable(second, 9) == []
+    assert len(followers) == core.n_assigned(first) + core.n_assigned(second)
