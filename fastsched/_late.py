@@ -13,7 +13,7 @@ import contextlib
 import importlib
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fastsched.embedded import Embedding
     from fastsched.local import LocalCluster
     from fastsched.net.access import AccessFile
+    from fastsched.net.again import Found
+    from fastsched.wire.enums import Role
 
 __all__ = [
     "ast",
@@ -35,6 +37,7 @@ __all__ = [
     "ipaddress",
     "local_cluster",
     "locate",
+    "look_again",
     "public_name",
     "remote_link",
 ]
@@ -106,7 +109,14 @@ def locate() -> Callable[[str | os.PathLike[str]], AccessFile]:
     return locate
 
 
-def remote_link() -> Callable[[str, Config, float | None, str], RemoteLink]:
+def look_again() -> Callable[[str, Role, bytes, Config], Coroutine[Any, Any, Found]]:
+    """`fastsched.net.again.look_again`: the scheduler of a worker has gone."""
+    from fastsched.net.again import look_again
+
+    return look_again
+
+
+def remote_link() -> Callable[[str, Config, float | None, str, bool], RemoteLink]:
     """`fastsched.client.remote.remote_link`."""
     from fastsched.client.remote import remote_link
 

@@ -111,6 +111,8 @@ class Config(_Numbers):
     worker_ttl: float = 300.0  # and after so long it is lost (dask: worker-ttl; 0: only with its process or connection)
     lost_seconds: float = 1.0  # how long an ended connection waits for the supervisor to say how the process died
     retire_seconds: float = 30.0  # a worker that retires waits so long for its tasks, then others run them again
+    reconnect_seconds: float = 60.0  # so long workers of fastsched-worker, and clients, look for another scheduler
+    gather_seconds: float = 2.0  # a scheduler that takes the place of one that died waits so long for its peers
     close_seconds: float = 2.0  # from asking a worker to stop to killing it
 
     @classmethod

@@ -475,6 +475,7 @@ def _join(channel: context.ClientChannel, session: Session) -> None:
     channel.on_message = session.take
     channel.on_turn = session.flush_machine
     channel.on_ends = session.ended_here
+    channel.on_parted = session.part_here
     channel.on_closed = lambda _, reason: session.closed(f"the scheduler is gone: {reason or 'connection closed'}")
     channel.flush_client = session.flush
 

@@ -7,8 +7,10 @@ an access file with the address and new keys; whoever can read that file can joi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import platform
+import secrets
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -20,7 +22,7 @@ from fastsched._version import __version__
 from fastsched.cli.options import DURATION, LOG_LEVEL
 from fastsched.cli.process import run_until_told
 from fastsched.config import Config
-from fastsched.errors import AddressError, FastschedError
+from fastsched.errors import AddressError, ConnectError, FastschedError
 from fastsched.net.access import AccessFile, fresh_keys
 from fastsched.net.address import Address, Scheme
 from fastsched.net.connect import connect
@@ -30,6 +32,7 @@ from fastsched.wire.messages import Role
 __all__ = ["main"]
 
 PROBE_SECONDS = 2.0  # for a scheduler that an access file names to prove that it is alive
+EPOCHS = 1 << 30  # among which a scheduler chooses the first generation of its ids
 IDLE_LOOKS = 8  # looks for work within one idle timeout
 ANY_HOST = ("0.0.0.0", "::")
 GC_THRESHOLDS = (100_000, 20, 100)  # what comes and goes here is messages, in which there are no cycles
@@ -64,11 +67,12 @@ def main(host: str, port: int, access_file: Path, idle_timeout: float | None, in
 
 async def _serve(address: Address, path: Path, idle_timeout: float | None, insecure: bool) -> int:
     config = Config.from_environment()
-    await _refuse_a_taken_file(path, config)
-    server = SchedulerServer(config, asyncio.get_running_loop(), f"scheduler-{platform.node()}")
-    keys = fresh_keys()
+    left = await _left_behind(path, config)
+    loop, name, epoch = asyncio.get_running_loop(), f"scheduler-{platform.node()}", 1 + secrets.randbelow(EPOCHS)
+    server = SchedulerServer(config, loop, name, epoch=epoch, successor=left is not None)
+    keys = fresh_keys() if left is None else left.keys
     try:
-        found = await server.start(address, keys, insecure=insecure)
+        found = await _listen(server, address, left, keys, insecure)
         if found.host in ANY_HOST:
             found = found._replace(host=platform.node())
         access = AccessFile.create(found, keys, __version__)
@@ -86,13 +90,29 @@ async def _serve(address: Address, path: Path, idle_timeout: float | None, insec
     return 0
 
 
-async def _refuse_a_taken_file(path: Path, config: Config) -> None:
-    """Clients of another scheduler that read this file would find themselves here."""
+async def _listen(
+    server: SchedulerServer, address: Address, left: AccessFile | None, keys: dict[Role, bytes], insecure: bool
+) -> Address:
+    """Where a person said; if any port will do, at that of the scheduler before."""
+    if left is not None and not address.port:
+        with contextlib.suppress(ConnectError):  # somebody else has it now
+            return await server.start(address._replace(port=left.address.port), keys, insecure=insecure)
+    return await server.start(address, keys, insecure=insecure)
+
+
+async def _left_behind(path: Path, config: Config) -> AccessFile | None:
+    """What a scheduler has left that ended without taking its file away: its clients and workers may look for us.
+
+    Clients of one that runs would find themselves here: its file is refused.
+    """
     try:
-        access = AccessFile.read(path)
+        access = AccessFile.read(path, stale=True)
+    except FastschedError:  # no such file, or one that anybody may have read
+        return None
+    try:
         connection = await connect(access.address, Role.CLIENT, access.client_key, config, PROBE_SECONDS)
-    except FastschedError:  # no such file, or nobody there any more
-        return
+    except FastschedError:  # nobody there any more
+        return access
     connection.sock.close()
     raise AddressError(
         f"the access file {str(path)!r} is that of a running scheduler at {access.address} (pid {access.pid} "

@@ -145,7 +145,7 @@ async def _work(access_file: str, wait: float, settings: dict[str, Any], name: s
         for address in (access.address, Address(Scheme.TCP, settings["listen"] or "localhost", 0, "")):
             _refuse_strangers(address, settings["insecure"])
         await overseer.start()
-        settings |= _surroundings(access, config)
+        settings |= _surroundings(access, config) | {"place": str(Path(access_file).absolute())}
         return await _keep(helper, config, settings, Names(name, nworkers, pages), overseer, shift)
     finally:
         helper.close(config.close_seconds)
@@ -185,7 +185,9 @@ async def _keep(
     def settings_of(name: str) -> dict[str, Any]:
         return settings | {"name": name, "page": names.page(name)}
 
-    crew = Crew(helper, config, loop, settings_of, names.name, overseer, True)
+    # a worker that starts while there is no scheduler looks for one
+    patient: dict[str, Any] = config.as_dict() | {"start_seconds": config.start_seconds + config.reconnect_seconds}
+    crew = Crew(helper, Config(**patient), loop, settings_of, names.name, overseer, True)
 
     def happened(event: Event) -> None:
         if not shift.retires:

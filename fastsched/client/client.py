@@ -61,6 +61,9 @@ class Client(ClusterFace, AsyncFace):
         Only False; the asyncio face comes later.
     config : Config, optional
         Limits and policies; by default from the environment.
+    reconnect : bool
+        If the scheduler at `address` dies, look for another one in its place for `Config.reconnect_seconds`, and let
+        futures wait meanwhile. Costs the memory of what was submitted, for as long as its future is held.
     **cluster_kwargs
         Arguments of `LocalCluster`, such as ``n_workers`` and ``threads_per_worker``.
 
@@ -88,6 +91,7 @@ class Client(ClusterFace, AsyncFace):
         name: str | None = None,
         asynchronous: bool = False,
         config: Config | None = None,
+        reconnect: bool = False,
         **cluster_kwargs: Any,
     ) -> None:
         self.status = Phase.CONNECTING
@@ -112,7 +116,7 @@ class Client(ClusterFace, AsyncFace):
             if cluster is not None:
                 link = cluster.link(name)
             else:
-                link = _late.remote_link()(os.fspath(address), config, limit, name)
+                link = _late.remote_link()(os.fspath(address), config, limit, name, reconnect)
         except BaseException:
             if owned is not None:
                 owned.close()

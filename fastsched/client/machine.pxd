@@ -2,6 +2,7 @@
 
 cimport cython
 
+from fastsched.client.recipes cimport Recipes
 from fastsched.client.record cimport FutureRecord
 from fastsched.wire.items cimport fields, make, quoted
 from fastsched.wire.runs cimport as_messages
@@ -22,6 +23,10 @@ cdef class ClientMachine:
     cdef set _calls
     cdef set _kept
     cdef object _ended
+    cdef Recipes _recipes
+    cdef bint _away
+    cdef dict _strays
+    cdef list _later
     cdef list _out
     cdef list _actions
 
@@ -39,6 +44,14 @@ cdef class ClientMachine:
 
     @cython.locals(record=FutureRecord)
     cpdef ended(self, object finished, object erred)
+    cdef _end_all(self, object error)
+    cdef _end_calls(self, object error)
+    cdef tuple _known(self, tuple fids)
+
+    @cython.locals(record=FutureRecord)
+    cdef bint _depends_on_stray(self, object fid, object item) except -1
+    cdef object _without_strays(self, object item)
+    cdef object _pinned_by_known(self, object message)
     cdef bint _enter(self, FutureRecord record) except -1
     cdef _intern(self, object fn, object frames)
 

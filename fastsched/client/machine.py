@@ -14,12 +14,14 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from fastsched.client.recipes import Recipes
 from fastsched.client.record import FutureRecord, Status
 from fastsched.config import Config
 from fastsched.errors import ProtocolError
 from fastsched.wire.items import fields, make, quoted
 from fastsched.wire.messages import (
     Answer,
+    Bring,
     Call,
     Cancel,
     DatumItem,
@@ -76,7 +78,7 @@ class Settled(NamedTuple):
 
 
 class GetFrom(NamedTuple):
-    """Ask the worker at one of `addresses` for the value of task `id`; tell `fetched` or `fetch_failed`."""
+    """Ask the worker at one of `addresses` for the value of task `id`; tell `fetched`."""
 
     fid: int
     id: int
@@ -108,9 +110,12 @@ class ClientMachine:
     ----------
     config : Config
         `functions` and `batch_items` are used here.
+    lasting : bool
+        Whether it outlives its scheduler: then it remembers how to have everything again, and between `part` and
+        `come_back` nothing is sent.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, lasting: bool = False) -> None:
         self._config = config
         self.records: dict[int, FutureRecord] = {}
         # functions sent on this connection, oldest first; the scheduler keeps the same list
@@ -122,6 +127,10 @@ class ClientMachine:
         self._calls: set[int] = set()
         self._kept: set[int] = set()  # fire and forget: told to the scheduler, which may outlive the record
         self._ended: ErrorItem | None = None
+        self._recipes: Recipes | None = Recipes() if lasting else None
+        self._away = False  # there is no scheduler at the moment
+        self._strays: dict[int, ErrorItem] = {}  # futures that have ended so, and are unknown to this scheduler
+        self._later: list[Entry] = []  # what is to be said when there is a scheduler, beside recipes
         # what this turn will send, in order; runs of the same kind are sent as one message
         self._out: list[Entry] = []
         self._actions: list[Action] = []
@@ -130,9 +139,17 @@ class ClientMachine:
 
     def submit(self, record: FutureRecord, item: TaskItem, function: Frames) -> None:
         """Hold a new future and submit its task."""
-        if self._enter(record):
-            self._intern(item.fn, function)
-            self._out.append((TaskItem, item))
+        if not self._enter(record):
+            return
+        if self._recipes is not None:
+            if self._strays and self._depends_on_stray(record.fid, item):
+                return
+            self._recipes.add_task(item, function)
+            if self._away:
+                return
+            item = self._without_strays(item)
+        self._intern(item.fn, function)
+        self._out.append((TaskItem, item))
 
     def submit_many(self, records: Sequence[FutureRecord], items: Sequence[TaskItem], function: Frames) -> None:
         """`submit` for tasks that share one function."""
@@ -142,15 +159,22 @@ class ClientMachine:
     def want(self, record: FutureRecord) -> None:
         """Hold a future that arrived by pickle, by its key."""
         if self._enter(record):
-            self._out.append((WantItem, make(WantItem, (record.fid, record.key))))
+            item = make(WantItem, (record.fid, record.key))
+            if self._recipes is not None:
+                self._recipes.add(record.fid, WantItem, item)
+            if not self._away:
+                self._out.append((WantItem, item))
 
     def scatter(
         self, records: Sequence[FutureRecord], items: Sequence[ScatterItem], workers: tuple[str, ...], broadcast: bool
     ) -> None:
         """Put values into the cluster."""
-        entered = tuple(item for record, item in zip(records, items, strict=True) if self._enter(record))
-        if entered:
-            self._out.append((Scatter, make(Scatter, (entered, workers, broadcast))))
+        entered = tuple([item for record, item in zip(records, items, strict=True) if self._enter(record)])
+        if self._recipes is not None:
+            for item in entered:
+                self._recipes.add(item.fid, Scatter, make(Scatter, ((item,), workers, broadcast)))
+        if entered and not self._away:
+            self._out.append((Scatter, self._pinned_by_known(make(Scatter, (entered, workers, broadcast)))))
 
     def release(self, fid: int) -> None:
         """Hold this future no longer. One that was never entered (its submit was interrupted) is ignored."""
@@ -163,7 +187,11 @@ class ClientMachine:
             else:
                 self._answer_fetch(record, None)
             self._kept.discard(fid)
-            if self._ended is None:
+            if self._recipes is not None:
+                self._recipes.release(fid)
+            if fid in self._strays:
+                del self._strays[fid]
+            elif self._ended is None and not self._away:
                 self._out.append((Release, fid))
 
     def cancel(self, fids: Iterable[int], reason: str) -> None:
@@ -174,6 +202,7 @@ class ClientMachine:
             if record.status is not _CANCELLED:
                 text = reason or f"{record.key} was cancelled"
                 self._cancelled(record, text)
+        held = self._known(held)
         if held and self._ended is None:
             self._out.append((Cancel, make(Cancel, (held, reason))))
 
@@ -182,7 +211,9 @@ class ClientMachine:
         held = tuple(dict.fromkeys(fid for fid in fids if fid in self.records and fid not in self._kept))
         if held and self._ended is None:
             self._kept.update(held)
-            self._out.append((Keep, make(Keep, (held,))))
+            held = self._known(held)
+            if held:
+                self._out.append((Keep, make(Keep, (held,))))
 
     def fetch(self, fid: int) -> None:
         """Get the value of a finished future that did not travel with its report; answered by `Fetched`."""
@@ -200,11 +231,13 @@ class ClientMachine:
             self._actions.append(make(Answered, (request, False, self._ended.text)))
         else:
             self._calls.add(request)
-            self._out.append((Call, make(Call, (request, verb, args, frames))))
+            later = self._later if self._away else self._out
+            later.append((Call, make(Call, (request, verb, args, frames))))
 
     def abandon_call(self, request: int) -> None:
         """Nobody waits for this answer any more."""
         self._calls.discard(request)
+        self._later = [entry for entry in self._later if entry[0] is not Call or entry[1].request != request]
 
     def unsent(self, message: Message, text: str) -> None:
         """What this message was to enter ends, since it could not leave; the scheduler never hears of it."""
@@ -217,6 +250,8 @@ class ClientMachine:
             entered = message.items
         for item in entered:
             record = self.records.pop(item.fid, None)
+            if self._recipes is not None:
+                self._recipes.release(item.fid)
             if record is not None:
                 self._end(record, _ERROR, make(ErrorItem, (_SERIALIZATION, None, record.key, "", 0, text)))
 
@@ -272,14 +307,55 @@ class ClientMachine:
         if self._ended is not None:
             return
         self._ended = error
+        self._end_all(error)
+
+    def part(self, peer: int, now: float, error: ErrorItem) -> None:
+        """The scheduler is gone, and there may be another one soon. What cannot outlive it ends with `error`."""
+        if self._ended is not None or self._away:
+            return
+        if self._recipes is None:
+            self._end_all(error)
+            return
         self._out.clear()
-        status = _CANCELLED if error.kind == _BY_CANCEL else _ERROR
-        for record in self.records.values():
-            if record.status is _PENDING or (record.status is _FINISHED and record.frames is None):
-                self._end(record, status, _error_of(record, error))
-        for request in sorted(self._calls):
-            self._actions.append(make(Answered, (request, False, error.text)))
-        self._calls.clear()
+        self._functions.clear()
+        self._strays.clear()
+        self._away = True
+        self._end_calls(error)
+
+    def come_back(self, peer: int, now: float) -> None:
+        """There is a scheduler, which knows nothing: tell it all, inputs first."""
+        recipes = self._recipes
+        if recipes is None or not self._away or self._ended is not None:
+            return
+        self._away = False
+        released: list[int] = []
+        for fid, kind, item in recipes.entries():
+            record = self.records.get(fid)
+            if record is None:  # others are made from it
+                released.append(fid)
+            elif record.error is not None:
+                self._strays[fid] = record.error
+                continue
+            if kind is TaskItem:
+                if self._depends_on_stray(fid, item):
+                    continue
+                self._intern(item.fn, recipes.function(item.fn))
+                item = self._without_strays(item)
+            elif kind is Scatter:  # the workers that it was meant for may not be back yet
+                item = self._pinned_by_known(make(Scatter, (item.items, (), item.broadcast)))
+            self._out.append((kind, item))
+        for fid in released:
+            if self._strays.pop(fid, None) is None:
+                self._out.append((Release, fid))
+        kept = self._known(tuple(self._kept))
+        if kept:
+            self._out.append((Keep, make(Keep, (kept,))))
+        for fid in list(self._fetching):
+            self._resting.pop(fid, None)
+            self._locate(self.records[fid])
+        self._out += self._later
+        self._later.clear()
+        self._out.append((Bring, make(Bring, ((), (), False))))
 
     def tick(self, now: float) -> None:
         """Locate again what has rested long enough."""
@@ -325,6 +401,54 @@ class ClientMachine:
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
+    def _end_all(self, error: ErrorItem) -> None:
+        self._out.clear()
+        self._later.clear()
+        self._away = False
+        status = _CANCELLED if error.kind == _BY_CANCEL else _ERROR
+        for record in self.records.values():
+            if record.status is _PENDING or (record.status is _FINISHED and record.frames is None):
+                self._end(record, status, _error_of(record, error))
+        self._end_calls(error)
+
+    def _end_calls(self, error: ErrorItem) -> None:
+        for request in sorted(self._calls):
+            self._actions.append(make(Answered, (request, False, error.text)))
+        self._calls.clear()
+
+    def _known(self, fids: tuple[int, ...]) -> tuple[int, ...]:
+        """Those of these futures that the scheduler knows."""
+        if self._away:
+            return ()
+        return tuple([fid for fid in fids if fid not in self._strays]) if self._strays else fids
+
+    def _depends_on_stray(self, fid: int, item: TaskItem) -> bool:
+        """Whether a task is made from what has ended, and this scheduler does not know: it ends so, too."""
+        for other in item.dependencies:
+            error = self._strays.get(other)
+            if error is not None:
+                self._strays[fid] = error
+                record = self.records.get(fid)
+                if record is not None and record.status is _PENDING:
+                    self._end(record, _CANCELLED if error.kind == _BY_CANCEL else _ERROR, error)
+                return True
+        return False
+
+    def _without_strays(self, item: TaskItem) -> TaskItem:
+        """The same task; what it is merely given is no reason to end. It will find that nobody knows those."""
+        pins = self._known(item.pins)
+        if len(pins) == len(item.pins):
+            return item
+        fields = tuple(item)
+        return make(TaskItem, (*fields[:5], pins, *fields[6:]))
+
+    def _pinned_by_known(self, message: Scatter) -> Scatter:
+        """The same for scattered values with futures inside."""
+        if not self._strays:
+            return message
+        items = [make(ScatterItem, (*tuple(item)[:4], self._known(item.pins))) for item in message.items]
+        return make(Scatter, (tuple(items), message.workers, message.broadcast))
+
     def _enter(self, record: FutureRecord) -> bool:
         self.records[record.fid] = record
         if self._ended is not None:
@@ -366,6 +490,8 @@ class ClientMachine:
             return
         record.type_name, record.nbytes, record.frames = type_name, nbytes, frames
         record.status = _FINISHED
+        if self._recipes is not None:
+            self._recipes.settled(fid)
         if always or record.observers:  # who begins to look only now sees the status
             self._actions.append(make(Settled, (record,)))
         if self._fetching and fid in self._fetching:
@@ -392,7 +518,8 @@ class ClientMachine:
         if self._ended is not None:
             return
         self._fetching[record.fid] = True
-        self._out.append((Locate, record.fid))
+        if not self._away:
+            self._out.append((Locate, record.fid))
 
     def _located(self, fid: int, id: int, frames: Frames | None, addresses: tuple[str, ...], now: float) -> None:
         record = self.records.get(fid)
@@ -429,6 +556,10 @@ class ClientMachine:
         assert self._misses.keys() <= self._fetching.keys(), "misses of values that nobody fetches"
         assert self._resting.keys() <= self._fetching.keys(), "pauses of values that nobody fetches"
         assert len(self._functions) <= self._config.functions
+        assert not (self._away and self._out), "something is to be sent, and there is no scheduler"
+        assert self._strays.keys() <= self.records.keys(), "a stray that nobody holds"
+        if self._recipes is not None:
+            self._recipes.check()
 
 
 def _error_of(record: FutureRecord, error: ErrorItem) -> ErrorItem:

@@ -106,6 +106,8 @@ class Session:
     send_items : callable, optional
         Takes what else would be sent through the channel, as items that have not become messages (see `wire.runs`);
         all or nothing. For a client inside a worker, most of whose tasks stay there.
+    lasting : bool
+        Whether it outlives its channel, until `returned` brings another one, or `closed` says that there will be none.
     """
 
     def __init__(
@@ -117,9 +119,10 @@ class Session:
         channel: Channel,
         data: DataSource,
         send_items: Callable[[list[Entry]], None] | None = None,
+        lasting: bool = False,
     ) -> None:
         self.config = config
-        self._machine = ClientMachine(config)
+        self._machine = ClientMachine(config, lasting)
         self._loop = loop
         self._pump = pump
         self._lock = lock
@@ -353,7 +356,24 @@ class Session:
 
     def closed(self, text: str) -> None:
         """The channel ended: the scheduler is gone. In the loop, without the lock."""
-        self._end(ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", "", 0, text))
+        self._end(_scheduler_lost(text))
+
+    def parted(self, text: str) -> None:
+        """The channel ended, but there may be another one soon. In the loop, without the lock."""
+        self.post(self._machine.part, SCHEDULER, monotonic(), _scheduler_lost(text))
+
+    def part_here(self, text: str) -> int:
+        """The same, under the lock. A number above all fids that have been given so far."""
+        self.flush_machine()  # what it has let go of is held elsewhere in this process
+        self._machine.part(SCHEDULER, monotonic(), _scheduler_lost(text))
+        self.flush_machine()
+        return next(self._fids)
+
+    def returned(self, channel: Channel) -> None:
+        """There is a scheduler again, at the other end of this channel. In the loop, without the lock."""
+        with self._lock:
+            self._channel = channel
+        self.post(self._machine.come_back, SCHEDULER, monotonic())
 
     def data_arrived(self, fid: int, id: int, frames: Frames | None) -> None:
         """The data source answered; runs in the loop."""
@@ -417,6 +437,10 @@ class Session:
     def _end(self, error: ErrorItem) -> None:
         self.ended = self.ended or error.text
         self.post(self._machine.lost, SCHEDULER, monotonic(), error)
+
+
+def _scheduler_lost(text: str) -> ErrorItem:
+    return ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", "", 0, text)
 
 
 def _nothing() -> None:

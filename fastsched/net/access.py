@@ -63,6 +63,11 @@ class AccessFile(NamedTuple):
         """The access file of a scheduler in this process."""
         return cls(address, keys[Role.CLIENT], keys[Role.WORKER], version, os.getpid(), socket.gethostname())
 
+    @property
+    def keys(self) -> dict[Role, bytes]:
+        """What each role has to know."""
+        return {Role.CLIENT: self.client_key, Role.WORKER: self.worker_key}
+
     def write(self, path: str | os.PathLike[str]) -> None:
         """Put the file in place at once, readable by its owner only; a file that is there is replaced.
 
@@ -100,8 +105,8 @@ class AccessFile(NamedTuple):
             return
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> AccessFile:
-        """Read an access file.
+    def read(cls, path: str | os.PathLike[str], stale: bool = False) -> AccessFile:
+        """Read an access file; with `stale` also one whose scheduler has ended without taking it away.
 
         Raises
         ------
@@ -123,7 +128,7 @@ class AccessFile(NamedTuple):
         except (ValueError, RecursionError) as error:
             raise AddressError(f"{name} is no access file: {error}") from None
         access = cls._from_fields(fields, name)
-        if access.host == socket.gethostname() and not _is_alive(access.pid):
+        if not stale and access.host == socket.gethostname() and not _is_alive(access.pid):
             raise AddressError(
                 f"the access file {name} is stale: the scheduler that wrote it (pid {access.pid}) has ended"
             )

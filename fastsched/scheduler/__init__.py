@@ -13,6 +13,7 @@
 `scatter`        values that clients put into the cluster
 `calls`          questions about the cluster, and functions to run on its workers
 `reports`        what workers say: done, missing, returned
+`heritage`       what workers bring along from a scheduler that is gone
 `effects`        what the core decided, turned into messages
 `claims`         what a stuck thread waits for is sent to its worker
 `silence`        workers that are not heard, whose work moves

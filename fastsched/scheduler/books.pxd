@@ -48,6 +48,7 @@ cdef class Books:
     cdef readonly int64_t inline_budget
     cdef readonly int64_t retain_budget
     cdef public object hopeless
+    cdef public bint gathering
 
     # -- tasks
     @cython.locals(row=Py_ssize_t)

@@ -53,11 +53,13 @@ class Books:
     ----------
     config : Config
         Budgets and limits.
+    epoch : int
+        The first generation of task ids.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, epoch: int = 1) -> None:
         self.config = config
-        self.core = SchedulerCore(locality_bytes=config.locality_bytes)
+        self.core = SchedulerCore(locality_bytes=config.locality_bytes, first_generation=epoch)
         self.records: list[TaskRecord | None] = []  # by row of the core
         self.keys: dict[str, TaskRecord] = {}
         self.holds: dict[int, int] = {}  # by task id: how often it is held, so that it is not forgotten
@@ -75,6 +77,7 @@ class Books:
         self.inline_budget = config.inline_budget
         self.retain_budget = config.retain_budget
         self.hopeless: str | None = None  # why no worker will come, if supervision gave up
+        self.gathering = False  # nothing is placed yet; see `heritage`
 
     # -- tasks --------------------------------------------------------------------------------------------------------
 
@@ -427,7 +430,7 @@ class Books:
 
     def settle_open(self, worker: WorkerRecord) -> None:
         """It gets new tasks if nothing speaks against it."""
-        shut = worker.suspect or worker.full or worker.retiring
+        shut = self.gathering or worker.brings or worker.suspect or worker.full or worker.retiring
         shut = shut or worker.client.silent or worker.returns > 0.0
         self.core.set_open(worker.handle, not shut)
 

@@ -79,14 +79,16 @@ class Calls:
         Sees workers off.
     identity : dict
         What is told about the scheduler itself.
+    last : int
+        Workers know functions by the numbers above it. Answers to another scheduler may still come.
     """
 
-    def __init__(self, books: Books, retirement: Retirement, identity: dict[str, Any]) -> None:
+    def __init__(self, books: Books, retirement: Retirement, identity: dict[str, Any], last: int = 0) -> None:
         self._books = books
         self._retirement = retirement
         self._identity = identity
         self._running: dict[int, Running] = {}  # by the number under which the workers know it
-        self._last = 0
+        self._last = last
         self._waiting: list[tuple[ClientRecord, int, int]] = []  # (client, request, workers that must be there)
         self._leaving: list[Leaving] = []
         self.shutdown: str | None = None  # why everything shall stop, once a client has asked for it

@@ -46,6 +46,7 @@ cdef class SchedulerMachine:
     cdef object _calls
     cdef object _retirement
     cdef Silence _silence
+    cdef object _heritage
 
     @cython.locals(client=ClientRecord)
     cpdef receive(self, object peer, object message, double now)

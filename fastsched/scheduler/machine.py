@@ -24,6 +24,7 @@ from fastsched.scheduler.claims import Claims
 from fastsched.scheduler.demand import Demand
 from fastsched.scheduler.effects import Effects
 from fastsched.scheduler.futures import Futures
+from fastsched.scheduler.heritage import Heritage
 from fastsched.scheduler.outbox import Outbox
 from fastsched.scheduler.prefill import Prefill
 from fastsched.scheduler.publish import Publishing
@@ -36,6 +37,7 @@ from fastsched.scheduler.silence import Silence
 from fastsched.scheduler.task import TaskRecord
 from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import (
+    Bring,
     Call,
     Cancel,
     Claim,
@@ -97,6 +99,7 @@ class Stop(NamedTuple):
 
 Action: TypeAlias = Send | PutOut | Leave | Stop
 
+CALL_BITS = 24  # functions that a scheduler has workers run are numbered from its epoch on: see `Calls`
 MOST_LEFT = 32  # tasks that wait for a patient drain's successor; more leave at once
 NOT_NOW = "not a message that this peer may send now"
 
@@ -112,18 +115,31 @@ class SchedulerMachine:
         Decides what is left to chance: with which worker the round of scattered values begins.
     name, version : str
         What peers are told about this scheduler.
+    epoch : int
+        The first generation of task ids: another one in each scheduler that peers may come to from an earlier one.
+    successor : bool
+        Whether it takes the place of a scheduler that died; see `heritage`.
     """
 
-    def __init__(self, config: Config, seed: int = 0, name: str = "scheduler", version: str = "") -> None:
+    def __init__(
+        self,
+        config: Config,
+        seed: int = 0,
+        name: str = "scheduler",
+        version: str = "",
+        epoch: int = 1,
+        successor: bool = False,
+    ) -> None:
         self._config = config
         self._name = name
         self._version = version
         self._now = 0.0
         self._given_up: str | None = None  # why no more workers will come
         self._actions: list[PutOut | Leave | Stop] = []
-        self.books = Books(config)
+        self.books = Books(config, epoch)
         self._prefill = Prefill(self.books)
         self._seeking = Seeking(self.books)
+        self._heritage = Heritage(self.books, self._seeking, successor)
         self._scattering = Scattering(self.books, self._seeking, seed)
         self._futures = Futures(self.books, self._seeking)
         self._publishing = Publishing(self.books, self._futures, self._seeking)
@@ -134,13 +150,15 @@ class SchedulerMachine:
         self._effects = Effects(self.books, self._scattering, self._seeking, self._prefill)
         self._claims = Claims(self.books, self._effects)
         self._retirement = Retirement(self.books)
-        self._calls = Calls(self.books, self._retirement, {"name": name, "version": version})
+        self._calls = Calls(self.books, self._retirement, {"name": name, "version": version}, epoch << CALL_BITS)
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 
     def joined(self, peer: int, role: Role, register: Register, now: float) -> None:
         """A peer has proved its role and told who it is."""
         self._now = now
+        if role == _WORKER and register.comebacks:
+            self._end_former(register)
         reason = self._objection(peer, role, register)
         if reason is not None:
             self._actions.append(make(PutOut, (peer, reason)))
@@ -151,12 +169,14 @@ class SchedulerMachine:
             register = make(Register, (f"{prefix}-{peer}", *register[1:]))
         client = books.clients[peer] = ClientRecord(peer, register.name, books.outbox(peer))
         client.outbox.send(make(Welcome, (register.name, self._version, self._name)))
+        self._heritage.joined(peer, register.comebacks > 0, now)
         if role == _WORKER:
             handle = books.core.add_worker(register.nthreads, register.nthreads)
             # an outbox of its own: what is said to its tasks must not break up the batches of what it shall run
             worker = WorkerRecord(client, handle, register, books.outbox(peer), now)
             books.workers[peer] = books.names[worker.name] = books.handles[handle] = worker
             books.hopeless = self._given_up = None
+            books.settle_open(worker)
             self._prefill.joined(worker)
             self._scattering.joined(worker)
             self._calls.joined()
@@ -212,6 +232,7 @@ class SchedulerMachine:
         suspects = [] if worker is None or worker.retiring else self._suspects(worker, executing)
         self._calls.client_gone(client)
         self._publishing.close(client)
+        self._heritage.gone(peer, worker)
         self._futures.gone(client, worker is not None, now)
         if worker is not None:
             worker.suspect = True
@@ -261,6 +282,7 @@ class SchedulerMachine:
         """A deadline has passed."""
         self._now = now
         self._reports.tick(now)
+        self._heritage.tick(now)
         for worker in self._silence.tick(now):
             self._give_up_on(worker, f"{worker.name} was not heard for {self._config.worker_ttl:g} s")
         for worker in self._retirement.overdue(now):
@@ -272,7 +294,8 @@ class SchedulerMachine:
         """When `tick` (and a drain) is due if nothing else happens."""
         first = self._reports.next_deadline()
         ours = (self._prefill.next_deadline(), self._demand.next_deadline(), self._silence.next_deadline())
-        for when in (*ours, self._retirement.next_deadline(), self._futures.next_deadline()):
+        others = (self._retirement.next_deadline(), self._futures.next_deadline(), self._heritage.next_deadline())
+        for when in (*ours, *others):
             if first is None or (when is not None and when < first):
                 first = when
         return first
@@ -333,6 +356,7 @@ class SchedulerMachine:
         self._silence.check()
         self._seeking.check()
         self._retirement.check()
+        self._heritage.check()
 
     def info(self) -> dict[str, Any]:
         """The identity of the scheduler and of all workers, as plain data."""
@@ -383,6 +407,8 @@ class SchedulerMachine:
             self._circles.report(client, self._worker(client), message)
         elif isinstance(message, Locate):
             self._futures.locate(client, message.fids)
+        elif isinstance(message, Bring):
+            self._heritage.bring(client.peer, self.books.workers.get(client.peer), message)
         elif isinstance(message, Keep):
             self._futures.keep(client, message.fids)
         elif isinstance(message, Cancel):
@@ -419,6 +445,18 @@ class SchedulerMachine:
         if worker is None:
             raise ProtocolError(NOT_NOW)
         return worker
+
+    def _end_former(self, register: Register) -> None:
+        """A worker whose connection broke is back on another one: what it was is over, and nobody is to blame.
+
+        It may not even be known here that the connection has ended. What it was told on it does not count; it will say
+        what it has. (If what it said on one that broke as well arrives last, that one is refused, which nobody hears.)
+        """
+        former = self.books.names.get(register.name)
+        if former is None or former.comebacks >= register.comebacks:
+            return
+        if former.pid == register.pid and former.address == register.address:
+            self.lost(former.peer, self._now, "its connection broke", ())
 
     def _objection(self, peer: int, role: Role, register: Register) -> str | None:
         """Why this peer is not let in, if there is a reason."""

@@ -43,11 +43,12 @@ class Care(Protocol):
 class _Supervisor:
     """One connection."""
 
-    __slots__ = ("despair", "names", "tell")
+    __slots__ = ("despair", "names", "retiring", "tell")
 
     def __init__(self, tell: Tell) -> None:
         self.tell = tell
         self.names: set[str] = set()  # of its workers
+        self.retiring: set[str] = set()  # of them, those that shall leave, also if they are yet to come
         self.despair = ""  # why it has given up
 
 
@@ -106,6 +107,7 @@ class Oversight:
             case Obituary(name, how, known, executing, stderr):
                 self._ensure_its_own(supervisor, name)
                 supervisor.names.discard(name)
+                supervisor.retiring.discard(name)
                 del self._by_worker[name]
                 self._care.worker_died(name, how, executing if known else None, stderr)
             case Pressure(name, pressed):
@@ -114,6 +116,7 @@ class Oversight:
             case Retire(names):
                 for name in names:
                     self._ensure_its_own(supervisor, name)
+                supervisor.retiring.update(names)
                 self._care.retire(names)
             case Despair(text):
                 supervisor.despair = text
@@ -135,6 +138,8 @@ class Oversight:
         supervisor = self._by_worker.get(worker)
         if supervisor is not None:
             supervisor.tell(Welcome(worker, self._version, self._name))
+            if worker in supervisor.retiring:
+                self._care.retire((worker,))
 
     def lost(self, worker: str, why: str) -> None:
         """A worker is gone, though its process may live."""

@@ -44,6 +44,8 @@ cdef class WorkerRecord:
     cdef public bint suspect
     cdef public bint full
     cdef public bint retiring
+    cdef readonly object comebacks
+    cdef public bint brings
     cdef public bint watched
     cdef public double returns
     cdef public dict moved

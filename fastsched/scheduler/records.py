@@ -106,7 +106,9 @@ class WorkerRecord:
     __slots__ = (
         "address",
         "asked",
+        "brings",
         "client",
+        "comebacks",
         "full",
         "functions",
         "handle",
@@ -145,6 +147,8 @@ class WorkerRecord:
         self.suspect = False  # its connection ended and nobody knows yet how it died: named to nobody
         self.full = False  # it does not read what it is sent
         self.retiring = False  # it leaves as planned: nothing new for it
+        self.comebacks = register.comebacks
+        self.brings = register.comebacks > 0  # it has not said yet what it has from another scheduler
         # written by `silence`
         self.watched = False  # something is expected of it
         self.returns = 0.0  # it was silent: until when it may report what was moved; 0: it was not

@@ -107,7 +107,8 @@ class Retirement:
 
     def look(self, now: float) -> Sequence[WorkerRecord]:
         """Begin of the end of a turn: take the next steps; the workers that have begun to leave."""
-        if self._due is None or now < self._due:
+        due = self.next_deadline()
+        if due is None or now < due:
             return ()
         begun: list[WorkerRecord] = []
         lasting = [worker for worker in self._books.workers.values() if not (worker.retiring or worker.suspect)]
@@ -119,7 +120,8 @@ class Retirement:
                 leaver.since = leaver.moved = now
                 self._ask_back(leaver.worker)
                 begun.append(leaver.worker)
-            if leaver.ends < 0.0 and not leaver.worker.suspect and self._is_through(leaver, now, bool(lasting)):
+            waits = leaver.ends < 0.0 and not (leaver.worker.suspect or leaver.worker.brings)
+            if waits and self._is_through(leaver, now, bool(lasting)):
                 leaver.worker.outbox.send(make(Shutdown, ("it retires",)))
                 leaver.ends = now + END_SECONDS
             when = now + LOOK_SECONDS if leaver.ends < 0.0 else leaver.ends
@@ -139,7 +141,7 @@ class Retirement:
 
     def next_deadline(self) -> float | None:
         """When `look` has something to do, if only because time has passed."""
-        return self._due
+        return None if self._books.gathering else self._due  # what a worker has is not known before
 
     def check(self) -> None:
         """Exactly the retiring workers are known here, get no tasks, and are looked at again."""

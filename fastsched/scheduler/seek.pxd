@@ -12,6 +12,7 @@ from fastsched.wire.items cimport quoted
 cdef int _WAITING
 cdef int _SEEK
 cdef int _CANCELLED
+cdef int _DATA_LOST
 cdef int64_t MOST_ROUNDS
 
 
@@ -56,6 +57,8 @@ cdef class Seeking:
 
     @cython.locals(search=Search)
     cpdef forget(self, TaskRecord record)
+
+    cpdef unfounded(self, TaskRecord record)
 
     @cython.locals(search=Search, number=int64_t)
     cpdef answered(self, WorkerRecord worker, object numbers)

@@ -18,6 +18,9 @@ that is younger than some answers: all are asked once more, at most `MOST_ROUNDS
 
 A key that is cancelled while it is sought is *condemned*: the question stays out, and the task is cancelled when it is
 found; unless it comes from who has cancelled, for whom it is a new one.
+
+While a successor gathers its peers (see `heritage`) nobody is asked: children ended with the scheduler that they were
+of, and what such a key stands for may be submitted again, or brought by a worker.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ __all__ = ["Search", "Seeking"]
 # A member of an enum costs several times as much to look up, and runs bytecode.
 _WAITING = int(State.WAITING)
 _SEEK = int(Batch.SEEK)
-_CANCELLED = int(ErrorKind.CANCELLED)
+_CANCELLED, _DATA_LOST = int(ErrorKind.CANCELLED), int(ErrorKind.DATA_LOST)
 
 MOST_ROUNDS = 8
 """Who wants an unknown key again and again, without end, shall not keep all others from hearing that it is unknown."""
@@ -148,6 +151,8 @@ class Seeking:
 
     def ask(self, record: TaskRecord) -> None:
         """Its value is needed."""
+        if self._books.gathering:  # its task may be submitted again, or a worker bring it; see `heritage`
+            return
         search = self.sought[record.id]
         if search is not None:
             search.again = True
@@ -170,6 +175,14 @@ class Seeking:
         search = self.sought.pop(record.id, None)
         if search is not None:
             self._close(search)
+
+    def unfounded(self, record: TaskRecord) -> None:
+        """Whoever could know it has come back, and nobody does."""
+        if record.id in self.condemned:
+            self._give_up(record)
+        else:
+            text = f"no worker has brought back {quoted(record.key)}, and there is nothing to compute it from"
+            self._books.fail(record, _DATA_LOST, text)
 
     # -- what workers say, or do not say ------------------------------------------------------------------------------
 
@@ -209,7 +222,7 @@ class Seeking:
                 raise AssertionError(f"{record} is sought, and nobody has to answer")
         for record in books.keys.values():
             is_open = record.function is None and record.frames is None and core.state(record.id) == _WAITING
-            if is_open and self.sought.get(record.id) is None:
+            if is_open and self.sought.get(record.id) is None and not books.gathering:
                 raise AssertionError(f"{record} is waited for, and nobody was asked")
         for task_id in self.condemned:
             if task_id not in self.sought or core.state(task_id) != _WAITING or not books.record(task_id).kept:

@@ -63,6 +63,8 @@ class SchedulerServer:
         For the machine.
     clock : callable
         Monotonic seconds.
+    epoch, successor : int, bool
+        For the machine.
 
     Attributes
     ----------
@@ -88,8 +90,10 @@ class SchedulerServer:
         name: str = "scheduler",
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        epoch: int = 1,
+        successor: bool = False,
     ) -> None:
-        self.machine = SchedulerMachine(config, seed, name, __version__)
+        self.machine = SchedulerMachine(config, seed, name, __version__, epoch, successor)
         self.pump = Pump(loop)
         troubles = Troubles(self._introduce, self._expel, self._put_out_number, self._leaves, self._stop, self._failed)
         self.turns = Turns(self.machine, self.pump, troubles)
@@ -264,6 +268,7 @@ class SchedulerServer:
             self.machine.joined(peer.number, peer.role, first, self._clock())
             worker = self.machine.books.workers.get(peer.number)
             if worker is not None:
+                self._forget_former(worker.name)
                 peer.worker, peer.page = worker.name, first.page
             peer.registered = True
             rest, peer.early = peer.early[1:], []
@@ -272,6 +277,12 @@ class SchedulerServer:
             self.on_worker(peer.worker)
             self._oversight.joined(peer.worker)
         self.turns.turn_over()
+
+    def _forget_former(self, worker: str) -> None:
+        """Under the lock: a worker has come back on this connection, before the end of another one was dealt with."""
+        for peer in [peer for peer in self.turns.peers.values() if peer.worker == worker]:
+            self._forget(peer)
+            peer.channel.close(flush=False)
 
     def _hear_supervisor(self, peer: Peer) -> None:
         """It never registers: its messages are not for the machine."""

@@ -7,8 +7,10 @@ writes by the codes, and each end of a connection lets in what the other one may
 from __future__ import annotations
 
 from fastsched.wire.messages import (
+    Accept,
     Adopt,
     Answer,
+    Bring,
     Call,
     Cancel,
     Circle,
@@ -78,6 +80,7 @@ MESSAGES: dict[int, type] = {
     48: Grant,
     49: Circle,
     50: Seek,
+    51: Accept,
     55: Replicate,
     60: Done,
     61: RanFunction,
@@ -86,6 +89,7 @@ MESSAGES: dict[int, type] = {
     64: Claim,
     65: Waiting,
     66: Sought,
+    67: Bring,
     70: Oversee,
     71: Expect,
     72: Obituary,
@@ -104,12 +108,12 @@ MESSAGES: dict[int, type] = {
 
 CODES: dict[type, int] = {kind: code for code, kind in MESSAGES.items()}
 
-_CLIENT = (Submit, Want, Release, Cancel, Scatter, Locate, Call, Keep)
+_CLIENT = (Submit, Want, Release, Cancel, Scatter, Locate, Call, Keep, Bring)
 _WORKER = (Done, RanFunction, Publish, Surplus, Claim, Waiting, Sought)
 _SUPERVISOR = (Oversee, Expect, Obituary, Pressure, Despair, Retire)
 _BOTH = (Register, Pulse)
 _TO_EACH = (Report, Located, Answer, Welcome, Refuse, Pulse)
-_TO_WORKERS = (Run, Free, Retract, Drop, Put, Replicate, RunFunction, Shutdown, Adopt, Grant, Circle, Seek)
+_TO_WORKERS = (Run, Free, Retract, Drop, Put, Replicate, RunFunction, Shutdown, Adopt, Grant, Circle, Seek, Accept)
 
 ALLOWED: dict[Role, frozenset[type]] = {
     Role.CLIENT: frozenset((*_CLIENT, *_BOTH, GetData)),

@@ -30,14 +30,13 @@ from fastsched.wire.buffer import Buffer
 from fastsched.wire.enums import ErrorKind, Role, Stage, Verb
 
 __all__ = [
-    "Adopt", "Answer", "Buffer", "Call", "Cancel", "Circle", "Claim", "Data", "Despair",
+    "Accept", "Adopt", "Answer", "Bring", "Buffer", "Call", "Cancel", "Circle", "Claim", "Data", "Despair",
     "Dismiss", "Done", "Drop", "ErredItem", "ErrorItem", "ErrorKind", "Expect", "FailedItem", "FinishedItem",
     "Frames", "Free", "FunctionItem", "GetData", "Grant", "InputItem", "Keep", "LocalItem", "Locate", "Located",
     "LocatedItem", "Message", "MissingItem", "Obituary", "Oversee", "Pressure", "Publish", "Pulse", "Put", "PutItem",
     "RanFunction", "Refuse", "Register", "Release", "Replicate", "Report", "ResultItem", "Retire", "Retract", "Role",
-    "Run", "RunFunction",
-    "RunItem", "Scatter", "ScatterItem", "Shutdown", "Stage", "Submit", "Surplus", "TaskItem", "Verb", "Waiting",
-    "Want", "WantItem", "Welcome",
+    "Run", "RunFunction", "RunItem", "Scatter", "ScatterItem", "Seek", "Shutdown", "Sought", "Stage", "Submit",
+    "Surplus", "TaskItem", "Verb", "Waiting", "Want", "WantItem", "Welcome",
 ]  # fmt: skip
 
 
@@ -380,6 +379,13 @@ class Seek(NamedTuple):
     items: tuple[tuple[Natural, str], ...]  # (the scheduler's number for the question, key)
 
 
+class Accept(NamedTuple):
+    """Answers `Bring`: under which ids these keys are known from now on, before any other message names them."""
+
+    # id 0: nobody wants it, or somebody else has it; run: its outcome is due, 0: its value is in memory
+    items: tuple[tuple[str, Natural, Natural], ...]  # (key, task id, run)
+
+
 class Circle(NamedTuple):
     """Answers `Waiting`: this wait will never end, because the last of these tasks waits for the first."""
 
@@ -417,6 +423,17 @@ class Publish(NamedTuple):
 
     functions: tuple[FunctionItem, ...]
     items: tuple[LocalItem, ...]
+
+
+class Bring(NamedTuple):
+    """A peer that had another scheduler, or another connection, has said what it wants; and this is what it has.
+
+    Only workers have something; they hear `Accept`.
+    """
+
+    values: tuple[tuple[str, str, Natural], ...]  # (key, type name, bytes) of what is in memory here
+    running: tuple[str, ...]  # keys of what runs here
+    more: bool  # another `Bring` follows
 
 
 class Claim(NamedTuple):
@@ -517,6 +534,7 @@ class Register(NamedTuple):
     address: str  # where a worker serves its data, "" from a client
     memory_limit: Natural  # bytes, 0: none
     page: str  # path of the worker's page of running tasks, "" if none
+    comebacks: Natural = 0  # so often it has been here before, on other connections; if it has, `Bring` will follow
 
 
 class Welcome(NamedTuple):
@@ -559,8 +577,8 @@ class Data(NamedTuple):
 Message: TypeAlias = (
     Submit | Want | Release | Cancel | Scatter | Locate | Call | Keep
     | Report | Located | Answer
-    | Run | Free | Retract | Drop | Put | Replicate | RunFunction | Shutdown | Adopt | Grant | Circle | Seek
-    | Done | RanFunction | Publish | Surplus | Claim | Waiting | Sought
+    | Run | Free | Retract | Drop | Put | Replicate | RunFunction | Shutdown | Adopt | Grant | Circle | Seek | Accept
+    | Done | RanFunction | Publish | Surplus | Claim | Waiting | Sought | Bring
     | Oversee | Expect | Obituary | Pressure | Despair | Retire | Dismiss
     | Register | Welcome | Refuse | Pulse
     | GetData | Data

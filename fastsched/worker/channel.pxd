@@ -13,10 +13,12 @@ cdef class WorkerClientChannel:
     cdef public object on_closed
     cdef public object on_turn
     cdef public object on_ends
+    cdef public object on_parted
     cdef public object flush_client
 
     cpdef send(self, object message)
     cpdef send_all(self, list messages)
     cpdef send_items(self, list items)
+    cpdef part(self, str text)
     cpdef deliver(self, list messages)
     cpdef tell_ends(self, list finished, list erred)

@@ -34,6 +34,9 @@ class WorkerClientChannel:
         Set by the client: told after each delivery.
     on_ends : callable
         Set by the client: told of tasks that have ended here.
+    on_parted : callable
+        Set by the client: told why the scheduler is gone, of which there may be another soon; gives back a number above
+        all fids that it has given so far.
     flush_client : callable
         Set by the client: carries out what finalizers have left to it.
     """
@@ -50,6 +53,7 @@ class WorkerClientChannel:
         self.on_closed: Callable[[Any, Exception | None], object] = _nothing
         self.on_turn: Callable[[], object] = _nothing
         self.on_ends: Callable[[list[ResultItem], list[FailedItem]], object] = _nothing
+        self.on_parted: Callable[[str], int] = _no_fids
         self.flush_client: Callable[[], object] = _nothing
 
     def send(self, message: Message) -> None:
@@ -91,6 +95,10 @@ class WorkerClientChannel:
         if self._open:
             self.on_ends(finished, erred)
 
+    def part(self, text: str) -> int:
+        """The scheduler is gone, of which there may be another soon; called under the worker's lock."""
+        return self.on_parted(text) if self._open else 0
+
     def end(self, reason: Exception | None) -> None:
         """The worker's connection has ended."""
         if self._open:
@@ -100,3 +108,8 @@ class WorkerClientChannel:
 
 def _nothing(*args: object) -> None:
     """Nobody listens yet."""
+
+
+def _no_fids(text: str) -> int:
+    """Nobody has given any yet."""
+    return 0

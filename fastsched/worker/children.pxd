@@ -44,6 +44,9 @@ cdef class Children:
     @cython.locals(dependent=Child, held=Child, other=Child, todo=list, known=dict)
     cdef fail(self, Child child, object error)
 
+    @cython.locals(child=Child, held=Child)
+    cdef abandon(self, object error)
+
     @cython.locals(source=Child)
     cdef _ended(self, Child child)
 

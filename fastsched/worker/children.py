@@ -62,7 +62,7 @@ FIRST_PUBLIC = 1 << 62
 # Plain ints: to look up a member of an enum runs Python code.
 WAITING, READY, RUNNING, DONE, FAILED, AWAY, GONE = map(int, ChildStage)
 _LINEAGE, _RUNNING, _FINISHED, _FAILED = map(int, (Stage.LINEAGE, Stage.RUNNING, Stage.FINISHED, Stage.FAILED))
-_SERIALIZATION = int(ErrorKind.SERIALIZATION)
+_SERIALIZATION, _SCHEDULER_LOST = int(ErrorKind.SERIALIZATION), int(ErrorKind.SCHEDULER_LOST)
 
 
 class Children:
@@ -175,6 +175,27 @@ class Children:
             dependents, child.dependents = child.dependents, []
             todo += [dependent for dependent in dependents if dependent.stage == WAITING]
             self._ended(child)
+
+    def abandon(self, error: ErrorItem) -> None:
+        """The scheduler is gone, and with it those that it knew: all end, and their keys are free for new tasks."""
+        everyone = dict.fromkeys([*self.fids.values(), *self.publics.values(), *self.keys.values()])
+        self.keys.clear()
+        for child in everyone:
+            child.asked = []
+            if child.stage == DONE:
+                child.stage = FAILED
+                child.error, child.value = error, None
+                for held in drop_held(child) + drop_roots(child):
+                    self.retire(held)
+            else:
+                self.shaken = self.shaken or child.stage == RUNNING
+                self.fail(child, error)
+        for fid in list(self.unadopted):
+            self.not_due(fid)
+        for child in self.publics.values():
+            child.public = 0
+        self.publics.clear()
+        self.finished, self.erred = [], []  # the client ends them itself
 
     def _ended(self, child: Child) -> None:
         if child.origin is not None:
@@ -344,6 +365,10 @@ class Children:
             pins = tuple([self.share(source) for source in child.pinned])
         else:
             dependencies, pins = self.shared(item.dependencies), self.shared(item.pins)
+        if self.post.any_strays(dependencies) or self.post.any_strays(pins):
+            text = f"{child.key} needs a future of a scheduler that is gone"
+            self.fail(child, make(ErrorItem, (_SCHEDULER_LOST, None, child.key, "", 0, text)))
+            return
         if child.stage and not can_leave(child):  # it left with what one of these has taken along
             return
         if child.stage == READY:

@@ -41,6 +41,7 @@ class ClientChannel(Protocol):
     on_closed: Callable[[Any, Exception | None], object]
     on_turn: Callable[[], object]
     on_ends: Callable[[list[ResultItem], list[FailedItem]], object]
+    on_parted: Callable[[str], int]
     flush_client: Callable[[], object]
     """Set by the client: carries out what finalizers have left to it. Called in threads of tasks."""
 

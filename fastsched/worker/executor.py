@@ -172,6 +172,10 @@ class Executor:
             desk.job = None
             desk.waiter.open()
 
+    def launching(self) -> set[Job]:
+        """Under the lock: those that have launched tasks, or asked for futures."""
+        return {desk.root for desk in list(self.desks.values()) if desk.brood is not None}
+
     # -- from the thread of a task ------------------------------------------------------------------------------------
 
     def brood(self) -> Brood | None:

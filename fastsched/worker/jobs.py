@@ -367,7 +367,7 @@ class Resume(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """Ask the worker at this address for these values; answered by `WorkerMachine.fetched` or `fetch_failed`."""
+    """Ask the worker at this address for these values; answered by `WorkerMachine.fetched`."""
 
     address: str
     ids: tuple[int, ...]

@@ -121,6 +121,7 @@ class Joins:
         """Hold a child's value under the scheduler's ids; report it as the outcome of these attempts (0: it knows)."""
         frames = value.frames if value.nbytes <= self._inline_bytes else None
         self._nest.share_keys(pins)
+        value.pins = bool(pins)
         for id, attempt in asked:
             self._rows.house(child.key, id, value)
             if attempt:

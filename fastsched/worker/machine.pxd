@@ -8,6 +8,7 @@ from fastsched.wire.items cimport make, quoted
 from fastsched.worker.copies cimport Copies
 from fastsched.worker.jobs cimport Brood, Child, Entry, Function, Input, Job
 from fastsched.worker.joins cimport Joins
+from fastsched.worker.keepsakes cimport Keepsakes
 from fastsched.worker.lineage cimport awaited_by
 from fastsched.worker.nest cimport Nest
 from fastsched.worker.news cimport News
@@ -44,8 +45,10 @@ cdef class WorkerMachine:
     cdef readonly Nest nest
     cdef Joins _joins
     cdef Copies _copies
+    cdef Keepsakes _keepsakes
 
     # -- orders
+    @cython.locals(job=Job)
     cpdef receive(self, object peer, object message, object now)
     cdef _on_run(self, object message)
 
@@ -72,7 +75,6 @@ cdef class WorkerMachine:
     @cython.locals(rows=Rows)
     cpdef fetched(self, str address, object items, object now)
     cdef _fetched(self, Input entry, Value value)
-    cpdef fetch_failed(self, str address, object ids, object now)
 
     # -- the scheduler changes its mind
     @cython.locals(job=Job)
@@ -120,6 +122,10 @@ cdef class WorkerMachine:
     cpdef list reports(self)
     cpdef list errands(self)
     cpdef list drain(self)
+
+    @cython.locals(job=Job)
+    cpdef part(self, set going, object mark, object error)
+    cpdef list brought(self)
 
     # -- questions
     cpdef object frames_of(self, object id)

@@ -1,17 +1,16 @@
 """What a worker does with what it is told: the machine of one worker, without threads, sockets or a clock.
 
 One concern: tasks and values of this worker. The scheduler's messages go in by `receive`, the executor's and the
-fetcher's news by verbs of their own (`finished`, `failed`, `secede`, `rejoin`, `fetched`, `fetch_failed`); what is to
-be done comes out of `drain` as a list of actions. `worker.server` holds it under one lock; tests and the simulation
-drive it alone.
+fetcher's news by verbs of their own (`finished`, `failed`, `secede`, `rejoin`, `fetched`); what is to be done comes out
+of `drain` as a list of actions. `worker.server` holds it under one lock; tests and the simulation drive it alone.
 
 Theory of operation
 -------------------
-The machine holds a `SchedulerCore` with one worker: itself. A task that the
-scheduler sends is a row there, an input that is not here yet is an EXTERNAL row; so waiting for inputs, priorities,
-slots, secede and rejoin are the core's. ASSIGN means "start in a slot". Every row that the scheduler knows to be here
-(its task, a replica that was announced) is *held*: one reference in the core in the scheduler's name, which `Free`,
-`Drop` and `Retract` give up. What nobody holds or needs the core forgets by itself.
+The machine holds a `SchedulerCore` with one worker: itself. A task that the scheduler sends is a row there, an input
+that is not here yet is an EXTERNAL row; so waiting for inputs, priorities, slots, secede and rejoin are the core's.
+ASSIGN means "start in a slot". Every row that the scheduler knows to be here (its task, a replica that was announced)
+is *held*: one reference in the core in the scheduler's name, which `Free`, `Drop` and `Retract` give up. What nobody
+holds or needs the core forgets by itself.
 
 Task ids are the scheduler's, rows are ours; `Rows.ids` leads from one to the other. It names the *current* row of an id
 only: a running attempt that was dropped keeps its row and its slot until its thread is through, while a newer attempt
@@ -25,9 +24,7 @@ their end for it, too.
 
 What tasks of this worker launch stays in the `nest` until somebody else has to know of it. The nest and the rows meet
 in `joins`: an order of the scheduler for a task that is a child here is answered by the child's run, and a published
-child is held as any value is.
-
-May import: _core, messages, config, and its own room's records.
+child is held as any value is. May import: _core, messages, config, and its own room's records.
 """
 
 from __future__ import annotations
@@ -38,7 +35,9 @@ from fastsched._core import Effect, State
 from fastsched.config import Config
 from fastsched.wire.items import make, quoted
 from fastsched.wire.messages import (
+    Accept,
     Adopt,
+    Bring,
     Data,
     DatumItem,
     Drop,
@@ -63,6 +62,7 @@ from fastsched.worker.copies import Copies
 from fastsched.worker.fetches import NOBODY
 from fastsched.worker.jobs import Action, Brood, Child, Entry, Function, Input, Job, Resume, Send, Start
 from fastsched.worker.joins import Joins
+from fastsched.worker.keepsakes import Keepsakes
 from fastsched.worker.lineage import awaited_by
 from fastsched.worker.nest import Nest
 from fastsched.worker.news import News
@@ -108,7 +108,7 @@ class WorkerMachine:
         self.executed_micros = 0
         self.inline = 0  # children that ran in their parent's thread
         self.inline_micros = 0
-        self.overdrawn = 0  # how often a task ran without a slot, because who held it might wait for that task
+        self.overdrawn = 0  # tasks that ran without a slot, because who held it might wait for them
         self._rows = Rows(nthreads, address, seed)
         self._functions: dict[bytes, Function] = {}
         self._starts: list[Start | Resume] = []
@@ -120,6 +120,7 @@ class WorkerMachine:
         self.nest = Nest(config, self._functions, self._orders, self._rows.store)
         self._joins = Joins(self._rows, self.nest, self._news, config.inline_bytes)
         self._copies = Copies(self._rows, self._news)
+        self._keepsakes = Keepsakes(self._rows, self._news, config.batch_items)
 
     # -- orders -----------------------------------------------------------------------------------------------------
 
@@ -151,6 +152,9 @@ class WorkerMachine:
             self.stale += self._copies.replicate(message)
         elif type(message) is Adopt:
             self._joins.adopted(message)
+        elif type(message) is Accept:
+            for job in self._keepsakes.accepted(message.items):
+                self._forsake(job)
         elif not self.nest.receive(message):
             raise TypeError(f"a worker's machine has nothing to do with a {type(message).__name__}")
         self._settle()
@@ -262,7 +266,7 @@ class WorkerMachine:
         rows.let_go(entry)  # of a copy that the scheduler has asked for
 
     def fetched(self, address: str, items: Iterable[tuple[int, Frames | None]], now: float) -> None:
-        """The answer of the worker at `address` to a `Fetch`; frames of None: it has no such value."""
+        """The answer of the worker at `address` to a `Fetch`; frames of None: it has none, or cannot be reached."""
         rows = self._rows
         for id, frames in items:
             row = rows.fetches.answered(id, address)
@@ -281,10 +285,6 @@ class WorkerMachine:
         if self._rows.keep(entry.row, value):
             self._rows.hold(entry)
             self._news.replicas.append((entry.id, value.nbytes))
-
-    def fetch_failed(self, address: str, ids: Iterable[int], now: float) -> None:
-        """The worker at `address` cannot be reached, or left before it answered."""
-        self.fetched(address, [(id, None) for id in ids], now)
 
     # -- the scheduler changes its mind -----------------------------------------------------------------------------
 
@@ -351,9 +351,11 @@ class WorkerMachine:
         self._rows.store.put(job.row, value)
         job.release()
         self._news.lent -= job.lends()
-        if job.wanted:
+        value.pins = bool(pins)
+        if job.wanted and job.id:
             self._announce(job, value, micros, pins)
         else:
+            self._keepsakes.finished(job, value, pins)
             self._rows.let_go(job)
         job.seceded = False
         if pins:  # whoever takes it from here has to keep the futures inside, and does not know them
@@ -374,8 +376,9 @@ class WorkerMachine:
         job.release()
         self._news.lent -= job.lends()
         job.started = False
-        if job.wanted:
+        if job.wanted and job.id:
             self._news.erred.append(make(ErredItem, (job.id, job.attempt, error)))
+        self._keepsakes.failed(job)
         self._forsake(job)
         job.seceded = False
         self._settle()
@@ -521,6 +524,20 @@ class WorkerMachine:
                 self._forsake(job)
         self._joins.give_back()
         self._settle()
+
+    def part(self, going: set[Job], mark: int, error: ErrorItem) -> None:
+        """The scheduler is gone. Keep what another can be told of; `going`, what has not begun, and children end."""
+        for job in self._keepsakes.part([*self.queued(), *self.started()], going):
+            self._forsake(job)
+        self._joins.give_back()
+        self.nest.part(mark, error)
+        self._settle()
+        self._keepsakes.parted()
+        self._functions.clear()
+
+    def brought(self) -> list[Bring]:
+        """What was kept: the first thing that another scheduler hears."""
+        return self._keepsakes.brought()
 
     # -- questions --------------------------------------------------------------------------------------------------
 

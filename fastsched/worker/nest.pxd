@@ -77,6 +77,7 @@ cdef class Nest:
     @cython.locals(child=Child)
     cpdef unask(self, object id, object attempt)
     cdef list _answered(self, Child child)
+    cpdef part(self, object mark, object error)
     cpdef Function function(self, object fn)
     cpdef Child by_key(self, str key, bytes fn, tuple args)
     cpdef Children everybody(self)

@@ -16,9 +16,8 @@ begun, or has ended, and is referred to from elsewhere is *published* with what 
 of a task that is running, or in memory, here.
 
 A child has one fid for each future of the client, and one `public` fid under which the scheduler knows it, if it does.
-Messages about public fids are translated; those about fids that are no child's pass.
-
-May import: messages, config, and its own room's records.
+Messages about public fids are translated; those about fids that are no child's pass. May import: messages, config, and
+its own room's records.
 """
 
 from __future__ import annotations
@@ -69,11 +68,8 @@ WAITING, READY, RUNNING, DONE, FAILED, AWAY, GONE = map(int, ChildStage)
 MOST_AT_ONCE = 256
 """So many children one tick hands over for a thread that stands still; the others are not late a tick later."""
 
-MOST_CLAIMED = 8
-"""So many children a thread that is stuck asks for."""
-
-HANDFUL = 2
-"""So many children are not worth telling of."""
+MOST_CLAIMED = 8  # children that a thread that is stuck asks for
+HANDFUL = 2  # children that are not worth telling of
 
 _BY_CANCEL = int(ErrorKind.CANCELLED)
 
@@ -365,6 +361,13 @@ class Nest:
         for id, _ in asked:
             self._asked.pop(id, None)
         return asked
+
+    def part(self, mark: int, error: ErrorItem) -> None:
+        """The scheduler is gone: all children end. `mark`: above all fids that the client has given so far."""
+        self._children.abandon(error)
+        self._asked.clear()
+        self._told_surplus = 0
+        self._post.forget(mark)
 
     def function(self, fn: bytes) -> Function | None:
         """What is known of a function that a task of this worker has brought."""

@@ -18,6 +18,7 @@ cdef class News:
     cdef Py_ssize_t _slots
 
     cpdef bint waits(self)
+    cpdef forget(self)
 
     @cython.locals(finished=list, erred=list, returned=list, missing=list, replicas=list, most=Py_ssize_t, lent=Py_ssize_t, at=Py_ssize_t)
     cpdef list take(self)

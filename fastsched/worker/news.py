@@ -49,6 +49,12 @@ class News:
             return True
         return bool(self.erred or self.returned or self.missing or self.replicas)
 
+    def forget(self) -> None:
+        """Who was to hear all this is gone, and whoever comes knows of no slot that is lent."""
+        for items in (self.finished, self.erred, self.returned, self.missing, self.replicas):
+            items.clear()
+        self._told_lent = 0
+
     def take(self) -> list[Message]:
         """The news as messages; nothing is left."""
         if not self.waits():

@@ -13,8 +13,11 @@ cdef class Post:
     cdef Py_ssize_t _batch_items
     cdef list _queue
     cdef object _sent
+    cdef object _mark
 
     cpdef add(self, object kind, object item)
     cpdef need(self, Function function)
+    cpdef forget(self, object mark)
+    cpdef bint any_strays(self, tuple fids) except -1
     cpdef bint waits(self)
     cpdef list take(self)

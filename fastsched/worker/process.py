@@ -51,7 +51,7 @@ def main(settings: dict[str, Any]) -> None:
     code = 0
     ended_by: list[int] = []
     try:
-        loop.run_until_complete(_live(told, loop, ended_by))
+        code = loop.run_until_complete(_live(told, loop, ended_by))
     except (FastschedError, OSError) as error:
         log.error("worker %s cannot start: %s", told.name, error)
         code = 1
@@ -64,7 +64,8 @@ def main(settings: dict[str, Any]) -> None:
     sys.exit(code)
 
 
-async def _live(settings: Settings, loop: AbstractEventLoop, ended_by: list[int]) -> None:
+async def _live(settings: Settings, loop: AbstractEventLoop, ended_by: list[int]) -> int:
+    """The exit code: 0 if it ended as it was told, or because nobody needs it any more."""
     server = WorkerServer(settings, loop)
 
     told: list[int] = []
@@ -86,13 +87,14 @@ async def _live(settings: Settings, loop: AbstractEventLoop, ended_by: list[int]
         await asyncio.wait((start,), timeout=EXIT_SECONDS)
         start.cancel()
         await asyncio.gather(start, return_exceptions=True)
-        return
+        return 0
     try:
         start.result()
     except BaseException:
         end.cancel()
         raise
     await end
+    return 1 if server.refused else 0
 
 
 def _end_soon(code: int) -> None:

@@ -6,13 +6,12 @@ from fastsched._wait cimport TurnLock, Waiter, monotonic
 from fastsched.net._pulse cimport Heart
 from fastsched.net._pump cimport Pump
 from fastsched.page cimport Page
-from fastsched.wire.items cimport fields, make
-from fastsched.wire.runs cimport as_messages
 from fastsched.worker.channel cimport WorkerClientChannel
 from fastsched.worker.context cimport CurrentTask
 from fastsched.worker.desk cimport Desk
 from fastsched.worker.drops cimport end_unwanted
 from fastsched.worker.executor cimport Executor
+from fastsched.worker.limits cimport ensure_it_can_leave
 from fastsched.worker.machine cimport WorkerMachine
 from fastsched.worker.nest cimport Nest
 from fastsched.worker.waits cimport Waits
@@ -27,6 +26,7 @@ cdef class WorkerServer:
     cdef readonly object loop
     cdef readonly str address
     cdef readonly object closed
+    cdef readonly bint refused
     cdef readonly TurnLock lock
     cdef readonly Pump pump
     cdef object _settings
@@ -42,6 +42,8 @@ cdef class WorkerServer:
     cdef object _readers
     cdef Heart _heart  # None before it has started, and if it is to have no pulse
     cdef bint _ending
+    cdef object _looking
+    cdef object _comebacks
 
     @cython.locals(machine=WorkerMachine, lock=TurnLock, now=double, for_client=list, others=list)
     cpdef _received(self, object channel, list messages)
@@ -61,9 +63,6 @@ cdef class WorkerServer:
     @cython.locals(machine=WorkerMachine, packet=list, rest=list)
     cpdef _forward(self, list items)
 
-    @cython.locals(key=str, args=tuple)
-    cdef _ensure_it_can_leave(self, object kind, object item)
-
     cdef _end_unwanted(self)
 
     @cython.locals(nest=Nest)
@@ -76,6 +75,3 @@ cdef class WorkerServer:
     @cython.locals(desk=Desk)
     cpdef str end_wait(self, CurrentTask task, bint had)
     cpdef run_children(self, CurrentTask task, object fids, bint until_error, Py_ssize_t most)
-
-
-cdef bint _is_small(tuple frames) except -1

@@ -14,14 +14,13 @@ import asyncio
 import errno
 import logging
 import os
-import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
+from fastsched import _late
 from fastsched._version import __version__
 from fastsched._wait import TurnLock, Waiter, monotonic
-from fastsched.errors import SerializationError
+from fastsched.errors import ConnectError, FastschedError, HandshakeError, SerializationError
 from fastsched.net._pulse import Heart
 from fastsched.net._pump import Pump
 from fastsched.net.address import Address, Scheme, unix_address
@@ -32,29 +31,23 @@ from fastsched.net.listener import Listener, listen
 from fastsched.net.stream import Connection, Stream
 from fastsched.page import Page
 from fastsched.wire.catalogue import ALLOWED
-from fastsched.wire.codec import encode
-from fastsched.wire.items import fields, make
 from fastsched.wire.messages import (
+    Accept,
     Adopt,
     Circle,
     DatumItem,
-    Done,
     Drop,
-    ErredItem,
     ErrorItem,
     ErrorKind,
     Frames,
     Free,
-    FunctionItem,
     Grant,
     Message,
-    Publish,
     Pulse,
     Put,
     RanFunction,
     Refuse,
     Register,
-    Release,
     Replicate,
     Retire,
     Retract,
@@ -63,33 +56,28 @@ from fastsched.wire.messages import (
     RunFunction,
     Seek,
     Shutdown,
-    Submit,
-    TaskItem,
     Welcome,
 )
-from fastsched.wire.runs import Entry, as_messages
+from fastsched.wire.runs import Entry
 from fastsched.worker.channel import FOR_CLIENT, WorkerClientChannel
-from fastsched.worker.context import CurrentTask, leave_place, take_place
+from fastsched.worker.context import CurrentTask
 from fastsched.worker.drops import end_unwanted
 from fastsched.worker.executor import Executor
 from fastsched.worker.jobs import Action, Fetch, Resume, Send, Start
+from fastsched.worker.limits import ensure_it_can_leave
 from fastsched.worker.machine import SCHEDULER, WorkerMachine
+from fastsched.worker.parcels import send_apart
 from fastsched.worker.readers import Readers
-from fastsched.worker.runner import run_function
 from fastsched.worker.settings import Settings
+from fastsched.worker.side import SideThread
 from fastsched.worker.waits import Waits
 
 __all__ = ["WorkerServer"]
 
 log = logging.getLogger(__name__)
 
-SMALL_BYTES = 4096
-"""A pickle up to this size is over no limit of the wire."""
-
-FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put, Replicate, Adopt, Grant, Seek))
+FOR_MACHINE: frozenset[type] = frozenset((Run, Free, Retract, Drop, Put, Replicate, Adopt, Grant, Seek, Accept))
 """What the scheduler orders."""
-
-NO_NEWS = Done((), (), (), (), (), 0)
 
 BEAT = Pulse(0)
 
@@ -119,6 +107,8 @@ class WorkerServer:
         Where its data is to be had, once it has started.
     closed : asyncio.Event
         Set when the worker has ended, whatever the reason.
+    refused : bool
+        Whether it has ended because the scheduler does not want it: another one may do better.
     """
 
     def __init__(self, settings: Settings, loop: AbstractEventLoop) -> None:
@@ -129,6 +119,7 @@ class WorkerServer:
         self.loop = loop
         self.address = ""
         self.closed = asyncio.Event()
+        self.refused = False
         self._settings = settings
         self.lock = TurnLock()
         self.pump = Pump(loop)
@@ -144,6 +135,8 @@ class WorkerServer:
         self._readers = Readers(loop, settings.config, self._asked)
         self._heart: Heart | None = None
         self._ending = False
+        self._looking: asyncio.Task[None] | None = None  # for another scheduler
+        self._comebacks = 0  # so often it has found one
         self.pump.join(self)
 
     # -- coming and going ---------------------------------------------------------------------------------------------
@@ -157,7 +150,12 @@ class WorkerServer:
             The scheduler cannot be reached, or does not let us in.
         """
         settings = self._settings
-        connection = await connect(settings.address, Role.WORKER, settings.worker_key, self.config)
+        try:
+            connection = await connect(settings.address, Role.WORKER, settings.worker_key, self.config)
+        except (ConnectError, HandshakeError):  # nobody there, or a stranger
+            if not settings.place:
+                raise
+            connection = await self._another()
         keys = {Role.CLIENT: settings.client_key, Role.WORKER: settings.worker_key}
         place, admit = self._data_address(connection), self._readers.admit
         try:
@@ -170,16 +168,22 @@ class WorkerServer:
             await self._listener.close()
             return
         self.address = self._machine.address = str(self._listener.address)
+        self._sign_on(connection)
+
+    def _sign_on(self, connection: Connection) -> None:
+        """Say who we are, and what we have if there was a connection before."""
         allowed = ALLOWED[Role.SCHEDULER]
         stream = Stream(connection, self.pump, self.config, allowed, self._received, self._scheduler_gone)
-        self._scheduler = stream
-        address, page = self.address, self._page.path
-        register = Register(self.name, __version__, os.getpid(), self.nthreads, address, settings.memory_limit, page)
-        if self.config.pulse_seconds > 0:
-            stream.send_all([register, BEAT])
-            self._heart = Heart(stream.seam(BEAT), self.config.pulse_seconds)
-        else:
-            stream.send(register)
+        limit, address, page = self._settings.memory_limit, self.address, self._page.path
+        times = self._comebacks
+        register = Register(self.name, __version__, os.getpid(), self.nthreads, address, limit, page, times)
+        beats = self.config.pulse_seconds > 0
+        with self.lock:
+            packet: list[Message] = [register, *(self._machine.brought() if times else ())]
+            stream.send_all([*packet, BEAT] if beats else packet)
+            self._scheduler = stream
+            if beats:
+                self._heart = Heart(stream.seam(BEAT), self.config.pulse_seconds)
 
     def _data_address(self, connection: Connection) -> Address:
         """In the cluster's directory, else at the host that was told, else on the way to the scheduler."""
@@ -200,8 +204,7 @@ class WorkerServer:
         reason : str
             For the log.
         planned : bool
-            Whether what runs is given back, with nobody to blame. A task may send SIGTERM to its own worker: it would
-            be given back and run again for ever.
+            Whether what runs is given back, and nobody to blame: not if a task may have ended its own worker.
         """
         if self._ending:
             return
@@ -209,6 +212,8 @@ class WorkerServer:
         self._ending = True
         if self._heart is not None:
             self._heart.stop()
+        if self._looking is not None:
+            self._looking.cancel()
         if planned:
             self._page.clear()
             with self.lock:
@@ -238,7 +243,42 @@ class WorkerServer:
 
     def _scheduler_gone(self, channel: Channel, reason: Exception | None) -> None:
         ours = isinstance(reason, OSError) and reason.errno == errno.EBADF  # a task has closed all descriptors
-        self.stop("the scheduler is gone" if reason is None else f"the scheduler is gone: {reason}", not ours)
+        text = "the scheduler is gone" if reason is None else f"the scheduler is gone: {reason}"
+        if ours or self._ending or not self._settings.place or self.config.reconnect_seconds <= 0:
+            self.stop(text, not ours)
+            return
+        log.debug("worker %s looks for another scheduler: %s", self.name, text)
+        if self._heart is not None:
+            self._heart.stop()
+        with self.lock:
+            self._heart = self._scheduler = None
+            self.tell_client()
+            lost = ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", self.name, 0, text)
+            self._machine.part(self._executor.launching(), self._client.part(text), lost)
+            self._end_unwanted()
+            starts = self._machine.starts()
+        self._executor.begin(starts)
+        self._looking = self.loop.create_task(self._look_for_another())
+
+    async def _look_for_another(self) -> None:
+        """What runs goes on meanwhile."""
+        try:
+            connection = await self._another()
+            self._comebacks += 1
+            self._sign_on(connection)
+        except Exception as error:  # whatever it is: nobody would ever hear of this worker again
+            if not isinstance(error, FastschedError):
+                log.exception("worker %s cannot look for another scheduler", self.name)
+            self.stop(f"there is no scheduler any more: {error}")
+            return
+        self._looking = None
+        self.flush()
+
+    async def _another(self) -> Connection:
+        """To the scheduler that there is now."""
+        found = await _late.look_again()(self._settings.place, Role.WORKER, self._settings.worker_key, self.config)
+        self.scheduler = str(found.address)
+        return found.connection
 
     # -- what the scheduler says --------------------------------------------------------------------------------------
 
@@ -253,6 +293,8 @@ class WorkerServer:
         others: list[Message] = []
         lock.acquire()
         try:
+            if channel is not self._scheduler:  # what that one has said means nothing any more
+                return
             for message in messages:
                 kind = type(message)
                 if kind in FOR_MACHINE:
@@ -305,7 +347,7 @@ class WorkerServer:
         for message in messages:
             match message:
                 case RunFunction(request, frames):
-                    _SideThread(self, request, frames).start()
+                    SideThread(self, request, frames).start()
                 case Shutdown(reason):
                     self.stop(reason)
                 case Welcome(name):
@@ -315,6 +357,7 @@ class WorkerServer:
                         self._machine.name = name
                 case Refuse(text):
                     log.error("worker %s is put out by the scheduler: %s", self.name, text)
+                    self.refused = True
                     self.stop(text)
                 case Circle():
                     with self.lock:
@@ -331,9 +374,10 @@ class WorkerServer:
         lock.acquire()
         try:
             rest = self._machine.errands()
-            packet = self._machine.reports()
-            if packet and self._scheduler is not None:
-                self._send(self._scheduler, packet)
+            if self._scheduler is not None:
+                packet = self._machine.reports()
+                if packet:
+                    self._send(self._scheduler, packet)
             if self._heart is not None:
                 self._heart.hold(self._machine.n_rows)
         finally:
@@ -347,45 +391,8 @@ class WorkerServer:
         try:
             scheduler.send_all(packet)
         except SerializationError:  # nothing has left
-            for message in packet:
-                self._send_one(scheduler, message)
-
-    def _send_one(self, scheduler: Stream, message: Message) -> None:
-        try:
-            scheduler.send(message)
-        except SerializationError as error:
-            if isinstance(message, Done):
-                self._send_in_parts(scheduler, message, error)
-            elif isinstance(message, Submit | Publish):
-                self._send_tasks(scheduler, message, error)
-            else:
-                raise
-
-    def _send_tasks(self, scheduler: Stream, message: Submit | Publish, error: SerializationError) -> None:
-        """One of these tasks cannot travel: it fails, the others leave."""
-        functions, items = message
-        if len(functions) + len(items) > 1:
-            for function in functions:
-                self._send_one(scheduler, make(type(message), ((function,), ())))
-            for item in items:
-                self._send_one(scheduler, make(type(message), ((), (item,))))
-            return
-        text = f"a task cannot leave worker {self.name!r}: {error}"
-        for item in items:
-            self._machine.nest.undeliverable(item[0], text)
-        self.tell_client()
-
-    def _send_in_parts(self, scheduler: Stream, done: Done, error: SerializationError) -> None:
-        """Some of this news is over a limit of the wire; but without an outcome a task would be waited for for ever."""
-        for name, items in done._asdict().items():
-            for item in items if isinstance(items, tuple) else ():
-                try:
-                    scheduler.send(NO_NEWS._replace(lent=done.lent, **{name: (item,)}))
-                except SerializationError:
-                    id, attempt, *_ = item
-                    text = f"the outcome of a task cannot leave worker {self.name!r}: {error}"
-                    told = ErrorItem(ErrorKind.SERIALIZATION, None, "", self.name, attempt, text)
-                    scheduler.send(NO_NEWS._replace(lent=done.lent, erred=(ErredItem(id, attempt, told),)))
+            send_apart(self._machine, scheduler, packet)
+            self.tell_client()
 
     def _carry_out(self, actions: list[Action]) -> None:
         starts: list[Start | Resume] = []
@@ -408,37 +415,22 @@ class WorkerServer:
     def _forward(self, items: list[Entry]) -> None:
         """Under the lock: send what the client inside this worker says, after the news that came before it."""
         machine, scheduler = self._machine, self._scheduler
-        if scheduler is None:
-            return
         for kind, item in items:
-            self._ensure_it_can_leave(kind, item)
-        packet: list[Message] = machine.reports()
+            ensure_it_can_leave(kind, item, self.config)
+        packet: list[Message] = machine.reports() if scheduler is not None else []
         machine.nest.take(items, self._executor.brood())
         if machine.nest.everybody().shaken:
             self._end_unwanted()
-        if machine.nest.has_messages():
+        if scheduler is not None and machine.nest.has_messages():
             packet += machine.nest.messages()
         if machine.nest.waits() or machine.nest.ages():
             self.pump.arm()
-        if packet:
+        if packet and scheduler is not None:
             rest = machine.errands()
             if rest:
                 self.pump.post(self._carry_out, rest)
             self._send(scheduler, packet)
         self.tell_client()  # last: it may lead back to here, and must not overtake
-
-    def _ensure_it_can_leave(self, kind: type, item: Any) -> None:
-        """Raise SerializationError if it is over a limit of the wire: at the call, though it may stay here at first."""
-        if kind is TaskItem:
-            _, key, _, args, _, _, _, _, _ = fields(item)
-            if not _is_small(args) or len(key) > SMALL_BYTES:
-                encode(make(Submit, ((), (item,))), self.config)
-        elif kind is FunctionItem:
-            if not _is_small(item[1]):
-                encode(make(Submit, ((item,), ())), self.config)
-        elif kind is not Release:
-            for message in as_messages([(kind, item)], 1):
-                encode(message, self.config)
 
     def _end_unwanted(self) -> None:
         """Under the lock: threads and coroutines hear of what they run in vain."""
@@ -573,26 +565,3 @@ class WorkerServer:
         """The outcome of a `RunFunction`. From any thread."""
         with self.lock:
             self._forward([(RanFunction, RanFunction(request, ok, frames))])
-
-
-class _SideThread(threading.Thread):
-    """Runs one function of `Client.run`: outside the slots, so that it answers also on a busy worker."""
-
-    def __init__(self, server: WorkerServer, request: int, frames: Frames) -> None:
-        super().__init__(name=f"fastsched-run-{request}", daemon=True)
-        self._server = server
-        self._request = request
-        self._frames = frames
-
-    def run(self) -> None:
-        """Call it and reply."""
-        take_place(self._server)
-        try:
-            ok, frames = run_function(self._frames, self._server.name, self._server.config)
-            self._server.reply(self._request, ok, frames)
-        finally:
-            leave_place()
-
-
-def _is_small(frames: Frames) -> bool:
-    return len(frames) == 1 and len(frames[0]) <= SMALL_BYTES

@@ -27,6 +27,7 @@ class Settings(NamedTuple):
     listen: str  # the host at which it serves its data if there is no directory; "": on the way to the scheduler
     insecure: bool  # serve its data also where other machines can get to, in the clear
     stops_as_planned: bool  # signals are somebody's plan, SIGTERM to retire; else they are a death of what it executes
+    place: str  # where it is written which scheduler there is now, if this one dies; "": end with it
     config: Config
 
     def own_path(self, suffix: str) -> str:
@@ -49,5 +50,6 @@ class Settings(NamedTuple):
             settings.get("listen", ""),
             settings.get("insecure", False),
             settings.get("stops_as_planned", True),
+            settings.get("place", ""),
             Config(**settings.get("config", {})),
         )

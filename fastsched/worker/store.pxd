@@ -8,6 +8,7 @@ cdef class Value:
     cdef readonly tuple frames
     cdef readonly str type_name
     cdef readonly Py_ssize_t nbytes
+    cdef public bint pins
 
 
 @cython.final

@@ -18,11 +18,12 @@ NOT_KNOWN = ""
 class Value:
     """One pickled value."""
 
-    __slots__ = ("frames", "nbytes", "type_name")
+    __slots__ = ("frames", "nbytes", "pins", "type_name")
 
     def __init__(self, frames: Frames, type_name: str = NOT_KNOWN) -> None:
         self.frames = frames
         self.type_name = type_name
+        self.pins = False  # whether it holds futures, if it was made here
         self.nbytes = len(frames[0]) if len(frames) == 1 else sum(map(len, frames))
 
     def __repr__(self) -> str:
