@@ -136,7 +136,8 @@ def test_a_worker_that_still_waits_for_its_scheduler_can_be_stopped(run):
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_their_scheduler(scheduler, run, tmp_path, signum):
-    worker = run("worker", "fastsched.json", "--nworkers", "2")
+    grace = {"FASTSCHED_RECONNECT_SECONDS": "0"} if signum == signal.SIGKILL else {}
+    worker = run("worker", "fastsched.json", "--nworkers", "2", **grace)
     pids = worker_pids(worker, 2)
     with Client(str(tmp_path / "fastsched.json")) as client:
         client.wait_for_workers(2)

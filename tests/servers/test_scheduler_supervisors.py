@@ -130,6 +130,9 @@ async def test_a_supervisor_elsewhere_may_have_its_workers_leave(tmp_path):
         while not left:
             await turn()
         assert left == ["worker"]
+        late = await rig.worker("late")
+        assert await late.first(Shutdown) == ("it retires",)
+        assert left == ["worker", "late"]
 
 
 @run

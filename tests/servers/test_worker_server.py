@@ -105,8 +105,8 @@ def host_name():
 async def test_a_worker_says_who_it_is(tmp_path):
     async with world(tmp_path) as here:
         worker, line = await here.worker(nthreads=3)
-        name, version, pid, nthreads, address, memory_limit, page = line.register
-        assert (name, version, pid, nthreads, memory_limit) == ("w1", __version__, os.getpid(), 3, 0)
+        name, version, pid, nthreads, address, memory_limit, page, comebacks = line.register
+        assert (name, version, pid, nthreads, memory_limit, comebacks) == ("w1", __version__, os.getpid(), 3, 0, 0)
         assert address == worker.address
         assert address.startswith(f"unix://{tmp_path}/w1-")
         assert Path(page).stat().st_mode & 0o777 == 0o600
@@ -501,6 +501,17 @@ async def test_a_worker_process_asks_to_be_seen_off_at_sigterm_and_ends_at_the_s
         assert process.returncode is None
         process.send_signal(signal.SIGTERM)
         assert await end_of(process) == (0, "")
+
+
+@run
+async def test_a_worker_process_that_is_refused_ends_so_that_it_is_replaced(tmp_path):
+    async with world(tmp_path) as here:
+        process = here.process()
+        line = await here.line()
+        line.stream.send(Refuse("it was not heard"))
+        code, said = await end_of(process)
+        assert code == 1
+        assert "it was not heard" in said
 
 
 @run

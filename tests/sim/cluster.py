@@ -26,6 +26,8 @@ from tests.sim.world import World
 
 __all__ = ["ClientNode", "Cluster", "Machines"]
 
+LOOK_SECONDS = 0.01  # between looks for a scheduler, at most
+
 MOST_STEPS = 80_000
 MOST_SECONDS = 2000.0
 """A run that goes on after so many steps, or for so long, goes on for ever."""
@@ -43,24 +45,65 @@ QUIET_SECONDS = 6.0
 class Machines(NamedTuple):
     """What a cluster is made of; tests plant bugs here."""
 
-    scheduler: Callable[[Config, int], SchedulerMachine] = SchedulerMachine
+    scheduler: Callable[..., SchedulerMachine] = SchedulerMachine
     worker: Callable[[Config, int, str, str, int], WorkerMachine] = WorkerMachine
-    client: Callable[[Config], ClientMachine] = ClientMachine
+    client: Callable[[Config, bool], ClientMachine] = ClientMachine
 
 
 class ClientNode:
-    """A client's process."""
+    """A client's process.
 
-    def __init__(self, world: World, name: str, machine: ClientMachine, directory: Directory, end: End) -> None:
+    Parameters
+    ----------
+    world : World
+        The ground.
+    name : str
+        Its name in the cluster.
+    machine : ClientMachine
+        What it decides.
+    directory : Directory
+        Where it finds workers.
+    end : End
+        Its connection to the scheduler.
+    look : callable, optional
+        Has it look for another scheduler when its own has died; leads to `sign_on`.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        machine: ClientMachine,
+        directory: Directory,
+        end: End,
+        look: Callable[[ClientNode], None] | None = None,
+    ) -> None:
         world = self.world = world.process()
         self.name = name
-        self._end = end
+        self._look = look
         self._fetcher = Fetcher(world, name, directory)
         self.site = Site(world, name, machine, self._send, self._fetcher)
-        end.process = world.clock
+        self._comebacks = -1
+        self.sign_on(end)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process is, and it was not closed."""
+        return self.site.alive
+
+    def sign_on(self, end: End) -> None:
+        """There is a scheduler at the other end."""
+        self._end = end
+        end.process = self.world.clock
         end.on_messages = self._received
         end.on_closed = self._scheduler_gone
-        end.send(Register(name, "", 0, 0, "", 0, ""))
+        self._comebacks += 1
+        end.send(Register(self.name, "", 0, 0, "", 0, "", self._comebacks))
+        self.site.come_back()
+
+    def sever(self) -> None:
+        """Its connection breaks."""
+        self._end.sever()
 
     def close(self) -> None:
         """As a user does."""
@@ -85,7 +128,10 @@ class ClientNode:
             self.site.receive([message for message in messages if not isinstance(message, Welcome)])
 
     def _scheduler_gone(self) -> None:
-        if self.site.alive:
+        if self.site.alive and self._look is not None:
+            self.site.part()
+            self._look(self)
+        elif self.site.alive:
             self.site.end(ErrorKind.SCHEDULER_LOST, "the scheduler is gone")
             self.site.alive = False
             self._fetcher.stop(dead=False)
@@ -107,6 +153,7 @@ class Cluster:
         self.clients: list[ClientNode] = []
         self.workers: list[WorkerNode] = []  # that are alive
         self.respawns: float | None = None  # seconds until a killed worker has a successor; None: it has none
+        self.lasting = False  # clients and workers outlive the scheduler
         self.threads: list[Thread] = []
         self.checks: list[Callable[[], None]] = []  # at the end
         self.scheduler = SchedulerNode(world, machines.scheduler(world.config, world.rng.randrange(100)))
@@ -115,28 +162,32 @@ class Cluster:
         self._machines = machines
         self._directory: Directory = {}
         self._names = 0
+        self._epoch = 1
 
     # -- coming and going ----------------------------------------------------------------------------------------------
 
-    def add_worker(self, nthreads: int) -> WorkerNode:
-        """A worker starts."""
+    def add_worker(self, nthreads: int) -> None:
+        """A worker starts, as soon as there is a scheduler."""
+        if not self.scheduler.alive:
+            self.world.clock.after(LOOK_SECONDS, lambda: self.add_worker(nthreads))
+            return
         self._names += 1
         name, address = f"w{self._names}", f"sim://w{self._names}"
         world, machines = self.world, self._machines
         machine = machines.worker(world.config, nthreads, name, address, world.rng.randrange(1000))
         end = self.scheduler.admit(Role.WORKER, name)
-        inner = machines.client(world.config)
-        worker = WorkerNode(world, name, machine, nthreads, inner, self._directory, end, self)
-        self.workers.append(worker)
+        inner = machines.client(world.config, False)
+        look = self._look_again if self.lasting else None
+        self.workers.append(WorkerNode(world, name, machine, nthreads, inner, self._directory, end, self, look))
         world.journal.note(name, "starts", f"with {nthreads} threads")
-        return worker
 
     def add_client(self) -> ClientNode:
         """A client connects."""
         self._names += 1
         name = f"c{self._names}"
-        machine = self._machines.client(self.world.config)
-        client = ClientNode(self.world, name, machine, self._directory, self.scheduler.admit(Role.CLIENT, name))
+        machine = self._machines.client(self.world.config, self.lasting)
+        look = self._look_again if self.lasting else None
+        client = ClientNode(self.world, name, machine, self._directory, self.scheduler.admit(Role.CLIENT, name), look)
         self.clients.append(client)
         return client
 
@@ -262,6 +313,46 @@ class Cluster:
         self.scheduler.die()
         self.world.journal.note("scheduler", "dies")
 
+    def replace_scheduler(self, seconds: float) -> None:
+        """The scheduler's process dies, and after a while another one takes its place. (They must be `lasting`.)"""
+        if self.scheduler.alive:
+            self.world.ledger.restarts += 1
+            self.scheduler.die()
+            self.world.journal.note("scheduler", "dies")
+            self.world.clock.after(seconds, self._succeed)
+
+    def sever(self, node: ClientNode | WorkerNode) -> None:
+        """Its connection to the scheduler breaks, and it comes back on another one. (It must be `lasting`.)"""
+        if node.alive and self.scheduler.alive:
+            ledger = self.world.ledger
+            ledger.restarts += 1  # as if it were another scheduler
+            ledger.departures += 1
+            self.world.journal.note(node.name, "is cut off")
+            node.sever()
+
+    def _succeed(self) -> None:
+        self._epoch += 1
+        world = self.world
+        machine = self._machines.scheduler(world.config, world.rng.randrange(100), epoch=self._epoch, successor=True)
+        self.scheduler = SchedulerNode(world, machine)
+        world.journal.note("scheduler", "starts", "in the place of the one that died")
+
+    def _look_again(self, node: ClientNode | WorkerNode) -> None:
+        """It looks for a scheduler every now and then, until there is one."""
+        clock, rng = self.world.clock, self.world.rng
+
+        def look() -> None:
+            if not node.alive:
+                return
+            if self.scheduler.alive:
+                role = Role.WORKER if isinstance(node, WorkerNode) else Role.CLIENT
+                node.sign_on(self.scheduler.admit(role, node.name))
+                self.world.journal.note(node.name, "is back")
+            else:
+                clock.after(rng.random() * LOOK_SECONDS, look)
+
+        clock.after(rng.random() * LOOK_SECONDS, look)
+
     def _depart(self, worker: WorkerNode, obituary: Obituary) -> None:
         self.workers.remove(worker)
         self.scheduler.obituaries[worker.name] = obituary
@@ -313,8 +404,11 @@ class Cluster:
         known = {client.name: client for client in books.clients.values()}
         for client in self.clients:
             futures = dict(known[client.name].futures.items())
-            assert futures.keys() == client.site.handles.keys(), f"{client.name} and the scheduler know other futures"
-            for fid, handle in client.site.handles.items():
+            handles = client.site.handles
+            if self.world.ledger.restarts:  # what had failed before is not told to the next scheduler
+                handles = {fid: one for fid, one in handles.items() if fid in futures or one.record.error is None}
+            assert futures.keys() == handles.keys(), f"{client.name} and the scheduler know other futures"
+            for fid, handle in handles.items():
                 state = books.core.state(books.at(futures[fid]).id)
                 status = handle.record.status
                 if status is not Status.FINISHED:

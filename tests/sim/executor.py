@@ -139,6 +139,10 @@ class Executor:
             desk.brood = Brood()
         return desk.brood
 
+    def launching(self) -> set[Job]:
+        """Those that have launched tasks, or asked for futures."""
+        return {desk.root for desk in self.desks.values() if desk.brood is not None}
+
     # -- starts --------------------------------------------------------------------------------------------------------
 
     def begin(self, starts: Iterable[Start | Resume]) -> None:

@@ -52,7 +52,10 @@ class Ledger:
         self.scattered: set[str] = set()
         self.adopted: set[str] = set()  # futures that tasks have unpickled: forgotten by then, if the task is unwanted
         self.hopeless = False  # supervision gave up
+        self.attached: set[str] = set()  # futures that users know by their keys only
         self.scheduler_lost = False
+        self.failed: set[str] = set()  # keys that somebody saw fail
+        self.restarts = 0  # schedulers that died and were followed by another one
 
     def depends(self, key: str, upstream: Iterable[str]) -> None:
         """What becomes of `key` depends on these: inputs, pins, children."""
@@ -71,6 +74,8 @@ class Ledger:
         Verdict
             It was not.
         """
+        if isinstance(seen, Failed):
+            self.failed.add(key)
         if isinstance(seen, Good):
             if seen != expected and not self._got_through(key, expected):
                 raise Verdict(f"{who}: {key} has the value {seen}, it should be {expected}")
@@ -87,7 +92,7 @@ class Ledger:
 
     def check_kept(self, keys: Iterable[str]) -> None:
         """What was fired and forgotten has run, if nothing is an excuse."""
-        if self.deaths or self.hopeless or self.scheduler_lost:
+        if self.deaths or self.hopeless or self.scheduler_lost or self.restarts:
             return
         for key in keys:
             if not self.executed[key] and (self.cancelled | self.adopted).isdisjoint(self._closure(key)):
@@ -102,10 +107,10 @@ class Ledger:
     def _got_through(self, key: str, expected: Outcome) -> bool:
         """Whether it may have a value though it, or what it was made from, stumbles more often than it may be tried.
 
-        The news of one of the failures was lost with a worker, or came when the task had been moved: that
-        attempt does not count, and there was another.
+        The news of one of the failures was lost with a worker or a scheduler, or came when the task had been moved:
+        that attempt does not count, and there was another.
         """
-        lost_news = self.deaths > 0 or self.halts > 0
+        lost_news = self.deaths + self.restarts + self.halts > 0
         return isinstance(expected, Bad) and lost_news and any(self.stumbled[one] for one in self._closure(key))
 
     def _is_excused(self, expected: Outcome, seen: Failed) -> bool:
@@ -121,10 +126,14 @@ class Ledger:
                 if seen.text.startswith("unknown key"):
                     if self.halts > 0:  # a child that only a silent worker knows of, and that one is not waited for
                         return True
+                    if self.restarts and seen.key in self.attached | self.failed | self.scattered:
+                        return True  # the next scheduler is told of no failure, and knows keys by what has their values
                     # a future that travelled: cancelled with what it depends on, or with the value in which it did
                     return not self.cancelled.isdisjoint(self._closure(seen.key) | _reached(seen.key, self._around))
                 return seen.key in self.cancelled
             case ErrorKind.DATA_LOST:
+                if self.restarts:  # who is known by its key only cannot be made again
+                    return seen.key in self.scattered | self.attached
                 return seen.key in self.scattered and self.departures > 0
             case ErrorKind.NO_WORKERS:
                 return self.hopeless

@@ -81,6 +81,11 @@ class End:
         """Make a connection of two ends."""
         self._other, other._other = other, self
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody is at the other end."""
+        return self._other.open
+
     def send(self, message: Message) -> None:
         """Send it, in order; nothing once closed."""
         if self.open:
@@ -100,6 +105,13 @@ class End:
             self.open = False
             self._other._lose_tail()
             self._other._carry(None, False)
+
+    def sever(self) -> None:
+        """The connection breaks: both ends hear of it some time, and what was sent last may be lost."""
+        for end in (self, self._other):
+            if end.open:
+                end._lose_tail()
+                end._carry(None, False)
 
     # -- at the receiving end ------------------------------------------------------------------------------------------
 

@@ -275,6 +275,27 @@ class AsksOnce(ClientMachine):
             super().fetched(fid, item, now)
 
 
+class BringsNothing(WorkerMachine):
+    """The worker does not say what it has from an earlier scheduler."""
+
+    def brought(self) -> list[Any]:
+        return []
+
+
+class SaysNothingAgain(ClientMachine):
+    """The client believes that a new scheduler knows what it wants."""
+
+    def come_back(self, peer: int, now: float) -> None:
+        """There is nothing to say."""
+
+
+class WaitsForNobody(SchedulerMachine):
+    """The scheduler in the place of one that died begins at once."""
+
+    def __init__(self, *args: Any, successor: bool = False, **more: Any) -> None:
+        super().__init__(*args, **more)
+
+
 NESTED = ("one_slot", "forest", "broods")
 
 PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
@@ -307,6 +328,9 @@ PLANTED: dict[str, tuple[Machines, tuple[str, ...]]] = {
     "a client never releases": (Machines(client=NeverReleases), ("shared",)),
     "a client cancels for itself": (Machines(client=CancelsForItself), ("cancelling",)),
     "a client fires nothing": (Machines(client=KeepsNothing), ("cancelling", "forest")),
+    "what was finished is computed again": (Machines(worker=BringsNothing), ("heirs",)),
+    "what was wanted is forgotten": (Machines(client=SaysNothingAgain), ("heirs",)),
+    "a new scheduler does not wait for its peers": (Machines(scheduler=WaitsForNobody), ("heirs",)),
     "a client asks once for a value": (Machines(client=AsksOnce), ("deaths", "large")),
 }
 """By what is wrong: the machines, and the scenarios that must find it."""

@@ -511,6 +511,50 @@ def the_end(cluster: Cluster, rng: random.Random) -> None:
     cluster.world.clock.after(rng.random() * HORIZON, cluster.lose_scheduler)
 
 
+@scenario(allowed_failures=1000, gather_seconds=5.0)
+def heirs(cluster: Cluster, rng: random.Random) -> Check | None:
+    """The scheduler dies, once or again and again, and others take its place: nothing that was finished begins twice.
+
+    Or anything happens besides: then every future has its one outcome, all the same.
+    """
+    cluster.lasting = True
+    calm = rng.random() < 0.4
+    workers(cluster, rng)
+    if calm:
+        users(cluster, rng, 2, Habits(actions=40, crowd=30), (leaf,))
+    else:
+        habits = Habits(release=2.0, put=1.0, cancel=rng.choice((0.0, 0.5)), keep=rng.choice((0.0, 0.5)))
+        users(cluster, rng, 3, habits, (leaf, leaf, *CHILDREN))
+    sometimes(cluster, rng, 3, lambda: cluster.replace_scheduler(rng.random() * 0.05))
+    if calm:
+        return cluster.world.ledger.check_executions
+    if rng.random() < 0.5:
+        cluster.respawns = rng.choice((1e-3, 0.02))
+        sometimes(cluster, rng, 3, kill_one(cluster, rng))
+    if rng.random() < 0.3:
+        sometimes(cluster, rng, 2, lambda: cluster.add_worker(2))
+    return None
+
+
+@scenario(allowed_failures=1000)
+def severed(cluster: Cluster, rng: random.Random) -> None:
+    """Connections to the scheduler break, and nobody dies: who is cut off comes back, and every future has its end."""
+    cluster.lasting = True
+    workers(cluster, rng)
+    habits = Habits(release=2.0, put=rng.choice((0.0, 1.0)), cancel=rng.choice((0.0, 0.5)))
+    users(cluster, rng, 3, habits, (leaf, leaf, *CHILDREN))
+
+    def break_one() -> None:
+        nodes = [*cluster.workers, *cluster.clients]
+        if nodes:
+            cluster.sever(rng.choice(nodes))
+
+    sometimes(cluster, rng, 4, break_one)
+    if rng.random() < 0.3:
+        cluster.respawns = rng.choice((1e-3, 0.02))
+        sometimes(cluster, rng, 2, kill_one(cluster, rng))
+
+
 @scenario()
 def everything(cluster: Cluster, rng: random.Random) -> None:
     """All of it at once, and questions in between; workers that do not read for a while."""

@@ -140,7 +140,7 @@ class SchedulerNode:
         self._turn_soon()
 
     def _lost(self, peer: Peer) -> None:
-        del self._peers[peer.number]
+        self._peers.pop(peer.number, None)
         executing, cause = None, None
         obituary = self.obituaries.get(peer.name)
         if obituary is not None and (self.detection.reads_page or not obituary.executing):
@@ -177,10 +177,11 @@ class SchedulerNode:
         self._alarm.set(self.machine.next_deadline())
 
     def _put_out(self, number: int, reason: str) -> None:
-        peer = self._peers.pop(number)
-        peer.end.send(Refuse(reason))
-        peer.end.close()
-        self.on_put_out(peer.name, reason)
+        peer = self._peers.pop(number, None)
+        if peer is not None and peer.end.is_heard:  # else it has left this connection
+            peer.end.send(Refuse(reason))
+            peer.end.close()
+            self.on_put_out(peer.name, reason)
 
     def _ring(self) -> None:
         self.machine.tick(self.world.clock.now)

@@ -139,8 +139,8 @@ class Site:
 
     def adopt(self, key: str) -> Handle:
         """Make a future that arrived by pickle."""
-        if self._inside:
-            self.world.ledger.adopted.add(key)
+        ledger = self.world.ledger
+        (ledger.adopted if self._inside else ledger.attached).add(key)
         handle = self._new(key)
         self.machine.want(handle.record)
         self._commanded()
@@ -259,6 +259,22 @@ class Site:
         if pending or self._questions:
             raise Verdict(f"{self.name}: left waiting at the end: {pending} {self._questions}")
 
+    def part(self) -> int:
+        """The scheduler is gone, and there will be another one. A number above all fids that were given so far."""
+        text = "the scheduler is gone, for now"
+        error = ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", "", 0, text)
+        if self._inside:  # what it has let go of is held by the worker
+            self.turn()
+        self.machine.part(SCHEDULER, self.world.clock.now, error)
+        self.turn()
+        self._fids += 1
+        return self._fids
+
+    def come_back(self) -> None:
+        """There is another one."""
+        self.machine.come_back(SCHEDULER, self.world.clock.now)
+        self.turn()
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing is held, asked for or under way."""
@@ -322,7 +338,9 @@ class Site:
         forgotten = seen.kind == ErrorKind.CANCELLED and seen.text.startswith("unknown key")
         # So may be one that ran in vain: only who launched it sees that, and runs in vain itself.
         in_vain = seen.kind == ErrorKind.CANCELLED and any(words in seen.text for words in IN_VAIN)
-        return self._inside and (forgotten or in_vain or seen.kind == ErrorKind.DATA_LOST)
+        # And one that had launched others when its scheduler died: it begins anew.
+        parted = seen.kind == ErrorKind.SCHEDULER_LOST and self.world.ledger.restarts > 0
+        return self._inside and (forgotten or in_vain or parted or seen.kind == ErrorKind.DATA_LOST)
 
     def _judge_first(self, handle: Handle, end: End) -> None:
         """See that this is the right outcome, and no second one.
@@ -335,6 +353,8 @@ class Site:
             return
         if isinstance(seen, Failed) and seen.kind == ErrorKind.CANCELLED and key in self.world.ledger.cancelled:
             return  # cancelled after it had ended: its owners see that
+        if isinstance(seen, Failed) and self.world.ledger.restarts and _is_gone(seen, key):
+            return  # a value that came with a report is that of a worker since the scheduler was replaced
         if isinstance(before, Failed):
             if isinstance(seen, Good) or (before.kind, before.key, before.text) != (seen.kind, seen.key, seen.text):
                 raise Verdict(f"{self.name}: {key} ended with {before}, and then with {seen}")
@@ -343,6 +363,11 @@ class Site:
 
     def _good(self, packed: Packed) -> Good:
         return Good(packed.n, packed.size, tuple(self.world.expected(key) for key in packed.keys))
+
+
+def _is_gone(seen: Failed, key: str) -> bool:
+    """Whether it says that nobody has this value."""
+    return seen.kind == ErrorKind.DATA_LOST or (seen.text.startswith("unknown key") and seen.key == key)
 
 
 class _Obtaining:

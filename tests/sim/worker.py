@@ -15,6 +15,8 @@ from typing import Protocol
 from fastsched.client.machine import ClientMachine
 from fastsched.errors import SerializationError
 from fastsched.wire.messages import (
+    ErrorItem,
+    ErrorKind,
     Frames,
     Message,
     Publish,
@@ -75,6 +77,8 @@ class WorkerNode:
         Its connection to the scheduler.
     killer : Killer
         Whom a task asks that kills its worker.
+    look : callable, optional
+        Has it look for another scheduler when its own has died; leads to `sign_on`.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class WorkerNode:
         directory: Directory,
         end: End,
         killer: Killer,
+        look: Callable[[WorkerNode], None] | None = None,
     ) -> None:
         world = self.world = world.process()
         self.name = name
@@ -94,7 +99,7 @@ class WorkerNode:
         self.alive = True
         self.nthreads = nthreads
         self._directory = directory
-        self._end = end
+        self._look = look
         self._fetcher = Fetcher(world, name, directory)
         self.site = Site(world, f"{name}.client", inner, self._forward, _OwnData(self), inside=True)
         self._killer = killer
@@ -103,19 +108,36 @@ class WorkerNode:
         self._armed = False
         self._checks = Checks(world.rng)
         self.executor = Executor(self)
-        end.process = world.clock
+        self._heart: Heart | None = None
+        directory[machine.address] = self
+        self._comebacks = -1
+        self.sign_on(end)
+
+    def sign_on(self, end: End) -> None:
+        """There is a scheduler at the other end."""
+        self._end = end
+        end.process = self.world.clock
         end.on_messages = self._received
         end.on_closed = self._scheduler_gone
-        directory[machine.address] = self
-        end.send(Register(name, "", 0, self.nthreads, machine.address, 0, ""))
-        self._heart = Heart(world.clock, end, world.config.pulse_seconds) if world.pulses else None
+        self._comebacks += 1
+        end.send(Register(self.name, "", 0, self.nthreads, self.machine.address, 0, "", self._comebacks))
+        if self._heart is not None:
+            self._heart.stop()
+        self._heart = Heart(self.world.clock, end, self.world.config.pulse_seconds) if self.world.pulses else None
+        if self._comebacks:
+            self._send(self.machine.brought())
+        self.flush()
+
+    def sever(self) -> None:
+        """Its connection to the scheduler breaks."""
+        self._end.sever()
 
     # -- the process ---------------------------------------------------------------------------------------------------
 
     @property
     def executing(self) -> tuple[int, ...]:
         """The page: tasks that hold a slot."""
-        return tuple(desk.root.id for desk in self.desks if desk.holds_slot)
+        return tuple(desk.root.id for desk in self.desks if desk.holds_slot and desk.root.id)
 
     @property
     def desks(self) -> list[Desk]:
@@ -166,9 +188,19 @@ class WorkerNode:
         del self._directory[self.machine.address]
 
     def _scheduler_gone(self) -> None:
-        if self.alive:
+        if not self.alive:
+            return
+        if self._look is None:
             self._leave()
             self._fetcher.stop(dead=False)
+            return
+        self.tell_client()
+        lost = ErrorItem(ErrorKind.SCHEDULER_LOST, None, "", self.name, 0, "the scheduler is gone, for now")
+        self.machine.part(self.executor.launching(), self.site.part(), lost)
+        self.executor.end_unwanted()
+        self.begin()
+        self.check()
+        self._look(self)
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
@@ -210,7 +242,8 @@ class WorkerNode:
         self._flush_due = False
         if self.alive:
             rest = self.machine.errands()
-            self._send(self.machine.reports())
+            if self._end.open:
+                self._send(self.machine.reports())
             if self._heart is not None:
                 self._heart.hold(self.machine.n_rows)
             self._carry_out(rest)
@@ -273,11 +306,12 @@ class WorkerNode:
 
     def _forward(self, messages: list[Message]) -> None:
         """Send messages of the client inside, after the news that came before them."""
-        machine = self.machine
-        packet = machine.reports()
+        machine, connected = self.machine, self._end.open
+        packet = machine.reports() if connected else []
         machine.nest.take([item for message in messages for item in as_items(message)], self.executor.brood())
         self.executor.end_unwanted()
-        packet += machine.nest.messages()
+        if connected:
+            packet += machine.nest.messages()
         if machine.nest.waits() or machine.nest.ages():
             self.arm()
         if packet:

@@ -17,8 +17,10 @@ from fastsched.config import Config
 from fastsched.scheduler.machine import Leave, PutOut, SchedulerMachine, Send, Stop
 from fastsched.wire.codec import Decoder, encode
 from fastsched.wire.messages import (
+    Accept,
     Adopt,
     Answer,
+    Bring,
     Call,
     Cancel,
     Circle,
@@ -81,9 +83,9 @@ def through_the_wire(message: Message) -> Message:
 class World:
     """A scheduler and its peers."""
 
-    def __init__(self, config: Config | None = None) -> None:
+    def __init__(self, config: Config | None = None, successor: bool = False) -> None:
         self.config = config or Config()
-        self.machine = SchedulerMachine(self.config, name="world", version="1")
+        self.machine = SchedulerMachine(self.config, name="world", version="1", epoch=7, successor=successor)
         self.now = 100.0
         self.peers: dict[int, Peer] = {}
         self.put_out: list[str] = []
@@ -93,15 +95,15 @@ class World:
         self.held = False  # inside a turn: nothing is drained
         self.patient = False  # what has no slot waiting for it may stay
 
-    def client(self, name: str = "c") -> Client:
+    def client(self, name: str = "c", comebacks: int = 0) -> Client:
         client = Client(self, next(self._numbers), name)
-        self._join(client, Role.CLIENT, Register(name, "1", 0, 0, "", 0, ""))
+        self._join(client, Role.CLIENT, Register(name, "1", 0, 0, "", 0, "", comebacks))
         return client
 
-    def worker(self, name: str = "w", nthreads: int = 1, beats: bool = False) -> Worker:
+    def worker(self, name: str = "w", nthreads: int = 1, beats: bool = False, comebacks: int = 0) -> Worker:
         """A worker; one that `beats` is heard whenever time passes, until the test sets `beats` to False."""
         worker = Worker(self, next(self._numbers), name, nthreads)
-        self._join(worker, Role.WORKER, Register(name, "1", 7, nthreads, f"tcp://{name}:1", 0, ""))
+        self._join(worker, Role.WORKER, Register(name, "1", 7, nthreads, f"tcp://{name}:1", 0, "", comebacks))
         if beats:
             worker.beats = True
             worker.beat()
@@ -306,6 +308,10 @@ class Peer:
         self.say(Locate((fid,)))
         return self.located.pop(fid)
 
+    def bring(self, *values: str, running: Sequence[str] = (), nbytes: int = 5, more: bool = False) -> None:
+        """Have come back with the values of these keys, and with these tasks running; and with `more`, to be told."""
+        self.say(Bring(tuple([(key, "bytes", nbytes) for key in values]), tuple(running), more))
+
     def call(self, verb: Verb, *args: Any, frames: Frames | None = None) -> int:
         request = next(self._requests)
         self.say(Call(request, verb, args, frames))
@@ -410,6 +416,9 @@ class Worker(Peer):
             case Adopt(items):
                 for fid, id, run in items:
                     self._adopt(fid, id, run)
+            case Accept(items):
+                for key, id, run in items:
+                    self._accept(key, id, run)
             case Grant(slots):
                 self.grants.append(slots)
             case Seek(items):
@@ -447,6 +456,21 @@ class Worker(Peer):
             self.settled.add(fid)
             if fid in self.keys:
                 self.outcomes.setdefault(fid, "finished")
+
+    def _accept(self, key: str, id: int, run: int) -> None:
+        """What it has brought along."""
+        if not id:
+            assert run == 0
+            self._news.append(f"refuse {key}")
+            return
+        assert id not in self._names, f"{key} is known already"
+        self._names[id] = key
+        if run:
+            self.tasks[key] = RunItem(id, run, key, FN, (b"",), (), 0, 0)
+            self._news.append(f"go on {key}")
+        else:
+            self.held[id] = key
+            self._news.append(f"keep {key}")
 
     def _remove(self, id: int, run: int) -> None:
         for key, item in list(self.tasks.items()):

@@ -105,7 +105,7 @@ class Bench:
         self.step()
 
     def unreachable(self, address: str, *ns: int) -> None:
-        without_frames(self.machine.fetch_failed, address, tuple(map(task_id, ns)), 0.0)
+        without_frames(self.machine.fetched, address, [(task_id(n), None) for n in ns], 0.0)
         self.step()
 
     def secede(self, job: Job) -> bool:
